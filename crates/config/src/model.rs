@@ -1,0 +1,376 @@
+//! What a configuration says once it has been believed: every default applied, every name resolved.
+//!
+//! Made only by this crate (from a file, or from the flags of `isobar proxy`); `isobar` turns it into
+//! live parts. Nothing here knows YAML, a position in a file, or how a strategy works. There is no
+//! `Option` where the contract has a default: `None` always means "the user wants none".
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub shards: Shards,
+    pub grace_period: Duration,
+    pub drain_delay: Duration,
+    /// Where the admin API listens; empty = it is off.
+    pub admin: Vec<AdminBind>,
+    pub metrics: Option<SocketAddr>,
+    pub log: Log,
+    pub access_log: Option<AccessLog>,
+    pub trusted_proxies: Vec<Cidr>,
+    pub listeners: BTreeMap<String, Listener>,
+    pub pools: BTreeMap<String, Pool>,
+}
+
+impl Config {
+    /// What `isobar check` says about a good file.
+    pub fn summary(&self) -> Summary {
+        let routes = self.listeners.values().map(|l| match &l.kind {
+            ListenerKind::Http { routes } => routes.len(),
+            ListenerKind::Tcp { .. } => 0,
+        });
+        Summary {
+            listeners: self.listeners.len(),
+            routes: routes.sum(),
+            pools: self.pools.len(),
+            workers: self.pools.values().map(|p| p.workers.len()).sum(),
+        }
+    }
+}
+
+/// How much a configuration holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    pub listeners: usize,
+    pub routes: usize,
+    pub pools: usize,
+    pub workers: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.listeners, "listener"),
+            (self.routes, "route"),
+            (self.pools, "pool"),
+            (self.workers, "worker"),
+        ];
+        for (i, (count, word)) in parts.into_iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            let plural = if count == 1 { "" } else { "s" };
+            write!(f, "{comma}{count} {word}{plural}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many data-plane threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shards {
+    /// One per CPU the process may use.
+    Auto,
+    Count(NonZeroUsize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminBind {
+    Unix { path: PathBuf, mode: u32 },
+    /// Always a loopback address: a token is needed for others, and that is not built yet.
+    Tcp(SocketAddr),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    pub format: AccessLogFormat,
+    pub path: AccessLogPath,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    Json,
+    Combined,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogPath {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+/// A network: the first `len` bits of `addr` count, the others are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    pub addr: IpAddr,
+    pub len: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    pub name: String,
+    pub binds: Vec<Bind>,
+    pub kind: ListenerKind,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    pub client_fin: ClientFin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    Tcp(SocketAddr),
+    Unix {
+        path: PathBuf,
+        mode: u32,
+    },
+    /// A listening socket this process inherited.
+    Fd(i32),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp(addr) => addr.fmt(f),
+            Bind::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Bind::Fd(fd) => write!(f, "fd:{fd}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerKind {
+    Http { routes: Vec<Route> },
+    Tcp { pool: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub handshake: Duration,
+    pub header: Duration,
+    pub body_idle: Duration,
+    pub write_stall: Duration,
+    pub keep_alive: Duration,
+    /// For TCP and upgraded tunnels.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What one listener takes at most; 0 = no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub connections: usize,
+    pub per_client: usize,
+    pub headers: usize,
+    pub header_bytes: usize,
+    pub uri: usize,
+    pub body: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 20_000,
+            per_client: 0,
+            headers: 100,
+            header_bytes: 32 * 1024,
+            uri: 8 * 1024,
+            body: 0,
+        }
+    }
+}
+
+/// What a client's FIN means while its request is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFin {
+    Answer,
+    Abort,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The given name, else the match in words, else `all`.
+    pub name: String,
+    /// Any of them; empty = everything.
+    pub matches: Vec<Match>,
+    pub pool: String,
+    pub timeouts: RouteTimeouts,
+    pub retry: Retry,
+}
+
+/// Everything given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Lower case; may start with `*.`.
+    pub host: Option<String>,
+    pub path: Option<String>,
+    pub path_prefix: Option<String>,
+    /// Upper case; empty = any.
+    pub methods: Vec<String>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    pub request: Option<Duration>,
+    pub first_byte: Option<Duration>,
+}
+
+impl Default for RouteTimeouts {
+    fn default() -> Self {
+        RouteTimeouts { request: None, first_byte: Some(Duration::from_secs(60)) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// All tries together; 1 = never again.
+    pub attempts: u32,
+    pub per_try: Option<Duration>,
+    pub when: RetryWhen,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { attempts: 2, per_try: None, when: RetryWhen { connect: true, reset: true } }
+    }
+}
+
+/// The failures that may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryWhen {
+    pub connect: bool,
+    pub reset: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    pub name: String,
+    pub strategy: Strategy,
+    pub workers: Vec<Worker>,
+    pub queue: Option<Queue>,
+    pub health: Option<Health>,
+    pub abandon_after: Duration,
+    pub buffer: Buffer,
+    pub connect_timeout: Duration,
+    pub keep_alive: KeepAlive,
+}
+
+/// A name of the registry, and options the registry has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strategy {
+    pub name: String,
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// The given name, else the address.
+    pub name: String,
+    pub address: Address,
+    pub weight: Option<NonZeroU32>,
+    pub slots: Option<NonZeroU32>,
+    /// 0 first; 1 and more are backups.
+    pub tier: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(addr) => addr.fmt(f),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    pub max: usize,
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    pub check: Check,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub rise: u32,
+    pub fall: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    Http {
+        path: String,
+        expect: Vec<RangeInclusive<u16>>,
+        /// None = the worker's address.
+        host: Option<String>,
+        /// None = the worker's own port.
+        port: Option<u16>,
+    },
+    Tcp,
+}
+
+/// Bytes read ahead so that a slow client does not hold a slot; 0 = off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buffer {
+    pub request: usize,
+    pub response: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    pub idle: Duration,
+    /// Idle connections kept per worker and shard; 0 = none.
+    pub max_idle: usize,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        KeepAlive { idle: Duration::from_secs(60), max_idle: 64 }
+    }
+}
