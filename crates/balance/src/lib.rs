@@ -1,1 +1,29 @@
-//! Being written.
+//! Which worker, may it, and what did that outcome mean.
+//!
+//! Everything here is synchronous and pure: time comes in as an [`std::time::Instant`], chance as
+//! a passed-in generator. `pool` drives it and `simulate` replays it; it knows no socket, no
+//! runtime, no clock and no YAML.
+//!
+//! Read in this order: [`slots`](Slots) (may it), [`strategy`] (which), [`waiters`](Waiters) (who
+//! is next when nothing is free), [`state`] (which workers may be used at all).
+
+mod candidate;
+pub mod fairness;
+mod health;
+mod lease;
+pub mod shard;
+mod slots;
+pub mod state;
+pub mod stats;
+pub mod strategy;
+mod sync;
+mod waiters;
+mod worker;
+
+pub use candidate::{Candidate, PickCx, Reserved, Tried, client_key};
+pub use health::Health;
+pub use lease::{Failure, Outcome};
+pub use slots::{SlotWord, Slots};
+pub use strategy::{Picker, Strategy};
+pub use waiters::{Grant, Join, Seat, Ticket, Waiters};
+pub use worker::{Worker, WorkerId, WorkerStats};

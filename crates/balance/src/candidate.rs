@@ -1,0 +1,219 @@
+//! What a picker sees of one pick: the candidates, and the only way to make a reservation.
+//!
+//! The pool builds a [`PickCx`] per pick from its snapshot; a [`Picker`](crate::Picker) asks it
+//! who is eligible and reserves through it. Tried, full and closed workers are refused here, once,
+//! so no strategy has to know why.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::slots::SlotWord;
+use crate::worker::{Worker, WorkerId};
+
+/// One usable worker of a snapshot.
+#[derive(Clone)]
+pub struct Candidate {
+    pub worker: Arc<Worker>,
+    /// The explicit weight, else 1.
+    pub weight: NonZeroU32,
+    /// The explicit weight, else the slots, else 1.
+    pub capacity: NonZeroU32,
+}
+
+/// One pick.
+pub struct PickCx<'a> {
+    candidates: &'a [Candidate],
+    tried: &'a Tried,
+    rng: &'a mut fastrand::Rng,
+    key: u64,
+    now: Instant,
+    bound: Option<usize>,
+}
+
+impl<'a> PickCx<'a> {
+    pub fn new(
+        candidates: &'a [Candidate],
+        key: u64,
+        tried: &'a Tried,
+        rng: &'a mut fastrand::Rng,
+        now: Instant,
+    ) -> Self {
+        Self { candidates, tried, rng, key, now, bound: None }
+    }
+
+    /// The word of candidate `i` if it may be reserved: not tried, open, and with a free slot.
+    #[inline]
+    pub fn eligible(&self, i: usize) -> Option<SlotWord> {
+        Some(self.untried(i)?.slots().load()).filter(|word| word.has_room())
+    }
+
+    /// Candidate `i` could be waited for: it lacks nothing but a free slot.
+    pub fn awaitable(&self, i: usize) -> bool {
+        self.untried(i).is_some_and(|worker| !worker.slots().load().is_closed())
+    }
+
+    #[inline]
+    pub fn reserve(&self, i: usize) -> Option<Reserved> {
+        self.untried(i)?.slots().try_reserve().then_some(Reserved { index: i })
+    }
+
+    /// Reserves only if the word still is the one the choice was made by.
+    #[inline]
+    pub fn reserve_if(&self, i: usize, seen: SlotWord) -> Option<Reserved> {
+        self.untried(i)?.slots().reserve_if(seen).then_some(Reserved { index: i })
+    }
+
+    /// This request waits for candidate `i` and no other.
+    pub fn wait_for(&mut self, i: usize) {
+        self.bound = Some(i);
+    }
+
+    /// Whom to wait for, if the picker said so.
+    pub fn bound(&self) -> Option<usize> {
+        self.bound
+    }
+
+    /// What keeps a client on its worker: see [`client_key`].
+    #[inline]
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    #[inline]
+    pub fn rng(&mut self) -> &mut fastrand::Rng {
+        self.rng
+    }
+
+    #[inline]
+    fn untried(&self, i: usize) -> Option<&'a Worker> {
+        let worker = &*self.candidates.get(i)?.worker;
+        (!self.tried.contains(worker.id())).then_some(worker)
+    }
+}
+
+/// A slot of one candidate, taken. Only [`PickCx`] makes one, and whoever holds it owes a release.
+#[derive(Debug)]
+#[must_use = "a reserved slot must be leased or released"]
+pub struct Reserved {
+    index: usize,
+}
+
+impl Reserved {
+    /// Which candidate.
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+/// The workers this request has failed on: at most 8, kept inline.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    ids: [Option<WorkerId>; Tried::MOST],
+    len: usize,
+}
+
+impl Tried {
+    pub const MOST: usize = 8;
+
+    pub const fn new() -> Self {
+        Self { ids: [None; Self::MOST], len: 0 }
+    }
+
+    /// A ninth worker is not remembered: a retry policy stops long before.
+    pub fn insert(&mut self, id: WorkerId) {
+        if self.len < Self::MOST && !self.contains(id) {
+            self.ids[self.len] = Some(id);
+            self.len += 1;
+        }
+    }
+
+    #[inline]
+    pub fn contains(&self, id: WorkerId) -> bool {
+        self.len > 0 && self.ids[..self.len].contains(&Some(id))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// The key of a client: its IPv4 address, or the /64 of its IPv6 address, because one household
+/// wanders inside its /64. The seed is fixed, so every shard, process and restart agrees.
+pub fn client_key(ip: IpAddr) -> u64 {
+    const SEED: u64 = 0x1505_ba12_c11e_0001;
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => xxh3_64_with_seed(&ip.octets(), SEED),
+        IpAddr::V6(ip) => xxh3_64_with_seed(&ip.octets()[..8], SEED),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_that_was_tried_or_is_full_or_closed_is_refused() {
+        let candidates = [candidate(0, 1), candidate(1, 1), candidate(2, 1), candidate(3, 1)];
+        let mut tried = Tried::default();
+        tried.insert(WorkerId(0));
+        assert!(candidates[1].worker.slots().try_reserve());
+        candidates[2].worker.slots().close();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now());
+        for i in [0, 1, 2, 4, usize::MAX] {
+            assert!(cx.eligible(i).is_none() && cx.reserve(i).is_none(), "{i}");
+        }
+        assert_eq!([0, 1, 2, 3].map(|i| cx.awaitable(i)), [false, true, false, true]);
+        let seen = cx.eligible(3).expect("free");
+        assert_eq!(cx.reserve_if(3, seen).map(|r| r.index()), Some(3));
+        assert!(cx.reserve_if(3, seen).is_none());
+        cx.wait_for(1);
+        assert_eq!(cx.bound(), Some(1));
+    }
+
+    #[test]
+    fn tried_forgets_a_ninth() {
+        let mut tried = Tried::new();
+        for id in (0..9).chain(0..9) {
+            tried.insert(WorkerId(id));
+        }
+        assert_eq!((tried.len(), tried.contains(WorkerId(8))), (8, false));
+        tried.clear();
+        assert!(tried.is_empty() && !tried.contains(WorkerId(0)));
+    }
+
+    #[test]
+    fn a_client_is_its_address_or_its_v6_network() {
+        let key = |ip: &str| client_key(ip.parse().expect("an address"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
+        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+    }
+
+    fn candidate(id: u32, slots: u32) -> Candidate {
+        Candidate {
+            worker: Arc::new(Worker::new(WorkerId(id), "w", NonZeroU32::new(slots), 1)),
+            weight: NonZeroU32::MIN,
+            capacity: NonZeroU32::MIN,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How a lease may end, and the label each end carries in `worker_requests_total{outcome}`.
+//!
+//! The pool's lease reports exactly one [`Outcome`] when the *worker* is done; the worker's
+//! statistics and health are fed by it. What the client is told is decided elsewhere.
+
+/// The one end of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The worker answered to the end; a status of 500 or more is the application's error.
+    Served { status: u16 },
+    /// The worker, or the way to it, failed.
+    Failed(Failure),
+    /// The client left in mid-transfer or before anything was sent: nobody's fault.
+    ClientGone,
+    /// Client or deadline gave up while the worker computed; it has ended, or was cut, since.
+    Abandoned,
+}
+
+/// What went wrong with the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    ConnectRefused,
+    ConnectTimeout,
+    /// Any other reason why no connection came about.
+    ConnectError,
+    /// The connection ended before the response head.
+    Reset,
+    /// The connection ended inside the response body.
+    ResetMidBody,
+    /// The answer was not HTTP, or not one we may believe.
+    Protocol,
+    /// The worker took longer than a deadline.
+    Timeout,
+}
+
+impl Outcome {
+    /// Every label there is, in the order of [`Outcome::position`].
+    pub const LABELS: [&'static str; 11] = [
+        "served",
+        "server_error",
+        "client_gone",
+        "abandoned",
+        "connect_refused",
+        "connect_timeout",
+        "connect_error",
+        "reset_before_head",
+        "reset_mid_body",
+        "bad_response",
+        "timeout",
+    ];
+
+    /// The value of the metric label `outcome`.
+    pub fn label(self) -> &'static str {
+        Self::LABELS[self.position()]
+    }
+
+    pub(crate) fn position(self) -> usize {
+        match self {
+            Self::Served { status } => usize::from(status >= 500),
+            Self::ClientGone => 2,
+            Self::Abandoned => 3,
+            Self::Failed(failure) => failure.position(),
+        }
+    }
+}
+
+impl Failure {
+    /// The value of the metric label `outcome`.
+    pub fn label(self) -> &'static str {
+        Outcome::LABELS[self.position()]
+    }
+
+    fn position(self) -> usize {
+        match self {
+            Self::ConnectRefused => 4,
+            Self::ConnectTimeout => 5,
+            Self::ConnectError => 6,
+            Self::Reset => 7,
+            Self::ResetMidBody => 8,
+            Self::Protocol => 9,
+            Self::Timeout => 10,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_the_ones_of_the_metric() {
+        for (outcome, label) in [
+            (Outcome::Served { status: 200 }, "served"),
+            (Outcome::Served { status: 499 }, "served"),
+            (Outcome::Served { status: 500 }, "server_error"),
+            (Outcome::ClientGone, "client_gone"),
+            (Outcome::Abandoned, "abandoned"),
+            (Outcome::Failed(Failure::ConnectRefused), "connect_refused"),
+            (Outcome::Failed(Failure::ConnectTimeout), "connect_timeout"),
+            (Outcome::Failed(Failure::ConnectError), "connect_error"),
+            (Outcome::Failed(Failure::Reset), "reset_before_head"),
+            (Outcome::Failed(Failure::ResetMidBody), "reset_mid_body"),
+            (Outcome::Failed(Failure::Protocol), "bad_response"),
+            (Outcome::Failed(Failure::Timeout), "timeout"),
+        ] {
+            assert_eq!(outcome.label(), label);
+        }
+        assert_eq!(Failure::Timeout.label(), "timeout");
+    }
+}

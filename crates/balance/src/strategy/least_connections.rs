@@ -1,0 +1,76 @@
+//! The worker with the fewest leases for its weight: exact, over all shards.
+//!
+//! Every candidate is looked at, and the choice is taken only if the chosen word is still the one
+//! that was compared; so two shards never crowd onto one worker while another is lighter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crossbeam_utils::CachePadded;
+
+use super::{Entry, Key, Picker, Strategy, no_options};
+use crate::candidate::{Candidate, PickCx, Reserved};
+use crate::slots::SlotWord;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "least_connections",
+    about: "the fewest leases for its weight; exact, over all shards",
+    key: Key::None,
+    load_aware: true,
+    build: |options| {
+        no_options(options)?;
+        Ok(Box::new(LeastConnections::default()))
+    },
+};
+
+/// Each conflict means that another shard got on; so many in a row do not happen, but a pick must
+/// end.
+const RESCANS: usize = 64;
+
+#[derive(Default)]
+struct LeastConnections {
+    turn: Arc<CachePadded<AtomicUsize>>,
+}
+
+impl Strategy for LeastConnections {
+    fn prepare(&self, _: &[Candidate]) -> Box<dyn Picker> {
+        Box::new(Exact { turn: self.turn.clone() })
+    }
+}
+
+struct Exact {
+    /// Where to begin looking: behind the worker chosen last, so that ties take turns. Relaxed
+    /// and racy on purpose; it decides between equals only.
+    turn: Arc<CachePadded<AtomicUsize>>,
+}
+
+impl Picker for Exact {
+    fn pick(&self, candidates: &[Candidate], cx: &mut PickCx<'_>) -> Option<Reserved> {
+        for _ in 0..RESCANS {
+            let start = self.turn.load(Relaxed);
+            let start = if start < candidates.len() { start } else { 0 };
+            let (lightest, seen) = lightest(candidates, cx, start)?;
+            if let Some(reserved) = cx.reserve_if(lightest, seen) {
+                self.turn.store(lightest + 1, Relaxed);
+                return Some(reserved);
+            }
+        }
+        (0..candidates.len()).find_map(|i| cx.reserve(i))
+    }
+}
+
+fn lightest(candidates: &[Candidate], cx: &PickCx<'_>, start: usize) -> Option<(usize, SlotWord)> {
+    let mut best: Option<(usize, SlotWord)> = None;
+    for i in (start..candidates.len()).chain(0..start) {
+        let Some(word) = cx.eligible(i) else { continue };
+        let lighter = best.is_none_or(|(best, than)| {
+            // a/v < b/w without division.
+            u64::from(word.in_flight()) * u64::from(candidates[best].weight.get())
+                < u64::from(than.in_flight()) * u64::from(candidates[i].weight.get())
+        });
+        if lighter {
+            best = Some((i, word));
+        }
+    }
+    best
+}

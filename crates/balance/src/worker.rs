@@ -1,0 +1,181 @@
+//! One member of a pool: its identity, its slots and what has become of its leases.
+//!
+//! A `Worker` lives as long as its name is in the pool, over every snapshot and reload, so that
+//! in-flight and statistics never die with a rebuild. It does not know its address: the pool does.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::lease::Outcome;
+use crate::slots::Slots;
+use crate::stats::{Counter, PerShard, saturating_nanos};
+
+/// Names one worker inside its pool; never given to a second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u32);
+
+pub struct Worker {
+    slots: Slots,
+    stats: WorkerStats,
+    id: WorkerId,
+    name: Box<str>,
+}
+
+impl Worker {
+    /// `cells`: how many threads report outcomes.
+    pub fn new(id: WorkerId, name: &str, limit: Option<NonZeroU32>, cells: usize) -> Self {
+        Self { slots: Slots::new(limit), stats: WorkerStats::new(cells), id, name: name.into() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[inline]
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    #[inline]
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+}
+
+/// A worker's figures, grouped by who writes them.
+pub struct WorkerStats {
+    per_shard: PerShard<ShardStats>,
+    shared: CachePadded<SharedStats>,
+}
+
+#[derive(Default)]
+struct ShardStats {
+    outcomes: [Counter; Outcome::LABELS.len()],
+    busy_nanos: Counter,
+}
+
+#[derive(Default)]
+struct SharedStats {
+    abandoned: AtomicU32,
+    consecutive_failures: AtomicU32,
+    /// 0 = none yet, else the outcome's position + 1.
+    last: AtomicU8,
+}
+
+impl WorkerStats {
+    fn new(cells: usize) -> Self {
+        Self { per_shard: PerShard::new(cells), shared: CachePadded::default() }
+    }
+
+    /// A lease has ended after keeping the worker busy for so long.
+    pub fn finished(&self, outcome: Outcome, busy: Duration) {
+        let cell = self.per_shard.here();
+        cell.outcomes[outcome.position()].add(1);
+        cell.busy_nanos.add(saturating_nanos(busy));
+        // The shared line is written only when it changes: in the common run of successes every
+        // shard keeps its own clean copy.
+        let last = outcome.position() as u8 + 1;
+        if self.shared.last.load(Relaxed) != last {
+            self.shared.last.store(last, Relaxed);
+        }
+        match outcome {
+            Outcome::Failed(_) => {
+                self.shared.consecutive_failures.fetch_add(1, Relaxed);
+            }
+            Outcome::Served { .. } if self.consecutive_failures() > 0 => {
+                self.shared.consecutive_failures.store(0, Relaxed);
+            }
+            Outcome::Served { .. } | Outcome::ClientGone | Outcome::Abandoned => {}
+        }
+    }
+
+    /// Leases ended so far, by the label of their outcome.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Outcome::LABELS.into_iter().enumerate().map(|(position, label)| {
+            (label, self.per_shard.iter().map(|cell| cell.outcomes[position].value()).sum())
+        })
+    }
+
+    /// How long leases have kept the worker busy, all of them added up.
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.per_shard.iter().map(|cell| cell.busy_nanos.value()).sum())
+    }
+
+    /// A lease was given up by its client while the worker still computes.
+    pub fn abandon(&self) {
+        self.shared.abandoned.fetch_add(1, Relaxed);
+    }
+
+    /// The worker is done with a lease that was abandoned.
+    pub fn abandoned_ended(&self) {
+        self.shared.abandoned.fetch_sub(1, Relaxed);
+    }
+
+    /// Leases abandoned whose worker still computes.
+    pub fn abandoned(&self) -> u32 {
+        self.shared.abandoned.load(Relaxed)
+    }
+
+    /// Failures since the last answer.
+    pub fn consecutive_failures(&self) -> u32 {
+        self.shared.consecutive_failures.load(Relaxed)
+    }
+
+    /// The label of the outcome that came last.
+    pub fn last_outcome(&self) -> Option<&'static str> {
+        let position = self.shared.last.load(Relaxed).checked_sub(1)?;
+        Outcome::LABELS.get(usize::from(position)).copied()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::lease::Failure;
+    use crate::shard;
+
+    #[test]
+    fn outcomes_add_up_over_shards() {
+        let worker = Worker::new(WorkerId(7), "a", None, 2);
+        let stats = worker.stats();
+        for shard in [0, 1] {
+            shard::enter(shard);
+            stats.finished(Outcome::Served { status: 200 }, Duration::from_millis(5));
+            stats.finished(Outcome::Failed(Failure::Reset), Duration::from_millis(1));
+        }
+        shard::enter(0);
+        let counted: Vec<_> = stats.outcomes().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(counted, [("served", 2), ("reset_before_head", 2)]);
+        assert_eq!(stats.busy(), Duration::from_millis(12));
+        assert_eq!(stats.last_outcome(), Some("reset_before_head"));
+    }
+
+    #[test]
+    fn an_answer_ends_a_run_of_failures_and_a_lost_client_does_not() {
+        let worker = Worker::new(WorkerId(0), "a", None, 1);
+        let stats = worker.stats();
+        assert_eq!(stats.last_outcome(), None);
+        stats.finished(Outcome::Failed(Failure::ConnectRefused), Duration::ZERO);
+        stats.finished(Outcome::Failed(Failure::Timeout), Duration::ZERO);
+        stats.finished(Outcome::ClientGone, Duration::ZERO);
+        assert_eq!(stats.consecutive_failures(), 2);
+        stats.finished(Outcome::Served { status: 404 }, Duration::ZERO);
+        assert_eq!(stats.consecutive_failures(), 0);
+    }
+
+    #[test]
+    fn the_abandoned_gauge_returns_to_zero() {
+        let worker = Worker::new(WorkerId(0), "a", None, 1);
+        worker.stats().abandon();
+        assert_eq!(worker.stats().abandoned(), 1);
+        worker.stats().abandoned_ended();
+        assert_eq!(worker.stats().abandoned(), 0);
+    }
+}
