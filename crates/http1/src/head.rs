@@ -1,1 +1,291 @@
-//! skeleton
+//! What request and response heads share: one buffer with the head's bytes, the fields as spans into
+//! it in their order, and the edits as an overlay. Reading shows what was received; edits show only
+//! in what is encoded. It knows fields and lines, not what they mean: that is for `request`,
+//! `response`, `connection` and `framing`.
+
+mod edits;
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::field::{Field, FieldId};
+use crate::search::Ended;
+use edits::Edits;
+
+/// Why a line is not copied to the next hop.
+pub(crate) mod skip {
+    pub(crate) const HOP_BY_HOP: u8 = 1;
+    /// Removed or replaced by an edit.
+    pub(crate) const EDITED: u8 = 2;
+    /// Framing: `encode` writes its own.
+    pub(crate) const FRAMING: u8 = 4;
+    /// Announces trailers: goes with a chunked body only.
+    pub(crate) const TRAILER: u8 = 8;
+    pub(crate) const ALWAYS: u8 = HOP_BY_HOP | EDITED | FRAMING;
+}
+
+/// Names with `_` are other names to CGI-like workers (`Content_Length`): not taken from clients,
+/// left alone in what workers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Underscores {
+    Drop,
+    Keep,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+    /// One bit per known field that occurs.
+    present: u64,
+    edits: Edits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    id: FieldId,
+    skip: u8,
+    /// Written as `Name: value` CRLF: may be copied with its neighbours in one piece.
+    plain: bool,
+    name: Span,
+    value: Span,
+}
+
+impl Head {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+        self.present = 0;
+        self.edits.clear();
+    }
+
+    /// Takes over a whole head, tokenised: `headers` are slices of `text`.
+    pub(crate) fn fill(
+        &mut self,
+        text: &[u8],
+        headers: &[httparse::Header<'_>],
+        underscores: Underscores,
+    ) {
+        self.clear();
+        self.text.extend_from_slice(text);
+        self.lines.reserve(headers.len());
+        for header in headers {
+            let id = FieldId::of(header.name.as_bytes());
+            if id == FieldId::Other
+                && underscores == Underscores::Drop
+                && header.name.as_bytes().contains(&b'_')
+            {
+                continue;
+            }
+            let name = span_in(text, header.name.as_bytes());
+            // An empty value may be a slice of anything.
+            let value = match header.value {
+                [] => Span { start: name.end + 1, end: name.end + 1 },
+                value => span_in(text, value),
+            };
+            let plain = value.start == name.end + 2
+                && text.get(name.end as usize + 1) == Some(&b' ')
+                && text.get(value.end as usize) == Some(&b'\r');
+            let skip = match id {
+                FieldId::Other => 0,
+                FieldId::ContentLength => skip::FRAMING,
+                FieldId::Trailer => skip::TRAILER,
+                known if known.is_hop_by_hop() => skip::HOP_BY_HOP,
+                _ => 0,
+            };
+            self.present |= id.bit();
+            self.lines.push(Line { id, skip, plain, name, value });
+        }
+    }
+
+    /// Adds bytes behind the head: a start line's part that was not received as one piece.
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Span {
+        let start = self.text.len() as u32;
+        for part in parts {
+            self.text.extend_from_slice(part);
+        }
+        Span { start, end: self.text.len() as u32 }
+    }
+
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        // A span of a head that was cleared since is empty, not a panic.
+        self.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// The span of a part of this head's own bytes.
+    pub(crate) fn span_of(&self, part: &[u8]) -> Span {
+        span_in(&self.text, part)
+    }
+
+    pub(crate) fn value_span(&self, id: FieldId) -> Option<Span> {
+        self.lines.iter().find(|line| line.id == id).map(|line| line.value)
+    }
+
+    /// Whether any field of these bits occurs.
+    pub(crate) fn has(&self, bits: u64) -> bool {
+        self.present & bits != 0
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+        self.lines.iter().map(|line| Field {
+            id: line.id,
+            name: self.bytes(line.name),
+            value: self.bytes(line.value),
+            hop_by_hop: line.skip & skip::HOP_BY_HOP != 0,
+        })
+    }
+
+    pub(crate) fn value(&self, id: FieldId) -> Option<&[u8]> {
+        self.values(id).next()
+    }
+
+    pub(crate) fn values(&self, id: FieldId) -> impl Iterator<Item = &[u8]> + Clone {
+        // The common miss costs no walk.
+        let lines: &[Line] = if self.has(id.bit()) { &self.lines } else { &[] };
+        lines.iter().filter(move |line| line.id == id).map(|line| self.bytes(line.value))
+    }
+
+    pub(crate) fn values_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// Which lines a `Connection` option names, but for those it may not take out.
+    pub(crate) fn positions(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        let open = |line: &Line| !line.id.is_protected();
+        self.lines.iter().enumerate().filter_map(move |(at, line)| {
+            (open(line) && self.bytes(line.name).eq_ignore_ascii_case(name)).then_some(at)
+        })
+    }
+
+    pub(crate) fn mark_hop_by_hop(&mut self, positions: &[usize]) {
+        for &at in positions {
+            self.lines[at].skip |= skip::HOP_BY_HOP;
+        }
+    }
+
+    /// Keeps a received field from being encoded.
+    pub(crate) fn suppress(&mut self, id: FieldId) {
+        for line in self.lines.iter_mut().filter(|line| line.id == id) {
+            line.skip |= skip::FRAMING;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: FieldId) {
+        if id == FieldId::Other || id == FieldId::Host {
+            return;
+        }
+        for line in self.lines.iter_mut().filter(|line| line.id == id) {
+            line.skip |= skip::EDITED;
+        }
+        self.edits.remove(id);
+    }
+
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        let id = FieldId::of(name);
+        if !Edits::accepts(id, name) {
+            return;
+        }
+        let text = &self.text;
+        for line in self.lines.iter_mut().filter(|line| line.id == id) {
+            let spelt = &text[line.name.range()];
+            if id != FieldId::Other || spelt.eq_ignore_ascii_case(name) {
+                line.skip |= skip::EDITED;
+            }
+        }
+        self.edits.replace(id, name, value);
+    }
+
+    pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
+        let id = FieldId::of(name);
+        if Edits::accepts(id, name) {
+            self.edits.add(id, name, value);
+        }
+    }
+
+    pub(crate) fn has_edit(&self, id: FieldId) -> bool {
+        self.edits.has(id)
+    }
+
+    /// Writes the received lines without a bit of `skip`, then the edits.
+    pub(crate) fn write_fields(&self, out: &mut Vec<u8>, skip: u8) {
+        let mut run = Range::default();
+        for line in self.lines.iter().filter(|line| line.skip & skip == 0) {
+            let whole = line.name.start as usize..line.value.end as usize + 2;
+            if line.plain && run.end == whole.start {
+                run.end = whole.end;
+                continue;
+            }
+            out.extend_from_slice(&self.text[run]);
+            run = Range::default();
+            if line.plain {
+                run = whole;
+            } else {
+                write_line(out, self.bytes(line.name), self.bytes(line.value));
+            }
+        }
+        out.extend_from_slice(&self.text[run]);
+        self.edits.write(out);
+    }
+
+    /// About what `write_fields` will take, for one reservation.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.text.len() + self.edits.len()
+    }
+}
+
+/// Lends a stack array for the usual number of fields, or a vector for more.
+pub(crate) fn with_headers<'b, R>(
+    ended: &Ended,
+    tokenise: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> R,
+) -> R {
+    const USUAL: usize = 128;
+    if ended.fields <= USUAL {
+        tokenise(&mut [const { MaybeUninit::uninit() }; USUAL])
+    } else {
+        let mut many: Vec<_> = (0..ended.fields).map(|_| MaybeUninit::uninit()).collect();
+        tokenise(&mut many)
+    }
+}
+
+/// The first line that is no field line, for an error message.
+pub(crate) fn odd_line(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == b'\n')
+        .skip(1)
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .find(|line| !line.is_empty() && crate::field::split_line(line).is_none())
+        .unwrap_or_default()
+}
+
+pub(crate) fn start_line(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == b'\r').next().unwrap_or_default()
+}
+
+pub(crate) fn span_in(text: &[u8], part: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize) as u32;
+    Span { start, end: start + part.len() as u32 }
+}
+
+pub(crate) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn write_content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

@@ -21,6 +21,7 @@ mod limits;
 mod request;
 mod response;
 mod search;
+mod target;
 
 pub use body::{BodyReader, Progress, State};
 pub use error::{Error, Found};

@@ -1,26 +1,272 @@
-//! skeleton
-use crate::*;
+//! The head of a worker's response: parsed as strictly as a request, read, edited, and encoded for
+//! the client. It decides how the body ends, given the method it answers. What it refuses is a 502,
+//! made by the proxy.
+
+use crate::connection::{Options, upgrade_protocol};
+use crate::field::{Field, FieldId};
+use crate::framing::{content_length, only_chunked};
+use crate::head::{self, Head, Span, Underscores, skip};
+use crate::search::{Ended, Kind, Search};
+use crate::{Connection, Error, Found, Limits, Parsed, ResponseBody, ResponseFraming, Version};
+
+/// A response's head. Reading shows what the worker sent, edits show only in what is encoded.
 #[derive(Debug, Default)]
-pub struct ResponseHead {}
+pub struct ResponseHead {
+    search: Search,
+    head: Head,
+    status: u16,
+    reason: Span,
+    version: Version,
+    body: ResponseBody,
+    content_length: Option<u64>,
+    reusable: bool,
+    upgrade: Option<Span>,
+}
+
 impl ResponseHead {
-    pub fn new() -> Self { Self::default() }
-    pub fn reset(&mut self) {}
-    pub fn parse(&mut self, _input: &[u8], _limits: &Limits, _request_method: &[u8]) -> Result<Parsed, Error> { Err(Error::Truncated) }
-    pub fn status(&self) -> u16 { 0 }
-    pub fn reason(&self) -> &[u8] { &[] }
-    pub fn version(&self) -> Version { Version::Http11 }
-    pub fn body(&self) -> ResponseBody { ResponseBody::None }
-    pub fn keep_alive(&self) -> bool { false }
-    pub fn is_interim(&self) -> bool { false }
-    pub fn upgrade(&self) -> Option<&[u8]> { None }
-    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> { std::iter::empty() }
-    pub fn value(&self, _id: FieldId) -> Option<&[u8]> { None }
-    pub fn values(&self, _id: FieldId) -> impl Iterator<Item = &[u8]> { std::iter::empty() }
-    pub fn values_named<'a>(&'a self, _name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> { std::iter::empty() }
-    pub fn is_hop_by_hop(&self, field: &Field<'_>) -> bool { field.hop }
-    pub fn remove(&mut self, _id: FieldId) {}
-    pub fn set(&mut self, _name: impl AsRef<[u8]>, _value: impl AsRef<[u8]>) {}
-    pub fn append(&mut self, _name: impl AsRef<[u8]>, _value: impl AsRef<[u8]>) {}
-    pub fn encode(&self, _out: &mut Vec<u8>, _framing: ResponseFraming, _connection: Connection, _client: Version) {}
-    pub fn encode_interim(&self, _out: &mut Vec<u8>) {}
+    pub fn new() -> ResponseHead {
+        ResponseHead::default()
+    }
+
+    /// Forgets everything but the memory. Needed only when a head whose last `parse` was partial
+    /// goes to another connection.
+    pub fn reset(&mut self) {
+        self.search = Search::default();
+        self.forget();
+    }
+
+    /// Reads a head from the beginning of `input`, as the answer to a request of this method. After
+    /// `Partial` it is to be called with the same bytes and more behind them.
+    pub fn parse(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        request_method: &[u8],
+    ) -> Result<Parsed, Error> {
+        match self.search.advance(input, limits, Kind::Response) {
+            Ok(None) => Ok(Parsed::Partial),
+            Ok(Some(ended)) => {
+                self.reset();
+                self.take(&input[ended.start..ended.end], &ended, request_method)?;
+                Ok(Parsed::Complete(ended.end))
+            }
+            Err(error) => {
+                self.reset();
+                Err(error)
+            }
+        }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn reason(&self) -> &[u8] {
+        self.head.bytes(self.reason)
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    pub fn body(&self) -> ResponseBody {
+        self.body
+    }
+
+    /// Whether the worker's connection may carry another request once the body was read.
+    pub fn keep_alive(&self) -> bool {
+        self.reusable
+    }
+
+    /// A 1xx that another head follows: all but 101.
+    pub fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+
+    /// The protocol a 101 switches to, if it is a proper one (`Connection: upgrade`).
+    pub fn upgrade(&self) -> Option<&[u8]> {
+        self.upgrade.map(|span| self.head.bytes(span))
+    }
+
+    /// All fields in order.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+        self.head.fields()
+    }
+
+    /// The first value of a field.
+    pub fn value(&self, id: FieldId) -> Option<&[u8]> {
+        self.head.value(id)
+    }
+
+    pub fn values(&self, id: FieldId) -> impl Iterator<Item = &[u8]> + Clone {
+        self.head.values(id)
+    }
+
+    /// The values of any field, by its name in any case.
+    pub fn values_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.head.values_named(name)
+    }
+
+    /// Whether a field speaks about the worker's connection only and is not passed on.
+    pub fn is_hop_by_hop(&self, field: &Field<'_>) -> bool {
+        field.hop_by_hop
+    }
+
+    /// Keeps a known field from being passed on.
+    pub fn remove(&mut self, id: FieldId) {
+        self.head.remove(id);
+    }
+
+    /// Replaces all fields of this name. Control characters in the value are left out; a name that
+    /// is no token, or a field `encode` writes itself (framing, `Connection`), is not set.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.head.set(name.as_ref(), value.as_ref());
+    }
+
+    /// Adds a field, under the same rules as [`ResponseHead::set`].
+    pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.head.append(name.as_ref(), value.as_ref());
+    }
+
+    /// Writes the head for a client of this version: end-to-end fields, edits, framing, and what
+    /// becomes of the connection. `Chunked` is for HTTP/1.1 clients; `UntilClose` closes.
+    pub fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        framing: ResponseFraming,
+        connection: Connection,
+        client: Version,
+    ) {
+        self.write_status(out);
+        match framing {
+            ResponseFraming::Chunked => {
+                self.head.write_fields(out, skip::ALWAYS);
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            _ => self.head.write_fields(out, skip::ALWAYS | skip::TRAILER),
+        }
+        match (framing, self.content_length) {
+            (ResponseFraming::Length(length), _) => head::write_content_length(out, length),
+            // RFC 9110 8.6: never in 1xx and 204.
+            (ResponseFraming::None, Some(length)) if self.status >= 200 && self.status != 204 => {
+                head::write_content_length(out, length);
+            }
+            _ => {}
+        }
+        match (connection, client) {
+            (Connection::Upgrade, _) => {
+                out.extend_from_slice(b"Connection: upgrade\r\n");
+                head::write_line(out, b"Upgrade", self.upgrade().unwrap_or_default());
+            }
+            (Connection::KeepAlive, _) if framing == ResponseFraming::UntilClose => {
+                out.extend_from_slice(b"Connection: close\r\n");
+            }
+            (Connection::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
+            (Connection::KeepAlive, Version::Http10) => {
+                out.extend_from_slice(b"Connection: keep-alive\r\n");
+            }
+            (Connection::KeepAlive, Version::Http11) => {}
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes a 1xx other than 101.
+    pub fn encode_interim(&self, out: &mut Vec<u8>) {
+        self.write_status(out);
+        self.head.write_fields(out, skip::ALWAYS | skip::TRAILER);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_status(&self, out: &mut Vec<u8>) {
+        const LINES: usize = 128;
+        out.reserve(self.head.encoded_len() + LINES);
+        let digit = |n: u16| b'0' + (n % 10) as u8;
+        let code = self.status;
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(&[digit(code / 100), digit(code / 10), digit(code), b' ']);
+        out.extend_from_slice(self.reason());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn forget(&mut self) {
+        self.head.clear();
+        self.status = 0;
+        self.reason = Span::default();
+        self.version = Version::Http11;
+        self.body = ResponseBody::None;
+        self.content_length = None;
+        self.reusable = false;
+        self.upgrade = None;
+    }
+
+    fn take(&mut self, text: &[u8], ended: &Ended, request_method: &[u8]) -> Result<(), Error> {
+        head::with_headers(ended, |headers| {
+            let mut response = httparse::Response::new(&mut []);
+            match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+                &mut response,
+                text,
+                headers,
+            ) {
+                Ok(httparse::Status::Complete(length)) if length == text.len() => {}
+                Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
+                    return Err(Error::FieldLine(Found::bytes(head::odd_line(text))));
+                }
+                _ => return Err(Error::StatusLine(Found::bytes(head::start_line(text)))),
+            }
+            self.head.fill(text, response.headers, Underscores::Keep);
+            self.status = response.code.unwrap_or_default();
+            self.version = match response.version {
+                Some(0) => Version::Http10,
+                _ => Version::Http11,
+            };
+            Ok(())
+        })?;
+        let line = head::start_line(text);
+        if !(100..=599).contains(&self.status) {
+            return Err(Error::StatusLine(Found::bytes(line)));
+        }
+        // From the line itself: the tokeniser drops reasons that are not ASCII.
+        self.reason = head::span_in(text, line.get(b"HTTP/1.1 200 ".len()..).unwrap_or_default());
+        let options = Options::take(&mut self.head)?;
+        self.take_body(request_method)?;
+        if self.status == 101 && options.upgrade {
+            let protocol = self.head.value(FieldId::Upgrade).and_then(upgrade_protocol);
+            self.upgrade = protocol.map(|protocol| self.head.span_of(protocol));
+        }
+        self.reusable = options.keep_alive(self.version)
+            && self.status != 101
+            && self.body != ResponseBody::UntilClose
+            && !self.promises_a_forbidden_body();
+        Ok(())
+    }
+
+    fn take_body(&mut self, request_method: &[u8]) -> Result<(), Error> {
+        self.content_length = content_length(self.head.values(FieldId::ContentLength))?;
+        let chunked = self.head.has(FieldId::TransferEncoding.bit());
+        if chunked {
+            if self.version == Version::Http10 {
+                return Err(Error::EncodingInHttp10);
+            }
+            if self.content_length.is_some() {
+                return Err(Error::LengthAndEncoding);
+            }
+            only_chunked(self.head.values(FieldId::TransferEncoding))?;
+        }
+        let bodyless =
+            self.status < 200 || matches!(self.status, 204 | 304) || request_method == b"HEAD";
+        self.body = match self.content_length {
+            _ if bodyless => ResponseBody::None,
+            Some(length) => ResponseBody::Length(length),
+            None if chunked => ResponseBody::Chunked,
+            None => ResponseBody::UntilClose,
+        };
+        Ok(())
+    }
+
+    /// A 1xx or 204 that announces a body may well send it, into the next answer.
+    fn promises_a_forbidden_body(&self) -> bool {
+        (self.status < 200 || self.status == 204)
+            && (self.content_length.is_some_and(|length| length > 0)
+                || self.head.has(FieldId::TransferEncoding.bit()))
+    }
 }

@@ -1,0 +1,79 @@
+//! The lines added to a head, kept ready to be written. It is where nothing that could end a line
+//! gets in, whatever a template or a certificate put into a value.
+
+use std::ops::Range;
+
+use super::write_line;
+use crate::field::{FieldId, is_token, is_value_byte};
+
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    text: Vec<u8>,
+    lines: Vec<Edit>,
+}
+
+#[derive(Debug)]
+struct Edit {
+    id: FieldId,
+    name: usize,
+    line: Range<usize>,
+}
+
+impl Edits {
+    /// Framing and connection lines are `encode`'s; a name that is no token is nobody's.
+    pub(super) fn accepts(id: FieldId, name: &[u8]) -> bool {
+        !id.is_written_by_encode() && (id != FieldId::Other || is_token(name))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+    }
+
+    pub(super) fn add(&mut self, id: FieldId, name: &[u8], value: &[u8]) {
+        let start = self.text.len();
+        if value.iter().all(|&b| is_value_byte(b)) {
+            write_line(&mut self.text, name, value);
+        } else {
+            let clean: Vec<u8> = value.iter().copied().filter(|&b| is_value_byte(b)).collect();
+            write_line(&mut self.text, name, &clean);
+        }
+        self.lines.push(Edit { id, name: name.len(), line: start..self.text.len() });
+    }
+
+    pub(super) fn replace(&mut self, id: FieldId, name: &[u8], value: &[u8]) {
+        self.drop_lines(|edit, line| {
+            edit.id == id && (id != FieldId::Other || line[..edit.name].eq_ignore_ascii_case(name))
+        });
+        self.add(id, name, value);
+    }
+
+    pub(super) fn remove(&mut self, id: FieldId) {
+        self.drop_lines(|edit, _| edit.id == id);
+    }
+
+    pub(super) fn has(&self, id: FieldId) -> bool {
+        self.lines.iter().any(|edit| edit.id == id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.text);
+    }
+
+    /// Rare (a field edited twice), so the text is simply closed up.
+    fn drop_lines(&mut self, gone: impl Fn(&Edit, &[u8]) -> bool) {
+        while let Some(at) =
+            self.lines.iter().position(|edit| gone(edit, &self.text[edit.line.clone()]))
+        {
+            let Edit { line, .. } = self.lines.remove(at);
+            self.text.drain(line.clone());
+            for later in &mut self.lines[at..] {
+                later.line = later.line.start - line.len()..later.line.end - line.len();
+            }
+        }
+    }
+}
