@@ -1,0 +1,188 @@
+//! Real Python workers: gunicorn (one synchronous worker) and uvicorn, each in a process group of
+//! its own that is killed by its id. They journal what they did, by the monotonic clock, to a file.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::queueing::Span;
+use crate::scratch::Scratch;
+use crate::skip;
+
+/// The interpreter that has gunicorn and uvicorn, or a note that the test is skipped.
+#[derive(Clone, Debug)]
+pub struct Python(PathBuf);
+
+pub struct App {
+    python: Python,
+    kind: Kind,
+    address: SocketAddr,
+    scratch: Scratch,
+    process: Option<Child>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Gunicorn,
+    /// With `--limit-concurrency` of this many.
+    Uvicorn(u32),
+}
+
+/// One request as the worker served it, from accept to close.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Occupied {
+    pub id: String,
+    pub span: Span,
+    /// How long the connection's data had waited when it was accepted.
+    pub backlog: f64,
+    pub pid: u32,
+}
+
+impl Python {
+    /// `$ISOBAR_TESTS_PYTHON`, or the virtual environment that `tests/run` makes.
+    pub fn find(test: &str) -> Option<Python> {
+        let named = std::env::var_os("ISOBAR_TESTS_PYTHON").map(PathBuf::from);
+        let test_binary = std::env::current_exe().ok()?;
+        let made = || test_binary.ancestors().map(|dir| dir.join("venv/bin/python"));
+        let found = named.or_else(|| made().find(|path| path.exists()));
+        if found.is_none() {
+            skip::note(test, "no Python with gunicorn and uvicorn");
+        }
+        found.map(Python)
+    }
+}
+
+impl App {
+    pub fn start(python: &Python, kind: Kind) -> App {
+        let address = free_address();
+        let scratch = Scratch::new();
+        let mut app = App { python: python.clone(), kind, address, scratch, process: None };
+        app.restart();
+        app
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts it (again) on its address and waits until it listens.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.process = Some(self.command().spawn().expect("starts python"));
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(self.address).is_err() {
+            assert!(Instant::now() < until, "{:?} does not listen:\n{}", self.kind, self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL for its whole process group.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = kill_process_group(Pid::from_child(&process), Signal::KILL);
+            let _ = process.wait();
+        }
+    }
+
+    /// The lines of the journal, split into words.
+    pub fn journal(&self) -> Vec<Vec<String>> {
+        let text = std::fs::read_to_string(self.scratch.file("journal")).unwrap_or_default();
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+        text.lines().map(words).collect()
+    }
+
+    /// What the gunicorn worker noted of each connection it served.
+    pub fn occupied(&self) -> Vec<Occupied> {
+        self.journal().iter().filter_map(|words| Occupied::parse(words)).collect()
+    }
+
+    /// The identities of the requests whose handler began, as often as it began.
+    pub fn executed(&self) -> Vec<String> {
+        let journal = self.journal();
+        let executed = journal.into_iter().filter(|words| words[0] == "executed");
+        executed.map(|mut words| words.swap_remove(1)).collect()
+    }
+
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.scratch.file("output")).unwrap_or_default()
+    }
+
+    fn command(&self) -> Command {
+        let apps = concat!(env!("CARGO_MANIFEST_DIR"), "/apps");
+        let output = self.scratch.file("output");
+        let output = std::fs::File::options().create(true).append(true).open(output);
+        let mut command = Command::new(&self.python.0);
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        match self.kind {
+            Kind::Gunicorn => command.args(["-m", "gunicorn", "-w", "1", "--log-level", "warning"]),
+            Kind::Uvicorn(_) => command.args(["-m", "uvicorn", "--log-level", "warning"]),
+        };
+        match self.kind {
+            Kind::Gunicorn => {
+                command.args(["-k", "journal.Worker", "-b", &format!("{host}:{port}")]);
+                command.arg("wsgi:app");
+            }
+            Kind::Uvicorn(limit) => {
+                command.args(["--host", &host, "--port", &port]);
+                command.args(["--limit-concurrency", &limit.to_string(), "asgi:app"]);
+            }
+        }
+        command.current_dir(apps).env("PYTHONPATH", apps).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("JOURNAL", self.scratch.file("journal")).env("HOME", self.scratch.path());
+        command
+            .stdin(Stdio::null())
+            .stderr(output.expect("an output file"))
+            .stdout(Stdio::null())
+            .process_group(0);
+        command
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() && !self.said().is_empty() {
+            eprintln!("--- {:?} said:\n{}---", self.kind, self.said());
+        }
+    }
+}
+
+impl Occupied {
+    /// `occupied ID ACCEPTED CLOSED BACKLOG_MS PID`
+    fn parse(words: &[String]) -> Option<Occupied> {
+        let [kind, id, accepted, closed, backlog, pid] = words else { return None };
+        let number = |text: &str| text.parse::<f64>().ok();
+        (kind == "occupied").then_some(())?;
+        Some(Occupied {
+            id: id.clone(),
+            span: (number(accepted)?, number(closed)?),
+            backlog: number(backlog)? / 1e3,
+            pid: pid.parse().ok()?,
+        })
+    }
+}
+
+/// An address nobody listened on a moment ago, for servers that cannot be told port 0.
+fn free_address() -> SocketAddr {
+    let free: io::Result<SocketAddr> =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.expect("a free port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_line_of_the_journal() {
+        let words: Vec<String> = "occupied 17 1.5 2.5 8 99".split(' ').map(Into::into).collect();
+        let line = Occupied::parse(&words).unwrap();
+        assert_eq!(line, Occupied { id: "17".into(), span: (1.5, 2.5), backlog: 0.008, pid: 99 });
+        assert_eq!(Occupied::parse(&words[..4]), None);
+    }
+}
