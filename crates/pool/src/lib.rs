@@ -1,1 +1,43 @@
-//! Being written.
+//! A pool stays true and reachable: who its workers are, which of them are up, whose turn it is,
+//! and a connection to that one.
+//!
+//! Shards call [`Pool::lease`] and use the [`Lease`] they get; the control thread starts,
+//! reconfigures and closes pools. Choosing and queueing are `isobar-balance`'s; listeners, routes
+//! and what travels over a connection are not known here.
+//!
+//! Read `pool` (a lease), then `supervisor` (one change), then `idle` (connections travel with
+//! slots).
+
+mod address;
+pub mod connect;
+mod connection;
+pub mod discovery;
+mod idle;
+mod lease;
+mod mailbox;
+mod metrics;
+mod pool;
+pub mod probe;
+mod settings;
+mod shared;
+mod snapshot;
+mod status;
+mod stream;
+mod supervisor;
+mod target;
+mod wait;
+
+pub use address::Address;
+pub use connect::ConnectError;
+pub use connection::{Connection, Reuse};
+pub use lease::{Lease, LeaseError};
+pub use metrics::PoolFigures;
+pub use pool::{Leased, Pool};
+pub use probe::{Probe, ProbeError};
+pub use settings::{
+    Buffer, Health, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue, WorkerSpec,
+};
+pub use status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
+pub use stream::Stream;
+pub use target::Target;
+pub use wait::Wait;

@@ -1,0 +1,111 @@
+//! Opens a stream to an address. A tower `Service`, so that what wraps a connection (TLS, a PROXY
+//! header) comes as a layer. Decides what kind of failure it was; what follows from one is the
+//! business of the lease, the probe or the re-check that asked.
+
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+use crate::address::Address;
+use crate::stream::Stream;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens there; a unix socket that does not exist counts as well.
+    #[error("connection refused")]
+    Refused,
+    #[error("connecting timed out")]
+    Timeout,
+    /// We ran out of ports or file descriptors: says nothing about the worker.
+    #[error("out of local resources: {0}")]
+    Exhausted(io::Error),
+    #[error("connecting failed: {0}")]
+    Other(io::Error),
+}
+
+impl ConnectError {
+    pub fn label(&self) -> &'static str {
+        match self {
+            ConnectError::Refused => "connect_refused",
+            ConnectError::Timeout => "connect_timeout",
+            ConnectError::Exhausted(_) => "exhausted",
+            ConnectError::Other(_) => "connect_error",
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> ConnectError {
+        // The same numbers on every unix; `io::ErrorKind` has no name for them.
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectError::Refused,
+            io::ErrorKind::TimedOut => ConnectError::Timeout,
+            io::ErrorKind::AddrNotAvailable => ConnectError::Exhausted(error),
+            _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
+                ConnectError::Exhausted(error)
+            }
+            _ => ConnectError::Other(error),
+        }
+    }
+}
+
+/// Connects within its time-out, without Nagle's delay.
+#[derive(Clone, Copy, Debug)]
+pub struct Connector {
+    timeout: Duration,
+}
+
+impl Connector {
+    pub fn new(timeout: Duration) -> Connector {
+        Connector { timeout }
+    }
+}
+
+impl Service<Address> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Stream, ConnectError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, address: Address) -> Self::Future {
+        let limit = self.timeout;
+        Box::pin(async move {
+            timeout(limit, open(&address)).await.unwrap_or(Err(ConnectError::Timeout))
+        })
+    }
+}
+
+/// Without a time-out: for who brings one.
+pub(crate) async fn open(address: &Address) -> Result<Stream, ConnectError> {
+    match address {
+        Address::Tcp(addr) => {
+            let stream = Stream::Tcp(TcpStream::connect(addr).await?);
+            stream.set_nodelay()?;
+            Ok(stream)
+        }
+        Address::Unix(path) => {
+            // A unix socket does not wait for room in a full back-log as TCP does: it says EAGAIN.
+            let mut pause = Duration::from_millis(1);
+            loop {
+                match UnixStream::connect(path).await {
+                    Ok(stream) => return Ok(Stream::Unix(stream)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_millis(16));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One connection to a worker, in use or idle. It knows the shard whose runtime it is registered
+//! with, how long it has been idle, and it counts among its worker's open ones until it is gone.
+//! It decides whether it may be used again; where it rests meanwhile is `idle`'s business.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use isobar_balance::shard;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::idle::Open;
+use crate::stream::Stream;
+
+/// How sure one must be that the worker still listens at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// The request can be sent again: what the runtime knows is enough.
+    Any,
+    /// It cannot: only a connection idle for a second at most, after a real look into the socket.
+    Live,
+}
+
+/// Longest idle time of a connection for a request that cannot be sent twice.
+const LIVE: Duration = Duration::from_secs(1);
+
+/// Boxed inside: taking it from its resting place and putting it back moves one pointer.
+#[derive(Debug)]
+pub struct Connection(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stream: Stream,
+    shard: usize,
+    idle_since: Option<Instant>,
+    reused: bool,
+    /// Held for its drop, which counts the connection out.
+    _open: Open,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, open: Open) -> Connection {
+        let shard = shard::current();
+        Connection(Box::new(Inner { stream, shard, idle_since: None, reused: false, _open: open }))
+    }
+
+    /// True if it carried an exchange before: the worker may have closed it unseen.
+    pub fn reused(&self) -> bool {
+        self.0.reused
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.0.stream
+    }
+
+    /// For what outlives HTTP on it: a tunnel.
+    pub fn into_stream(self) -> Stream {
+        self.0.stream
+    }
+
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.stream.try_read(buf)
+    }
+
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.stream.try_write(buf)
+    }
+
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.stream.try_write_vectored(bufs)
+    }
+
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.stream.poll_read_ready(cx)
+    }
+
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.stream.poll_write_ready(cx)
+    }
+
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.0.idle_since = Some(now);
+    }
+
+    pub(crate) fn idle_for(&self, now: Instant) -> Duration {
+        self.0.idle_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Back to work on this shard, or `None` (and closed): idle too long, ended by the worker, or
+    /// holding bytes nobody asked for, which would be read as the next client's answer.
+    pub(crate) fn wake(
+        mut self,
+        reuse: Reuse,
+        max_idle: Duration,
+        now: Instant,
+    ) -> Option<Connection> {
+        let idle = self.idle_for(now);
+        let here = shard::current();
+        // What the runtime of another shard has seen tells nothing here: look for ourselves.
+        let silent = match reuse {
+            Reuse::Any if self.0.shard == here => idle < max_idle && self.0.stream.seems_silent(),
+            Reuse::Any => idle < max_idle && self.0.stream.is_silent(),
+            Reuse::Live => idle < max_idle.min(LIVE) && self.0.stream.is_silent(),
+        };
+        if !silent {
+            return None;
+        }
+        if self.0.shard != here {
+            let inner = *self.0;
+            let stream = inner.stream.rehome().ok()?;
+            self = Connection(Box::new(Inner { stream, shard: here, ..inner }));
+        }
+        self.0.idle_since = None;
+        self.0.reused = true;
+        Some(self)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.stream).poll_shutdown(cx)
+    }
+}

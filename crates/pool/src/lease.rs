@@ -1,0 +1,158 @@
+//! The right to use one slot of one worker once. It reaches the worker (a resting connection or a
+//! new one), and ends in exactly one outcome: `finish`, or its drop, which means that the client
+//! has gone. What is sent over the connection is unknown here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isobar_balance::Outcome;
+use tower::ServiceExt;
+
+use crate::connect::{ConnectError, Connector};
+use crate::connection::{Connection, Reuse};
+use crate::idle::local;
+use crate::settings::Policy;
+use crate::target::{Place, Target};
+
+/// Why there is no lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseError {
+    #[error("no worker is up")]
+    NoWorker,
+    #[error("every worker has been tried")]
+    NoOther,
+    #[error("the queue is full")]
+    QueueFull,
+    #[error("no slot came free in time")]
+    QueueTimeout,
+    #[error("the pool is being closed")]
+    Draining,
+}
+
+#[derive(Debug)]
+#[must_use = "a lease holds a slot"]
+pub struct Lease {
+    place: Place,
+    policy: Policy,
+    queued: Option<Duration>,
+    granted_at: Instant,
+    abandoned: bool,
+    ended: bool,
+}
+
+impl Lease {
+    /// `queued`: how long it waited, if it had to.
+    pub(crate) fn new(
+        place: Place,
+        policy: Policy,
+        queued: Option<Duration>,
+        granted_at: Instant,
+    ) -> Lease {
+        Lease { place, policy, queued, granted_at, abandoned: false, ended: false }
+    }
+
+    pub fn target(&self) -> &Arc<Target> {
+        &self.place.0
+    }
+
+    /// The policy of the snapshot that made this lease.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub fn limited(&self) -> bool {
+        self.target().is_limited()
+    }
+
+    pub fn was_queued(&self) -> bool {
+        self.queued.is_some()
+    }
+
+    pub fn queued(&self) -> Duration {
+        self.queued.unwrap_or_default()
+    }
+
+    pub fn granted_at(&self) -> Instant {
+        self.granted_at
+    }
+
+    /// A resting connection that passes the check, or `None`: dial. The ones that fail are closed.
+    pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
+        let target = self.target();
+        let most = self.policy.keep_alive.idle;
+        if !target.is_limited() {
+            return local::take(target, reuse, most);
+        }
+        let now = Instant::now();
+        loop {
+            // Closed before the next is taken: at most one in the hand.
+            if let Some(connection) = target.shelf.take()?.wake(reuse, most, now) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// A new connection. A worker that refuses gets no further request from this moment on.
+    pub async fn dial(&mut self) -> Result<Connection, ConnectError> {
+        let target = self.target();
+        let open = target.room().await;
+        match Connector::new(self.policy.connect_timeout).oneshot(target.address().clone()).await {
+            Ok(stream) => Ok(Connection::new(stream, open)),
+            Err(error) => {
+                target.unreachable(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Lays an idle connection, at the clean end of an exchange, aside for the next lease. Where
+    /// slots are limited it goes beside the slot and on with it.
+    pub fn keep(&mut self, mut connection: Connection) {
+        let target = self.target();
+        connection.rest(Instant::now());
+        let word = target.slots().load();
+        match word.limit() {
+            _ if target.is_retired() || word.is_closed() => {}
+            None => local::put(target, connection, self.policy.keep_alive.max_idle),
+            // The limit was lowered: this slot is going away, and its connection with it.
+            Some(limit) if word.in_flight() > limit => {}
+            Some(_) => {
+                target.shelf.put(connection);
+                if target.is_retired() {
+                    target.shelf.clear();
+                }
+            }
+        }
+    }
+
+    /// Client or deadline gave up while the worker computes: the slot stays taken until it is done.
+    pub fn abandon(&mut self) {
+        if !std::mem::replace(&mut self.abandoned, true) {
+            self.target().worker().stats().abandon();
+        }
+    }
+
+    /// The worker is done.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let now = Instant::now();
+        let stats = self.place.0.worker().stats();
+        stats.finished(outcome, now.saturating_duration_since(self.granted_at));
+        if self.abandoned {
+            stats.abandoned_ended();
+        }
+        self.place.0.shared.waiters.release(&self.place, now);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end(if self.abandoned { Outcome::Abandoned } else { Outcome::ClientGone });
+    }
+}

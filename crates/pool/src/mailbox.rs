@@ -1,0 +1,59 @@
+//! The way from the data plane to the pool's supervisor: bounded, never waited for. If it is full
+//! the news is not lost but blurred: a flag tells the supervisor to look at every worker itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::mpsc;
+
+/// What somebody saw of a worker, by its process-unique serial number: a namesake that came since
+/// is not meant.
+#[derive(Clone, Debug)]
+pub(crate) enum Observation {
+    /// A connect failed in a way that says: do not send anybody there.
+    Unreachable {
+        serial: u64,
+        refused: bool,
+    },
+    /// The re-check after such a failure connected.
+    Reachable {
+        serial: u64,
+    },
+    Probed {
+        serial: u64,
+        result: isobar_balance::state::ProbeResult,
+    },
+}
+
+const ROOM: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    sender: mpsc::Sender<Observation>,
+    dirty: AtomicBool,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> (Mailbox, mpsc::Receiver<Observation>) {
+        let (sender, receiver) = mpsc::channel(ROOM);
+        (Mailbox { sender, dirty: AtomicBool::new(false) }, receiver)
+    }
+
+    /// From a shard: never waits.
+    pub(crate) fn post(&self, observation: Observation) {
+        if let Err(mpsc::error::TrySendError::Full(observation)) = self.sender.try_send(observation)
+        {
+            self.dirty.store(true, Ordering::SeqCst);
+            // Had the supervisor emptied the box between the two, nobody would wake it to look.
+            let _ = self.sender.try_send(observation);
+        }
+    }
+
+    /// From the control thread, which may wait.
+    pub(crate) async fn send(&self, observation: Observation) {
+        let _ = self.sender.send(observation).await;
+    }
+
+    pub(crate) fn take_dirty(&self) -> bool {
+        self.dirty.swap(false, Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,263 @@
+//! One pool, as its users hold it. `lease` is the line that picks a worker: it reads the thread's
+//! cached snapshot, reserves, or joins the queue; it never waits for the control thread. Everything
+//! else here passes an operator's or the owner's wish on to the supervisor.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use isobar_balance::{Join, Tried, Waiters, WorkerId};
+use tokio::sync::watch;
+
+use crate::discovery::Discovery;
+use crate::discovery::fixed::Fixed;
+use crate::lease::{Lease, LeaseError};
+use crate::mailbox::Mailbox;
+use crate::metrics::{Dropped, PoolFigures, Recorder};
+use crate::settings::{LeaseRequest, Policy, PoolSettings, WorkerSpec};
+use crate::shared::Shared;
+use crate::snapshot::{Lack, Pick, Snapshot};
+use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
+use crate::supervisor::{self, Supervisor, Task};
+use crate::wait::Wait;
+
+pub struct Pool {
+    shared: Arc<Shared>,
+    control: Arc<Mutex<Supervisor>>,
+    settled: watch::Receiver<bool>,
+    /// Reads the mailbox and watches the discovery.
+    tasks: Mutex<Vec<Task>>,
+}
+
+#[must_use]
+pub enum Leased {
+    Ready(Lease),
+    Queued(Wait),
+}
+
+impl Pool {
+    /// On the control runtime, where its supervisor and its probes live from now on.
+    pub fn start(
+        name: &str,
+        settings: PoolSettings,
+        workers: Vec<WorkerSpec>,
+        cells: usize,
+    ) -> Arc<Pool> {
+        Pool::discover(name, settings, &Fixed::new(workers), cells)
+    }
+
+    /// As `start`, with workers that may come and go. The set that is known at once serves at once.
+    pub fn discover(
+        name: &str,
+        settings: PoolSettings,
+        discovery: &dyn Discovery,
+        cells: usize,
+    ) -> Arc<Pool> {
+        static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+        let (mailbox, observations) = Mailbox::new();
+        let (settle, settled) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(Policy::of(&settings)))),
+            waiters: Waiters::new(),
+            mailbox,
+            recorder: Recorder::new(cells),
+            closed: AtomicBool::new(false),
+        });
+        let mut supervisor = Supervisor::new(shared.clone(), settings, settle, cells);
+        let mut workers = discovery.watch();
+        if let Some(known) = supervisor::known_now(&mut workers) {
+            supervisor.update(known);
+        }
+        let control = Arc::new(Mutex::new(supervisor));
+        let tasks = vec![
+            Task::spawn(supervisor::run(control.clone(), observations)),
+            Task::spawn(supervisor::follow(control.clone(), workers)),
+        ];
+        Arc::new(Pool { shared, control, settled, tasks: Mutex::new(tasks) })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Every worker has had its first verdict.
+    pub async fn ready(&self) {
+        // An error means that the pool was closed: nothing more will be settled.
+        let _ = self.settled.clone().wait_for(|settled| *settled).await;
+    }
+
+    /// In force when it returns. A worker whose name and address are kept keeps its counters,
+    /// health, slots and connections; an unchanged strategy keeps its cursor.
+    pub fn reconfigure(&self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
+        // The configuration names the workers now; what a discovery says no longer counts.
+        lock(&self.tasks).truncate(1);
+        self.control().reconfigure(settings, workers);
+    }
+
+    /// No more probes; whoever waits or comes is told that the pool is draining. Leases end normally.
+    pub async fn close(&self) {
+        lock(&self.tasks).clear();
+        self.control().close();
+    }
+
+    pub async fn set_worker(&self, name: &str, change: WorkerChange) -> Result<(), UnknownWorker> {
+        self.control().set_worker(name, change)
+    }
+
+    pub fn status(&self) -> PoolStatus {
+        self.control().status()
+    }
+
+    pub fn figures(&self) -> PoolFigures {
+        PoolFigures::of(&self.shared)
+    }
+
+    pub fn observe_handover(&self, took: Duration) {
+        self.shared.recorder.handover(took);
+    }
+
+    pub fn observe_response(&self, took: Duration) {
+        self.shared.recorder.response(took);
+    }
+
+    pub fn count_retry(&self) {
+        self.shared.recorder.retry();
+    }
+
+    /// The policy in force now.
+    pub fn policy(&self) -> Policy {
+        with_snapshot(&self.shared, |snapshot, _| snapshot.policy)
+    }
+
+    /// Some worker has a slot limit.
+    pub fn limited(&self) -> bool {
+        with_snapshot(&self.shared, |snapshot, _| snapshot.limited)
+    }
+
+    /// Whose turn is it? Reserves that worker's slot, or a place in the queue.
+    pub fn lease(self: &Arc<Self>, rq: &LeaseRequest<'_>) -> Result<Leased, LeaseError> {
+        let now = Instant::now();
+        with_snapshot(&self.shared, |snapshot, rng| {
+            let mut bound = None;
+            // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
+            if snapshot.policy.queue.is_none() || self.shared.waiters.is_empty() {
+                match snapshot.pick(rq.key, rq.tried, rng, now) {
+                    Pick::Reserved(place) => {
+                        return Ok(Leased::Ready(Lease::new(place, snapshot.policy, None, now)));
+                    }
+                    Pick::Nothing(waits_for) => bound = waits_for,
+                }
+            }
+            match (snapshot.lack(rq.tried), snapshot.policy.queue) {
+                _ if snapshot.closed => Err(LeaseError::Draining),
+                (Lack::Slots, None) => Err(LeaseError::QueueFull),
+                (Lack::Others, _) => Err(LeaseError::NoOther),
+                (Lack::Workers, Some(_)) if snapshot.starting => {
+                    self.join(rq.key, bound, snapshot.policy, rng, now)
+                }
+                (Lack::Workers, _) => Err(LeaseError::NoWorker),
+                (Lack::Slots, Some(_)) => self.join(rq.key, bound, snapshot.policy, rng, now),
+            }
+        })
+    }
+
+    fn join(
+        &self,
+        key: u64,
+        bound: Option<WorkerId>,
+        policy: Policy,
+        rng: &mut fastrand::Rng,
+        now: Instant,
+    ) -> Result<Leased, LeaseError> {
+        let shared = &self.shared;
+        let Some(queue) = policy.queue else { return Err(LeaseError::QueueFull) };
+        // Against the newest snapshot: what is published later is handed over to us. What was tried
+        // is forgotten: whoever has to wait takes what comes.
+        let pick = || match shared.snapshot.load_full().pick(key, &Tried::new(), rng, now) {
+            Pick::Reserved(place) => Some(place),
+            Pick::Nothing(_) => None,
+        };
+        // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
+        match shared.waiters.join(bound, queue.max, Waker::noop(), now, pick) {
+            Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
+            Join::Full => {
+                shared.recorder.dropped(Dropped::Full);
+                Err(LeaseError::QueueFull)
+            }
+            // Closing sets the flag first and then empties the queue: it missed us or we see it.
+            Join::Waiting(ticket) if shared.closed.load(Ordering::SeqCst) => {
+                shared.recorder.dropped(Dropped::Draining);
+                shared.waiters.leave(ticket, now);
+                Err(LeaseError::Draining)
+            }
+            Join::Waiting(ticket) => {
+                Ok(Leased::Queued(Wait::new(shared.clone(), policy, ticket, now, queue.timeout)))
+            }
+        }
+    }
+
+    fn control(&self) -> MutexGuard<'_, Supervisor> {
+        lock(&self.control)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        lock(&self.tasks).clear();
+        self.control().close();
+    }
+}
+
+/// A panic elsewhere in the control plane leaves a state that was consistent before it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many pools were closed: tells threads to let go of what they cached of them.
+pub(crate) static CLOSED: AtomicUsize = AtomicUsize::new(0);
+
+type Cached = Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>;
+
+/// What a thread keeps of the pools: the snapshot of each, by the pool's number.
+struct Local {
+    snapshots: Vec<Option<Cached>>,
+    closed: usize,
+    rng: fastrand::Rng,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> =
+        RefCell::new(Local { snapshots: Vec::new(), closed: 0, rng: fastrand::Rng::new() });
+}
+
+fn with_snapshot<R>(shared: &Shared, f: impl FnOnce(&Snapshot, &mut fastrand::Rng) -> R) -> R {
+    LOCAL.with_borrow_mut(|local| {
+        let closed = CLOSED.load(Ordering::Relaxed);
+        if local.closed != closed {
+            local.closed = closed;
+            local.forget_closed();
+        }
+        if local.snapshots.len() <= shared.number {
+            local.snapshots.resize_with(shared.number + 1, || None);
+        }
+        let cached = local.snapshots[shared.number]
+            .get_or_insert_with(|| Cache::new(shared.snapshot.clone()));
+        f(cached.load(), &mut local.rng)
+    })
+}
+
+impl Local {
+    fn forget_closed(&mut self) {
+        for cached in &mut self.snapshots {
+            if cached.as_mut().is_some_and(|cached| cached.load().closed) {
+                *cached = None;
+            }
+        }
+    }
+}

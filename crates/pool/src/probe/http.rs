@@ -1,0 +1,128 @@
+//! The worker is up if a GET is answered with an expected status. Reads a bounded amount whatever
+//! comes, and stays to the end of the answer (within reason), so that the worker is free again when
+//! the probe is over.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Probe, ProbeError};
+use crate::address::Address;
+use crate::connect;
+use crate::stream::Stream;
+use crate::target::Target;
+
+/// Most bytes ever read of one answer.
+const MOST: usize = 64 * 1024;
+/// How long the verdict, once found, is held back for the end of the answer.
+const REST: Duration = Duration::from_millis(200);
+
+pub struct Http {
+    pub path: String,
+    pub expect: Vec<RangeInclusive<u16>>,
+    /// The Host field; the address if absent.
+    pub host: Option<String>,
+    /// Another port of the same host.
+    pub port: Option<u16>,
+}
+
+impl Probe for Http {
+    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+        Box::pin(async {
+            let address = match self.port {
+                Some(port) => target.address().with_port(port),
+                None => target.address().clone(),
+            };
+            let mut stream = connect::open(&address).await?;
+            stream.write_all(self.request(&address).as_bytes()).await?;
+            let status = read_status(&mut stream).await?;
+            if self.expect.iter().any(|range| range.contains(&status)) {
+                Ok(())
+            } else {
+                Err(ProbeError::Status(status))
+            }
+        })
+    }
+
+    fn describe(&self) -> String {
+        let Http { path, expect, host, port } = self;
+        format!("http {path} {expect:?} {host:?} {port:?}")
+    }
+
+    /// Another port is another server: it says nothing about slots and takes none.
+    fn takes_slot(&self) -> bool {
+        self.port.is_none()
+    }
+}
+
+impl Http {
+    fn request(&self, address: &Address) -> String {
+        let host = match (&self.host, address) {
+            (Some(host), _) => host.clone(),
+            (None, Address::Tcp(addr)) => addr.to_string(),
+            (None, Address::Unix(_)) => "localhost".to_owned(),
+        };
+        let path = &self.path;
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: isobar-probe\r\nAccept: */*\r\n\
+             Connection: close\r\n\r\n"
+        )
+    }
+}
+
+async fn read_status(stream: &mut Stream) -> Result<u16, ProbeError> {
+    let mut answer = Vec::with_capacity(1024);
+    let mut head = 0;
+    loop {
+        while let Some(end) = end_of_head(&answer[head..]) {
+            let status = parse_status(&answer[head..]).ok_or(ProbeError::NotHttp)?;
+            if !(100..200).contains(&status) || status == 101 {
+                let _ = tokio::time::timeout(REST, drain(stream, MOST - answer.len())).await;
+                return Ok(status);
+            }
+            head += end;
+        }
+        // What cannot become a status line any more need not be read to the end.
+        if answer.len() - head >= 16 && parse_status(&answer[head..]).is_none() {
+            return Err(ProbeError::NotHttp);
+        }
+        if answer.len() >= MOST {
+            return Err(ProbeError::NotHttp);
+        }
+        let room = (MOST - answer.len()) as u64;
+        if (&mut *stream).take(room).read_buf(&mut answer).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+async fn drain(stream: &mut Stream, mut room: usize) {
+    let mut scratch = [0; 4096];
+    while room > 0 {
+        match stream.read(&mut scratch[..room.min(4096)]).await {
+            Ok(n) if n > 0 => room -= n,
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// `HTTP/1.x NNN`, and nothing that only resembles it.
+fn parse_status(bytes: &[u8]) -> Option<u16> {
+    let rest = bytes.strip_prefix(b"HTTP/1.")?;
+    match rest {
+        [b'0' | b'1', b' ', a @ b'1'..=b'9', b, c, b' ' | b'\r', ..]
+            if b.is_ascii_digit() && c.is_ascii_digit() =>
+        {
+            let digit = |d: u8| u16::from(d - b'0');
+            Some(digit(*a) * 100 + digit(*b) * 10 + digit(*c))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a pool is told by its owner: the policies, the workers, the question asked at a lease.
+//! Plain values; whoever reads the configuration fills them in, with every default applied.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar_balance::Tried;
+use isobar_balance::strategy::{Entry, Options};
+
+use crate::address::Address;
+use crate::probe::Probe;
+
+#[derive(Clone)]
+pub struct PoolSettings {
+    pub strategy: &'static Entry,
+    pub options: Options,
+    pub queue: Option<Queue>,
+    pub health: Option<Health>,
+    pub connect_timeout: Duration,
+    pub keep_alive: KeepAlive,
+    pub abandon_after: Duration,
+    pub buffer: Buffer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    pub max: usize,
+    pub timeout: Duration,
+}
+
+#[derive(Clone)]
+pub struct Health {
+    pub probe: Arc<dyn Probe>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub rise: u32,
+    pub fall: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    pub idle: Duration,
+    /// Idle connections kept per worker and shard, where the worker has no slot limit.
+    pub max_idle: usize,
+}
+
+/// Bytes read ahead in either direction; 0 = off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    pub request: usize,
+    pub response: usize,
+}
+
+/// The part of the settings that a request needs; it travels in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub queue: Option<Queue>,
+    pub abandon_after: Duration,
+    pub buffer: Buffer,
+    pub connect_timeout: Duration,
+    pub keep_alive: KeepAlive,
+}
+
+impl Policy {
+    pub(crate) fn of(settings: &PoolSettings) -> Policy {
+        Policy {
+            queue: settings.queue,
+            abandon_after: settings.abandon_after,
+            buffer: settings.buffer,
+            connect_timeout: settings.connect_timeout,
+            keep_alive: settings.keep_alive,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSpec {
+    pub name: String,
+    pub address: Address,
+    pub weight: Option<NonZeroU32>,
+    pub slots: Option<NonZeroU32>,
+    pub tier: u8,
+}
+
+/// One request's question: whose turn is it, but for those it has tried already?
+pub struct LeaseRequest<'a> {
+    pub key: u64,
+    pub tried: &'a Tried,
+}

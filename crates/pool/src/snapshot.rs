@@ -1,0 +1,91 @@
+//! The serving state of a pool: immutable, published with one store, read by every lease. It
+//! answers "whose turn is it" through the prepared picker and, when nobody could be reserved, why.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use isobar_balance::{Candidate, PickCx, Picker, Reserved, Tried, WorkerId};
+
+use crate::settings::Policy;
+use crate::target::{Place, Target};
+
+pub(crate) struct Snapshot {
+    pub(crate) version: u64,
+    pub(crate) candidates: Box<[Candidate]>,
+    /// Aligned with `candidates`.
+    pub(crate) targets: Box<[Arc<Target>]>,
+    pub(crate) picker: Box<dyn Picker>,
+    pub(crate) policy: Policy,
+    /// Some worker waits for its first verdict: who comes now may hope.
+    pub(crate) starting: bool,
+    pub(crate) limited: bool,
+    /// The last one: the pool is going away.
+    pub(crate) closed: bool,
+}
+
+/// Why nobody was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// A worker that may be used has no free slot.
+    Slots,
+    /// Every worker that may be used has been tried.
+    Others,
+    Workers,
+}
+
+pub(crate) enum Pick {
+    /// Its slot is reserved.
+    Reserved(Place),
+    /// Nobody's is; the request may be bound to one worker.
+    Nothing(Option<WorkerId>),
+}
+
+impl Snapshot {
+    pub(crate) fn empty(policy: Policy) -> Snapshot {
+        Snapshot {
+            version: 0,
+            candidates: Box::default(),
+            targets: Box::default(),
+            picker: Box::new(Nobody),
+            policy,
+            starting: false,
+            limited: false,
+            closed: false,
+        }
+    }
+
+    pub(crate) fn pick(
+        &self,
+        key: u64,
+        tried: &Tried,
+        rng: &mut fastrand::Rng,
+        now: Instant,
+    ) -> Pick {
+        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now);
+        match self.picker.pick(&self.candidates, &mut cx) {
+            Some(reserved) => Pick::Reserved(Place(self.targets[reserved.index()].clone())),
+            None => Pick::Nothing(cx.bound().map(|i| self.candidates[i].worker.id())),
+        }
+    }
+
+    pub(crate) fn lack(&self, tried: &Tried) -> Lack {
+        let mut lack = Lack::Workers;
+        for candidate in &self.candidates {
+            if tried.contains(candidate.worker.id()) {
+                lack = Lack::Others;
+            } else if !candidate.worker.slots().load().is_closed() {
+                return Lack::Slots;
+            }
+        }
+        lack
+    }
+}
+
+/// Picks nobody: there is nobody, or no strategy to choose by.
+pub(crate) struct Nobody;
+
+impl Picker for Nobody {
+    fn pick(&self, _: &[Candidate], _: &mut PickCx<'_>) -> Option<Reserved> {
+        None
+    }
+}

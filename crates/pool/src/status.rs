@@ -1,0 +1,60 @@
+//! What an operator sees of a pool: plain values, for the admin API and the metrics. It decides
+//! nothing and is made on demand.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use isobar_balance::Health;
+use isobar_balance::state::AdminState;
+
+use crate::address::Address;
+
+#[derive(Clone, Debug)]
+pub struct PoolStatus {
+    pub name: String,
+    /// Of the snapshot that serves; it only grows.
+    pub version: u64,
+    pub strategy: &'static str,
+    pub queue_depth: usize,
+    pub workers: Vec<WorkerStatus>,
+}
+
+#[derive(Clone, Debug)]
+pub struct WorkerStatus {
+    pub name: String,
+    pub address: Address,
+    pub health: Health,
+    /// When its health last changed.
+    pub since: Instant,
+    pub tier: u8,
+    /// In force now; the file's value stands beside it.
+    pub weight: Option<NonZeroU32>,
+    pub file_weight: Option<NonZeroU32>,
+    pub slots: Option<NonZeroU32>,
+    pub file_slots: Option<NonZeroU32>,
+    pub admin: AdminState,
+    pub in_flight: u32,
+    pub abandoned: u32,
+    /// Leases ended, by the label of their outcome.
+    pub requests: Vec<(&'static str, u64)>,
+    pub busy: Duration,
+    /// The last conclusive probe: `None` if there was none, the reason if it failed.
+    pub last_probe: Option<Result<(), String>>,
+    pub connections_open: u32,
+}
+
+/// What an operator changes at run time; `None` leaves a thing as it is, `Some(None)` goes back to
+/// the file's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerChange {
+    pub state: Option<AdminState>,
+    pub weight: Option<Option<NonZeroU32>>,
+    pub slots: Option<Option<NonZeroU32>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("pool {pool} has no worker {worker}")]
+pub struct UnknownWorker {
+    pub pool: String,
+    pub worker: String,
+}

@@ -1,0 +1,142 @@
+//! A byte stream to or from a worker or a client: TCP or a unix socket behind one type, so that
+//! nothing above asks which. It decides nothing; it also moves a stream from one shard's runtime to
+//! another's, which is what lets a connection travel with its slot.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+macro_rules! either {
+    ($self:expr, $stream:ident => $body:expr) => {
+        match $self {
+            Stream::Tcp($stream) => $body,
+            Stream::Unix($stream) => $body,
+        }
+    };
+}
+
+impl Stream {
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        either!(self, s => s.try_read(buf))
+    }
+
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        either!(self, s => s.try_write(buf))
+    }
+
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, s => s.try_write_vectored(bufs))
+    }
+
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, s => s.poll_read_ready(cx))
+    }
+
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, s => s.poll_write_ready(cx))
+    }
+
+    pub async fn readable(&self) -> io::Result<()> {
+        either!(self, s => s.readable().await)
+    }
+
+    pub async fn writable(&self) -> io::Result<()> {
+        either!(self, s => s.writable().await)
+    }
+
+    /// No Nagle delay. A unix socket never has one.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(s) => s.set_nodelay(true),
+            Stream::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Half-close: the other side reads our end of stream and may go on sending.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        either!(self, s => SockRef::from(s).shutdown(Shutdown::Write))
+    }
+
+    /// Makes the close to come an RST instead of a FIN. A unix socket knows no RST.
+    pub fn set_linger_zero(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(s) => s.set_zero_linger(),
+            Stream::Unix(_) => Ok(()),
+        }
+    }
+
+    /// A real look into the socket, whatever the runtime believes: true while the other side has
+    /// neither closed nor sent anything.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit(); 1];
+        let seen = either!(self, s => SockRef::from(s).peek(&mut byte));
+        matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The cheap form of `is_silent`: no syscall unless the runtime holds the stream for readable.
+    /// It may do so wrongly, when the last read ended exactly where the data did.
+    pub(crate) fn seems_silent(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.poll_read_ready(&mut cx).is_pending() || self.is_silent()
+    }
+
+    /// Registers the stream with the runtime of the calling thread.
+    pub(crate) fn rehome(self) -> io::Result<Stream> {
+        Ok(match self {
+            Stream::Tcp(s) => Stream::Tcp(TcpStream::from_std(s.into_std()?)?),
+            Stream::Unix(s) => Stream::Unix(UnixStream::from_std(s.into_std()?)?),
+        })
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), s => Pin::new(s).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), s => Pin::new(s).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), s => Pin::new(s).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), s => Pin::new(s).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), s => Pin::new(s).poll_shutdown(cx))
+    }
+}

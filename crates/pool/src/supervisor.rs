@@ -1,0 +1,503 @@
+//! The only writer of a pool. Every observation, operator's wish and new set of workers goes
+//! through `PoolState`; if the answer to "who may be used" changed, ONE snapshot is stored and the
+//! queue is told. A storm of observations costs one rebuild, because all that have come are taken
+//! before anything is published. It also keeps each worker's probe or re-check running.
+
+mod recheck;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_core::stream::BoxStream;
+use isobar_balance::state::{AdminState, Changes, Event, Member, PoolState, Rules};
+use isobar_balance::{Candidate, Health, Picker, Strategy, Worker, WorkerId};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::discovery::DiscoveryError;
+use crate::mailbox::Observation;
+use crate::pool::{CLOSED, lock};
+use crate::probe::schedule;
+use crate::settings::{self, Policy, PoolSettings, WorkerSpec};
+use crate::shared::Shared;
+use crate::snapshot::{Nobody, Snapshot};
+use crate::status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
+use crate::target::{Place, Target};
+
+/// How often resting connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+pub(crate) struct Supervisor {
+    shared: Arc<Shared>,
+    settings: PoolSettings,
+    strategy: Box<dyn Strategy>,
+    state: PoolState,
+    reached: HashMap<String, Reached>,
+    next_id: u32,
+    cells: usize,
+    settle: watch::Sender<bool>,
+    runtime: Handle,
+}
+
+/// A member as it is reached and watched.
+struct Reached {
+    target: Arc<Target>,
+    watch: Watch,
+}
+
+#[derive(Default)]
+enum Watch {
+    #[default]
+    None,
+    Probe(#[expect(dead_code, reason = "held for its drop")] Task),
+    Recheck(#[expect(dead_code, reason = "held for its drop")] Task),
+}
+
+/// A task that ends with its owner.
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(tokio::spawn(future))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Takes everything that has come, then publishes once.
+pub(crate) async fn run(
+    control: Arc<Mutex<Supervisor>>,
+    mut observations: mpsc::Receiver<Observation>,
+) {
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            first = observations.recv() => {
+                let Some(first) = first else { return };
+                let rest = std::iter::from_fn(|| observations.try_recv().ok());
+                lock(&control).observe(std::iter::once(first).chain(rest));
+            }
+            _ = sweep.tick() => lock(&control).sweep(),
+        }
+    }
+}
+
+/// Follows a discovery to its end.
+pub(crate) async fn follow(control: Arc<Mutex<Supervisor>>, mut workers: Workers) {
+    while let Some(set) = std::future::poll_fn(|cx| workers.as_mut().poll_next(cx)).await {
+        match set {
+            Ok(set) => lock(&control).update(set),
+            Err(error) => tracing::warn!(pool = lock(&control).shared.name, %error),
+        }
+    }
+}
+
+type Workers = BoxStream<'static, Result<Vec<WorkerSpec>, DiscoveryError>>;
+
+/// The set that a discovery knows without waiting.
+pub(crate) fn known_now(workers: &mut Workers) -> Option<Vec<WorkerSpec>> {
+    match workers.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Ok(set))) => Some(set),
+        Poll::Ready(_) | Poll::Pending => None,
+    }
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        settings: PoolSettings,
+        settle: watch::Sender<bool>,
+        cells: usize,
+    ) -> Supervisor {
+        Supervisor {
+            strategy: build(&shared.name, &settings).unwrap_or_else(|| Box::new(Unbuilt)),
+            state: PoolState::new(rules(&settings)),
+            shared,
+            settings,
+            reached: HashMap::new(),
+            next_id: 0,
+            cells,
+            settle,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// A new set of workers.
+    pub(crate) fn update(&mut self, workers: Vec<WorkerSpec>) {
+        let changes = self.set(workers);
+        self.settle_down(changes);
+    }
+
+    pub(crate) fn reconfigure(&mut self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
+        let old = std::mem::replace(&mut self.settings, settings);
+        let new = &self.settings;
+        if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
+            && let Some(strategy) = build(&self.shared.name, new)
+        {
+            self.strategy = strategy;
+        }
+        if !same_probing(old.health.as_ref(), new.health.as_ref()) {
+            self.reached.values_mut().for_each(|reached| reached.watch = Watch::None);
+        }
+        let mut changes = self.state.apply(Event::Rules(rules(new)), Instant::now());
+        merge(&mut changes, self.set(workers));
+        // The policies travel in the snapshot, the strategy in its picker.
+        changes.usable = true;
+        self.settle_down(changes);
+    }
+
+    fn observe(&mut self, observations: impl Iterator<Item = Observation>) {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        for observation in observations {
+            merge(&mut changes, self.take(observation, now));
+        }
+        if self.shared.mailbox.take_dirty() {
+            merge(&mut changes, self.look_at_all(now));
+        }
+        self.settle_down(changes);
+    }
+
+    fn take(&mut self, observation: Observation, now: Instant) -> Changes {
+        let (Observation::Unreachable { serial, .. }
+        | Observation::Reachable { serial }
+        | Observation::Probed { serial, .. }) = observation;
+        let found = self.reached.values().find(|reached| reached.target.serial() == serial);
+        let Some(Reached { target, .. }) = found else { return Changes::default() };
+        let worker = target.name();
+        let event = match observation {
+            // Where probes decide, only a refusal is clearer than they are.
+            Observation::Unreachable { refused: false, .. } if self.settings.health.is_some() => {
+                return Changes::default();
+            }
+            Observation::Unreachable { .. } => {
+                // Nobody at the other end of these any more.
+                target.shelf.clear();
+                Event::Refused { worker }
+            }
+            Observation::Reachable { .. } => Event::Recheck { worker, ok: true },
+            Observation::Probed { result, .. } => Event::Probe { worker, result },
+        };
+        self.state.apply(event, now)
+    }
+
+    /// The mailbox ran over: what a refused connect leaves behind can be seen.
+    fn look_at_all(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        for Reached { target, .. } in self.reached.values() {
+            if target.slots().load().is_closed() {
+                merge(
+                    &mut changes,
+                    self.state.apply(Event::Refused { worker: target.name() }, now),
+                );
+            }
+        }
+        changes
+    }
+
+    pub(crate) fn set_worker(
+        &mut self,
+        name: &str,
+        change: WorkerChange,
+    ) -> Result<(), UnknownWorker> {
+        if !self.reached.contains_key(name) {
+            let pool = self.shared.name.clone();
+            return Err(UnknownWorker { pool, worker: name.to_owned() });
+        }
+        let events = [
+            change.state.map(|state: AdminState| Event::Admin { worker: name, state }),
+            change.weight.map(|weight| Event::Weight { worker: name, weight }),
+            change.slots.map(|slots| Event::Slots { worker: name, slots }),
+        ];
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        for event in events.into_iter().flatten() {
+            merge(&mut changes, self.state.apply(event, now));
+        }
+        self.settle_down(changes);
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self) {
+        if self.shared.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let now = Instant::now();
+        let version = self.version() + 1;
+        let last =
+            Snapshot { version, closed: true, ..Snapshot::empty(Policy::of(&self.settings)) };
+        self.shared.snapshot.store(Arc::new(last));
+        // Everybody who waits is granted a place that says no.
+        let end = Arc::new(Target::end_of_queue(self.shared.clone()));
+        self.shared.waiters.publish(vec![Place(end)], now);
+        self.shared.waiters.publish(Vec::new(), now);
+        for (_, reached) in self.reached.drain() {
+            reached.target.retire();
+        }
+        CLOSED.fetch_add(1, Ordering::Release);
+        tracing::info!(pool = self.shared.name, version, "pool closed");
+    }
+
+    /// The difference between the set that is and the set that shall be.
+    fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        let stays = |reached: &Reached| {
+            workers.iter().any(|spec| {
+                spec.name == reached.target.name() && spec.address == *reached.target.address()
+            })
+        };
+        let gone: Vec<String> = self
+            .reached
+            .iter()
+            .filter(|(_, reached)| !stays(reached))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &gone {
+            if let Some(reached) = self.reached.remove(name) {
+                reached.target.retire();
+            }
+        }
+        if !gone.is_empty() {
+            // Out of the state as well, before a namesake at another address enters it: that is
+            // another worker, and inherits nothing.
+            let kept = self.state.members().map(|known| known.member().clone());
+            let kept = kept.filter(|member| !gone.contains(&member.name)).collect();
+            merge(&mut changes, self.state.apply(Event::Set(kept), now));
+        }
+        let members = workers.iter().map(|spec| Member {
+            name: spec.name.clone(),
+            weight: spec.weight,
+            slots: spec.slots,
+            tier: spec.tier,
+        });
+        let members = members.collect();
+        for spec in workers {
+            if !self.reached.contains_key(&spec.name) {
+                let target = Arc::new(self.reach(&spec));
+                self.reached.insert(spec.name, Reached { target, watch: Watch::None });
+            }
+        }
+        merge(&mut changes, self.state.apply(Event::Set(members), now));
+        changes
+    }
+
+    fn reach(&mut self, spec: &WorkerSpec) -> Target {
+        static SERIALS: AtomicU64 = AtomicU64::new(1);
+        let id = WorkerId(self.next_id);
+        self.next_id += 1;
+        let worker = Worker::new(id, &spec.name, spec.slots, self.cells);
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        Target::new(worker, spec.address.clone(), serial, self.shared.clone())
+    }
+
+    /// Makes the world agree with the state: limits, snapshot, queue, watches, log.
+    fn settle_down(&mut self, changes: Changes) {
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        for known in self.state.members() {
+            let Some(reached) = self.reached.get(known.name()) else { continue };
+            let slots = reached.target.slots();
+            if slots.load().limit() != known.slots().map(|limit| limit.get()) {
+                slots.set_limit(known.slots());
+            }
+        }
+        for transition in changes.transitions.iter().filter(|t| t.to == Health::Up) {
+            if let Some(reached) = self.reached.get(&transition.worker) {
+                reached.target.slots().open();
+            }
+        }
+        if changes.usable || changes.limits {
+            self.publish();
+        }
+        if changes.usable || changes.limits || !changes.transitions.is_empty() {
+            self.log(&changes);
+        }
+        self.watch();
+        self.settle.send_if_modified(|settled| {
+            let before = std::mem::replace(settled, self.state.is_settled());
+            before != *settled
+        });
+    }
+
+    fn publish(&mut self) {
+        let usable = self.state.usable();
+        let (candidates, targets): (Vec<_>, Vec<_>) = usable
+            .iter()
+            .filter_map(|usable| {
+                let target = self.reached.get(usable.name)?.target.clone();
+                let candidate = Candidate {
+                    worker: target.worker().clone(),
+                    weight: usable.weight_or_one(),
+                    capacity: usable.capacity(),
+                };
+                Some((candidate, target))
+            })
+            .unzip();
+        let places = targets.iter().cloned().map(Place).collect();
+        let snapshot = Snapshot {
+            version: self.version() + 1,
+            picker: self.strategy.prepare(&candidates),
+            candidates: candidates.into(),
+            targets: targets.into(),
+            policy: Policy::of(&self.settings),
+            starting: !self.state.is_settled(),
+            limited: self.state.members().any(|known| known.slots().is_some()),
+            closed: false,
+        };
+        // In this order: who joins the queue in between sees the new snapshot, who joined before is
+        // handed what it brings.
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.shared.waiters.publish(places, Instant::now());
+    }
+
+    fn version(&self) -> u64 {
+        self.shared.snapshot.load().version
+    }
+
+    fn log(&self, changes: &Changes) {
+        let what: Vec<String> = changes
+            .transitions
+            .iter()
+            .map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause))
+            .collect();
+        let usable = self.shared.snapshot.load().candidates.len();
+        tracing::info!(
+            pool = self.shared.name,
+            version = self.version(),
+            usable,
+            changes = what.join(", "),
+            "pool changed"
+        );
+    }
+
+    /// Every worker is probed, or re-checked after a refusal, or left alone.
+    fn watch(&mut self) {
+        for known in self.state.members() {
+            let Some(Reached { target, watch }) = self.reached.get_mut(known.name()) else {
+                continue;
+            };
+            match (&self.settings.health, &*watch) {
+                (Some(_), Watch::Probe(_)) => {}
+                (Some(health), _) => {
+                    let probing = schedule::run(target.clone(), health.clone());
+                    *watch = Watch::Probe(Task(self.runtime.spawn(probing)));
+                }
+                (None, Watch::Recheck(_)) if known.awaits_recheck() => {}
+                (None, _) if known.awaits_recheck() => {
+                    let again = recheck::run(target.clone(), self.settings.connect_timeout);
+                    *watch = Watch::Recheck(Task(self.runtime.spawn(again)));
+                }
+                (None, _) => *watch = Watch::None,
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let most = self.settings.keep_alive.idle;
+        for Reached { target, .. } in self.reached.values() {
+            if target.shelf.is_empty() {
+                continue;
+            }
+            if !target.is_limited() {
+                target.shelf.clear();
+            } else if target.slots().try_reserve() {
+                target.shelf.sweep(most, now);
+                self.shared.waiters.release(&Place(target.clone()), now);
+            }
+        }
+        if self.shared.mailbox.take_dirty() {
+            let changes = self.look_at_all(now);
+            self.settle_down(changes);
+        }
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let workers = self.state.members().filter_map(|known| {
+            let target = &self.reached.get(known.name())?.target;
+            let stats = target.worker().stats();
+            Some(WorkerStatus {
+                name: known.name().to_owned(),
+                address: target.address().clone(),
+                health: known.health().clone(),
+                since: known.since(),
+                tier: known.member().tier,
+                weight: known.weight(),
+                file_weight: known.member().weight,
+                slots: known.slots(),
+                file_slots: known.member().slots,
+                admin: known.admin(),
+                in_flight: target.slots().load().in_flight(),
+                abandoned: stats.abandoned(),
+                requests: stats.outcomes().collect(),
+                busy: stats.busy(),
+                last_probe: known
+                    .last_probe()
+                    .map(|r| r.as_ref().copied().map_err(|e| e.to_string())),
+                connections_open: target.open.value(),
+            })
+        });
+        PoolStatus {
+            name: self.shared.name.clone(),
+            version: self.version(),
+            strategy: self.settings.strategy.name,
+            queue_depth: self.shared.waiters.len(),
+            workers: workers.collect(),
+        }
+    }
+}
+
+fn rules(settings: &PoolSettings) -> Rules {
+    match &settings.health {
+        Some(health) => Rules { probed: true, rise: health.rise, fall: health.fall },
+        None => Rules { probed: false, rise: 1, fall: 1 },
+    }
+}
+
+fn merge(into: &mut Changes, more: Changes) {
+    into.usable |= more.usable;
+    into.limits |= more.limits;
+    into.transitions.extend(more.transitions);
+}
+
+fn same_probing(old: Option<&settings::Health>, new: Option<&settings::Health>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            old.probe.describe() == new.probe.describe()
+                && (old.interval, old.timeout) == (new.interval, new.timeout)
+        }
+        (old, new) => old.is_none() && new.is_none(),
+    }
+}
+
+/// The configuration has refused bad options before; if it did not, that is said, and not fatal.
+fn build(pool: &str, settings: &PoolSettings) -> Option<Box<dyn Strategy>> {
+    match (settings.strategy.build)(&settings.options) {
+        Ok(strategy) => Some(strategy),
+        Err(problem) => {
+            tracing::error!(pool, strategy = settings.strategy.name, problem, "no such strategy");
+            None
+        }
+    }
+}
+
+struct Unbuilt;
+
+impl Strategy for Unbuilt {
+    fn prepare(&self, _: &[Candidate]) -> Box<dyn Picker> {
+        Box::new(Nobody)
+    }
+}

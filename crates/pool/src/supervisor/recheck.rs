@@ -1,0 +1,27 @@
+//! Looks after a worker that refused a connection and that no probe looks after: connects, with a
+//! pause that doubles, and says so when it could.
+//! The supervisor ends it: only there is it known whether a refusal came after the success.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::ServiceExt;
+
+use crate::connect::Connector;
+use crate::mailbox::Observation;
+use crate::target::Target;
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(target: Arc<Target>, timeout: Duration) {
+    let mut pause = FIRST;
+    loop {
+        tokio::time::sleep(pause).await;
+        if Connector::new(timeout).oneshot(target.address().clone()).await.is_ok() {
+            let back = Observation::Reachable { serial: target.serial() };
+            target.shared.mailbox.send(back).await;
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+}

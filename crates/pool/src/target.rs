@@ -1,0 +1,156 @@
+//! A worker as the pool reaches it: its accounts in `balance`, its address, its idle connections
+//! and the way back to the pool. It lives as long as (pool, name, address) stay the same; a lease
+//! keeps a removed one alive until it ends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use isobar_balance::{Seat, Slots, Worker, WorkerId};
+
+use crate::address::Address;
+use crate::connect::ConnectError;
+use crate::idle::shelf::Shelf;
+use crate::idle::{Open, OpenCount};
+use crate::mailbox::Observation;
+use crate::settings::KeepAlive;
+use crate::shared::Shared;
+
+/// The serial number of no worker.
+const END: u64 = 0;
+
+pub struct Target {
+    worker: Arc<Worker>,
+    address: Address,
+    serial: u64,
+    retired: AtomicBool,
+    pub(crate) open: OpenCount,
+    pub(crate) shelf: Shelf,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Target {
+    pub(crate) fn new(
+        worker: Worker,
+        address: Address,
+        serial: u64,
+        shared: Arc<Shared>,
+    ) -> Target {
+        let slots = worker.slots().load().limit().unwrap_or(0);
+        Target {
+            worker: Arc::new(worker),
+            address,
+            serial,
+            retired: AtomicBool::new(false),
+            open: OpenCount::default(),
+            shelf: Shelf::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            shared,
+        }
+    }
+
+    /// Stands for no worker: whoever is granted it learns that the pool is going away.
+    pub(crate) fn end_of_queue(shared: Arc<Shared>) -> Target {
+        let nowhere = Address::Unix(PathBuf::new());
+        Target::new(Worker::new(WorkerId(u32::MAX), "", None, 1), nowhere, END, shared)
+    }
+
+    pub(crate) fn ends_the_queue(&self) -> bool {
+        self.serial == END
+    }
+
+    pub fn name(&self) -> &str {
+        self.worker.name()
+    }
+
+    pub fn id(&self) -> WorkerId {
+        self.worker.id()
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        self.worker.slots()
+    }
+
+    /// Unique in the process, unlike the id, which is unique in its pool.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.slots().load().limit().is_some()
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// It left the pool: nothing is kept for it any more.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.shelf.clear();
+    }
+
+    pub(crate) fn keep_alive(&self) -> KeepAlive {
+        self.shared.snapshot.load().policy.keep_alive
+    }
+
+    /// A connect failed. If it was refused nobody is there: the slots close before the supervisor
+    /// even hears of it, so that no other request finds out the same way.
+    pub(crate) fn unreachable(&self, error: &ConnectError) {
+        let refused = match (error, &self.address) {
+            (ConnectError::Refused, _) => {
+                self.slots().close();
+                true
+            }
+            // A full back-log of a unix socket: the worker is there, and busy.
+            (ConnectError::Timeout, Address::Unix(_)) | (ConnectError::Exhausted(_), _) => return,
+            (ConnectError::Timeout | ConnectError::Other(_), _) => false,
+        };
+        self.shared.mailbox.post(Observation::Unreachable { serial: self.serial, refused });
+    }
+
+    /// Counts one more connection in, unless the worker's slots are all accounted for by open ones.
+    /// The caller holds a slot, so at least one of those then rests on the shelf, or is about to.
+    pub(crate) async fn room(&self) -> Open {
+        // The bound only matters if a connection outlives its lease, which is a fault elsewhere: no
+        // request may hang for it.
+        for _ in 0..64 {
+            let word = self.slots().load();
+            let Some(limit) = word.limit() else { return self.open.enter() };
+            if let Some(open) = self.open.enter_below(limit.max(word.in_flight())) {
+                return open;
+            }
+            if self.shelf.take().is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.open.enter()
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("name", &self.name())
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the queue hands over: one reserved slot of this worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(pub(crate) Arc<Target>);
+
+impl Seat for Place {
+    fn worker(&self) -> &Worker {
+        &self.0.worker
+    }
+}
