@@ -78,6 +78,7 @@ impl Slots {
         while let Err(now) = self.word.compare_exchange_weak(seen, change(seen), SeqCst, SeqCst) {
             seen = now;
         }
+        handshake();
     }
 }
 

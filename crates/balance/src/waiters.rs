@@ -1,10 +1,25 @@
-//! The queue.
-use std::marker::PhantomData;
+//! The queue: requests that found every slot they may use taken, and how a freed one reaches them.
+//!
+//! `pool` joins here when a pick found nothing and releases every reservation here. While nobody
+//! waits no lock is touched: a releaser gives its slot back, *then* looks whether somebody waits; a
+//! newcomer makes itself visible, *then* looks for a slot once more; all of it SeqCst, so one of
+//! the two sees the other (loom: tests/loom.rs). While somebody waits a freed slot is handed over
+//! under the lock without ever being free, so no newcomer can overtake.
+//!
+//! It does not know why a seat is usable (`publish` says which are), nor what time it is.
+
+mod idle;
+mod queue;
+
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::sync::AtomicUsize;
+use crossbeam_utils::CachePadded;
+
+use self::queue::Queue;
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, handshake};
 use crate::worker::{Worker, WorkerId};
 
 /// Something that stands for one worker and can be given to whoever gets its slot.
@@ -13,18 +28,21 @@ pub trait Seat: Clone + Send + 'static {
 }
 
 pub struct Waiters<S> {
-    waiting: AtomicUsize,
-    seats: PhantomData<fn() -> S>,
+    /// How many wait. Written under the lock, read by everybody.
+    waiting: CachePadded<AtomicUsize>,
+    queue: Mutex<Queue<S>>,
 }
 
-/// A place in the queue. Ends by a grant taken through `poll`, or by `leave`.
+/// A place in the queue. Ends by a grant taken through [`Waiters::poll`], or by
+/// [`Waiters::leave`]; of the queue that gave it out.
 #[derive(Debug)]
 #[must_use = "a ticket must be polled to its grant or given back by `leave`"]
 pub struct Ticket {
-    node: usize,
+    /// `None` once the grant was taken.
+    node: Option<usize>,
 }
 
-/// A slot, handed over.
+/// A slot, handed over: its holder owes a [`Waiters::release`].
 #[derive(Debug)]
 #[must_use = "a granted slot must be leased or released"]
 pub struct Grant<S> {
@@ -34,46 +52,140 @@ pub struct Grant<S> {
 }
 
 #[derive(Debug)]
-#[must_use]
+#[must_use = "a granted slot must be released, a ticket polled"]
 pub enum Join<S> {
     Granted(S),
     Waiting(Ticket),
+    /// As many wait as may.
     Full,
 }
 
 impl<S: Seat> Waiters<S> {
-    #[allow(clippy::new_without_default)]
+    #[expect(clippy::new_without_default, reason = "nothing to be generic over")]
     pub fn new() -> Self {
-        Self { waiting: AtomicUsize::new(0), seats: PhantomData }
+        Self { waiting: CachePadded::new(AtomicUsize::new(0)), queue: Mutex::new(Queue::default()) }
     }
+
+    /// The newcomer's gate: while somebody waits it joins instead of picking.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    #[inline]
     pub fn len(&self) -> usize {
         self.waiting.load(SeqCst)
     }
-    pub fn publish(&self, _seats: Vec<S>, _now: Instant) {}
-    pub fn changed(&self, _now: Instant) {}
+
+    /// These workers, and no others, may be used from `now` on; what they have free is handed over
+    /// at once. Waiters bound to a worker that is gone wait for any from here, at their age. Store
+    /// the snapshot first: whoever joins later must not pick from an older one than this.
+    pub fn publish(&self, seats: Vec<S>, now: Instant) {
+        self.locked(now, |queue| {
+            queue.publish(seats);
+            queue.settle(now);
+        });
+    }
+
+    /// A limit was raised or a worker reopened at `now`: what that freed is handed over.
+    pub fn changed(&self, now: Instant) {
+        if !self.is_empty() {
+            self.locked(now, |queue| queue.settle(now));
+        }
+    }
+
+    /// Waits for `bound`, or for any worker. `pick` is called under the lock, at most once and only
+    /// if this newcomer would overtake nobody; it must look at the newest snapshot, forget what the
+    /// request has tried, and not call this queue.
     pub fn join(
         &self,
-        _bound: Option<WorkerId>,
-        _max: usize,
-        _waker: &Waker,
-        _now: Instant,
+        bound: Option<WorkerId>,
+        max: usize,
+        waker: &Waker,
+        now: Instant,
         pick: impl FnOnce() -> Option<S>,
     ) -> Join<S> {
-        pick().map_or(Join::Full, Join::Granted)
+        self.locked(now, |queue| {
+            // Visible before it looks: whoever releases from here on comes to this lock.
+            self.waiting.store(queue.len() + 1, SeqCst);
+            handshake();
+            // A bound newcomer whose worker is gone has nobody to wait for but everybody.
+            let bound = bound.filter(|&worker| queue.knows(worker));
+            if !queue.has_rivals(bound) {
+                // A limit raised a moment ago belongs to those who already wait for that worker.
+                queue.settle_bound(now);
+                // The pick may have seen an older snapshot than this queue has; then the queue
+                // itself knows better, and nobody waits beside a free slot.
+                if let Some(seat) = pick().or_else(|| queue.reserve(bound)) {
+                    return Join::Granted(seat);
+                }
+            }
+            if queue.len() >= max {
+                return Join::Full;
+            }
+            Join::Waiting(Ticket { node: Some(queue.enqueue(bound, waker.clone(), now)) })
+        })
     }
-    pub fn poll(&self, _ticket: &mut Ticket, _cx: &mut Context<'_>) -> Poll<Grant<S>> {
-        Poll::Pending
+
+    /// The grant, once there is one. Pending for ever after it was taken.
+    pub fn poll(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<Grant<S>> {
+        let Some(node) = ticket.node else { return Poll::Pending };
+        let Some(grant) = self.lock().take(node, cx.waker()) else { return Poll::Pending };
+        ticket.node = None;
+        Poll::Ready(grant)
     }
-    pub fn leave(&self, ticket: Ticket, _now: Instant) {
-        let _ = ticket.node;
+
+    /// The waiter gives up at `now`. A grant it has not taken is passed on.
+    pub fn leave(&self, ticket: Ticket, now: Instant) {
+        let Some(node) = ticket.node else { return };
+        self.locked(now, |queue| {
+            if let Some(grant) = queue.leave(node) {
+                queue.pass_on(&grant.seat, now);
+            }
+        });
     }
-    pub fn release(&self, seat: &S, _now: Instant) {
+
+    /// Ends one reservation: the worker was free from `now` on.
+    #[inline]
+    pub fn release(&self, seat: &S, now: Instant) {
+        if !self.is_empty() {
+            return self.locked(now, |queue| queue.pass_on(seat, now));
+        }
         seat.worker().slots().release();
+        if !self.is_empty() {
+            self.locked(now, |queue| queue.settle_one(seat, now));
+        }
     }
+
+    /// For how long some waiter could have used some free slot. Exact as far as events carry their
+    /// own time: what lies between an event and the latest moment this queue has heard of when it
+    /// was applied counts, overlaps once.
     pub fn idle_while_waiting(&self) -> Duration {
-        Duration::ZERO
+        self.lock().idle_while_waiting()
+    }
+
+    /// Tells the queue what time it is. Whoever applies an event late calls this first, so that the
+    /// delay counts even if nobody else came by.
+    pub fn observe(&self, now: Instant) {
+        self.lock().observe(now);
+    }
+
+    /// Every operation that may change who waits: the count outside follows, and wakers run after
+    /// the lock is free again.
+    fn locked<R>(&self, now: Instant, operate: impl FnOnce(&mut Queue<S>) -> R) -> R {
+        let mut queue = self.lock();
+        queue.observe(now);
+        let result = operate(&mut queue);
+        self.waiting.store(queue.len(), SeqCst);
+        let wakes = queue.wakes();
+        drop(queue);
+        wakes.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// A panic under the lock (a picker's) fails one request; the lists are whole at every point
+    /// where foreign code runs, and the next operation puts the count right.
+    fn lock(&self) -> MutexGuard<'_, Queue<S>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,359 @@
+//! The lists behind the lock: who waits for what, in order of age, and which seats there are.
+//!
+//! One list for those that may use any worker, one per worker for those bound to it, all linked
+//! through one slab, so that joining, leaving and handing over cost the same for any length. Single
+//! threaded; [`Waiters`](super::Waiters) brings the lock and the handshake.
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::idle::Idle;
+use super::{Grant, Seat};
+use crate::worker::{Worker, WorkerId};
+
+pub(super) struct Queue<S> {
+    /// Sorted by worker id.
+    places: Vec<Place<S>>,
+    shared: List,
+    nodes: Vec<Node<S>>,
+    free: Vec<usize>,
+    waiting: usize,
+    /// Age of the next waiter.
+    next_age: u64,
+    idle: Idle,
+    wakes: Wakes,
+}
+
+/// Woken once the lock is free. Nearly always one, which costs no allocation.
+pub(super) type Wakes = (Option<Waker>, Vec<Waker>);
+
+/// A worker that may be used, and those who wait for it alone.
+struct Place<S> {
+    seat: S,
+    bound: List,
+}
+
+#[derive(Clone, Copy, Default)]
+struct List {
+    ends: Option<Ends>,
+}
+
+#[derive(Clone, Copy)]
+struct Ends {
+    head: usize,
+    tail: usize,
+}
+
+enum Node<S> {
+    Vacant,
+    Waiting(Waiting),
+    Granted(Grant<S>),
+}
+
+struct Waiting {
+    waker: Waker,
+    bound: Option<WorkerId>,
+    age: u64,
+    since: Instant,
+    previous: Option<usize>,
+    next: Option<usize>,
+}
+
+impl<S> Default for Queue<S> {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            shared: List::default(),
+            nodes: Vec::new(),
+            free: Vec::new(),
+            waiting: 0,
+            next_age: 0,
+            idle: Idle::default(),
+            wakes: Wakes::default(),
+        }
+    }
+}
+
+impl<S: Seat> Queue<S> {
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn observe(&mut self, now: Instant) {
+        self.idle.observe(now);
+    }
+
+    pub(super) fn idle_while_waiting(&self) -> Duration {
+        self.idle.total()
+    }
+
+    pub(super) fn wakes(&mut self) -> impl IntoIterator<Item = Waker> + use<S> {
+        let (first, more) = std::mem::take(&mut self.wakes);
+        first.into_iter().chain(more)
+    }
+
+    pub(super) fn knows(&self, worker: WorkerId) -> bool {
+        self.place_of(worker).is_some()
+    }
+
+    /// Somebody older waits for what this newcomer would take.
+    pub(super) fn has_rivals(&self, bound: Option<WorkerId>) -> bool {
+        let bound = bound.and_then(|worker| self.place_of(worker));
+        !self.shared.is_empty() || bound.is_some_and(|place| !self.places[place].bound.is_empty())
+    }
+
+    /// Any free slot the newcomer may use.
+    pub(super) fn reserve(&self, bound: Option<WorkerId>) -> Option<S> {
+        let places = match bound {
+            Some(worker) => {
+                let place = self.place_of(worker)?;
+                &self.places[place..=place]
+            }
+            None => &self.places,
+        };
+        let free = places.iter().find(|place| place.seat.worker().slots().try_reserve())?;
+        Some(free.seat.clone())
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        bound: Option<WorkerId>,
+        waker: Waker,
+        since: Instant,
+    ) -> usize {
+        let age = self.next_age;
+        self.next_age += 1;
+        let waiting = Waiting { waker, bound, age, since, previous: None, next: None };
+        let node = match self.free.pop() {
+            Some(node) => {
+                self.nodes[node] = Node::Waiting(waiting);
+                node
+            }
+            None => {
+                self.nodes.push(Node::Waiting(waiting));
+                self.nodes.len() - 1
+            }
+        };
+        self.link(node, bound);
+        self.waiting += 1;
+        node
+    }
+
+    /// Takes the grant, or leaves this waker for when there is one.
+    pub(super) fn take(&mut self, node: usize, waker: &Waker) -> Option<Grant<S>> {
+        match self.nodes.get_mut(node)? {
+            Node::Vacant => None,
+            Node::Waiting(waiting) => {
+                waiting.waker.clone_from(waker);
+                None
+            }
+            Node::Granted(_) => self.vacate(node),
+        }
+    }
+
+    /// Ends a waiter; what it was granted and did not take comes back.
+    pub(super) fn leave(&mut self, node: usize) -> Option<Grant<S>> {
+        if let Some(Node::Waiting(_)) = self.nodes.get(node) {
+            self.unlink(node);
+            self.ended_waiting();
+        }
+        self.vacate(node)
+    }
+
+    /// One held slot of this seat's worker goes to the oldest who may use it, and otherwise back.
+    pub(super) fn pass_on(&mut self, seat: &S, now: Instant) {
+        let worker = seat.worker();
+        let place = self.place_for(worker).filter(|_| worker.slots().load().may_hand_over());
+        match place.and_then(|place| Some((place, self.oldest(place)?))) {
+            Some((place, node)) => self.grant(node, place, now),
+            None => worker.slots().release(),
+        }
+        self.settle_one(seat, now);
+    }
+
+    /// Hands over what this seat's worker has free.
+    pub(super) fn settle_one(&mut self, seat: &S, now: Instant) {
+        if let Some(place) = self.place_for(seat.worker()) {
+            while self.hand_over(place, now) {}
+        }
+    }
+
+    /// Hands over what anybody has free, in turns, so that no worker is filled before the others.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let mut some = self.waiting > 0;
+        while some {
+            some = false;
+            for place in 0..self.places.len() {
+                some |= self.hand_over(place, now);
+            }
+        }
+    }
+
+    /// The same for those workers somebody is bound to.
+    pub(super) fn settle_bound(&mut self, now: Instant) {
+        if self.waiting == 0 {
+            return;
+        }
+        for place in 0..self.places.len() {
+            while !self.places[place].bound.is_empty() && self.hand_over(place, now) {}
+        }
+    }
+
+    pub(super) fn publish(&mut self, seats: Vec<S>) {
+        let mut places: Vec<_> =
+            seats.into_iter().map(|seat| Place { seat, bound: List::default() }).collect();
+        places.sort_by_key(|place| place.seat.worker().id());
+        places.dedup_by_key(|place| place.seat.worker().id());
+        let before = std::mem::replace(&mut self.places, places);
+        let mut stranded = Vec::new();
+        for Place { seat, bound } in before {
+            match self.place_of(seat.worker().id()) {
+                Some(place) => self.places[place].bound = bound,
+                None => stranded.extend(self.walk(bound)),
+            }
+        }
+        if !stranded.is_empty() {
+            self.share(stranded);
+        }
+    }
+
+    /// Those whose worker is gone join the others in order of age.
+    fn share(&mut self, mut nodes: Vec<usize>) {
+        nodes.extend(self.walk(self.shared));
+        nodes.sort_by_key(|&node| self.waiting(node).map(|waiting| waiting.age));
+        self.shared = List::default();
+        for node in nodes {
+            if let Some(waiting) = self.waiting_mut(node) {
+                waiting.bound = None;
+                waiting.next = None;
+            }
+            self.link(node, None);
+        }
+    }
+
+    /// Reserves one slot for the oldest who may use it.
+    fn hand_over(&mut self, place: usize, now: Instant) -> bool {
+        let Some(node) = self.oldest(place) else { return false };
+        if !self.places[place].seat.worker().slots().try_reserve() {
+            return false;
+        }
+        self.grant(node, place, now);
+        true
+    }
+
+    /// The older head of those who may use any worker and those who wait for this one.
+    fn oldest(&self, place: usize) -> Option<usize> {
+        let heads = [self.shared, self.places[place].bound];
+        let heads = heads.into_iter().filter_map(|list| list.ends.map(|ends| ends.head));
+        heads.min_by_key(|&head| self.waiting(head).map(|waiting| waiting.age))
+    }
+
+    fn grant(&mut self, node: usize, place: usize, event: Instant) {
+        self.unlink(node);
+        let seat = self.places[place].seat.clone();
+        let before = std::mem::replace(&mut self.nodes[node], Node::Vacant);
+        let Node::Waiting(waiting) = before else { return };
+        // The slot and the waiter could have met as soon as both were there.
+        let at = waiting.since.max(event);
+        self.idle.count_from(at);
+        self.nodes[node] = Node::Granted(Grant { seat, at });
+        self.ended_waiting();
+        match self.wakes.0 {
+            None => self.wakes.0 = Some(waiting.waker),
+            Some(_) => self.wakes.1.push(waiting.waker),
+        }
+    }
+
+    fn ended_waiting(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.idle.nobody_waits();
+        }
+    }
+
+    /// The published place of this very worker: one that left and came back under the same id
+    /// would have another slot word.
+    fn place_for(&self, worker: &Worker) -> Option<usize> {
+        let place = self.place_of(worker.id())?;
+        std::ptr::eq(self.places[place].seat.worker(), worker).then_some(place)
+    }
+
+    fn place_of(&self, worker: WorkerId) -> Option<usize> {
+        self.places.binary_search_by_key(&worker, |place| place.seat.worker().id()).ok()
+    }
+
+    fn vacate(&mut self, node: usize) -> Option<Grant<S>> {
+        let before = std::mem::replace(self.nodes.get_mut(node)?, Node::Vacant);
+        if !matches!(before, Node::Vacant) {
+            self.free.push(node);
+        }
+        match before {
+            Node::Granted(grant) => Some(grant),
+            Node::Vacant | Node::Waiting(_) => None,
+        }
+    }
+
+    /// To the end of its list.
+    fn link(&mut self, node: usize, bound: Option<WorkerId>) {
+        let last = self.list(bound).ends.map(|ends| ends.tail);
+        if let Some(waiting) = self.waiting_mut(node) {
+            waiting.previous = last;
+        }
+        if let Some(last) = last.and_then(|last| self.waiting_mut(last)) {
+            last.next = Some(node);
+        }
+        let list = self.list(bound);
+        let head = list.ends.map_or(node, |ends| ends.head);
+        list.ends = Some(Ends { head, tail: node });
+    }
+
+    fn unlink(&mut self, node: usize) {
+        let Some(waiting) = self.waiting(node) else { return };
+        let (bound, previous, next) = (waiting.bound, waiting.previous, waiting.next);
+        if let Some(before) = previous.and_then(|node| self.waiting_mut(node)) {
+            before.next = next;
+        }
+        if let Some(after) = next.and_then(|node| self.waiting_mut(node)) {
+            after.previous = previous;
+        }
+        let list = self.list(bound);
+        list.ends = list.ends.and_then(|ends| {
+            Some(Ends {
+                head: if ends.head == node { next? } else { ends.head },
+                tail: if ends.tail == node { previous? } else { ends.tail },
+            })
+        });
+    }
+
+    fn list(&mut self, bound: Option<WorkerId>) -> &mut List {
+        match bound.and_then(|worker| self.place_of(worker)) {
+            Some(place) => &mut self.places[place].bound,
+            None => &mut self.shared,
+        }
+    }
+
+    fn walk(&self, list: List) -> impl Iterator<Item = usize> + '_ {
+        let next = |&node: &usize| self.waiting(node).and_then(|waiting| waiting.next);
+        std::iter::successors(list.ends.map(|ends| ends.head), next)
+    }
+
+    fn waiting(&self, node: usize) -> Option<&Waiting> {
+        match self.nodes.get(node) {
+            Some(Node::Waiting(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+
+    fn waiting_mut(&mut self, node: usize) -> Option<&mut Waiting> {
+        match self.nodes.get_mut(node) {
+            Some(Node::Waiting(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+}
+
+impl List {
+    fn is_empty(self) -> bool {
+        self.ends.is_none()
+    }
+}
