@@ -52,6 +52,9 @@ impl Search {
         let from = self.searched;
         for at in memchr::memchr_iter(b'\n', &input[from..bound]) {
             let at = from + at;
+            if self.lines == 0 && kind == Kind::Request && at - self.start > line_max(limits) {
+                return Err(Error::TargetTooLong(limits.uri));
+            }
             if at == 0 || input[at - 1] != b'\r' {
                 return Err(Error::BareLf);
             }
@@ -59,9 +62,6 @@ impl Search {
             self.line = at + 1;
             if !empty {
                 self.lines += 1;
-                if self.lines == 1 && kind == Kind::Request && at - self.start > line_max(limits) {
-                    return Err(Error::TargetTooLong(limits.uri));
-                }
                 if self.lines > limits.headers.saturating_add(1) {
                     return Err(Error::TooManyFields(limits.headers));
                 }

@@ -1,0 +1,106 @@
+use isobar_http1::*;
+
+use crate::kit::*;
+
+fn request(lines: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")
+}
+
+#[test]
+fn hb_01_connection_listed_fields_are_removed_both_ways() {
+    let lines = "X-Foo: 1\r\nx-bar: 2\r\nKeep: 3\r\nConnection: X-Foo, ,\tX-BAR\r\nX-FOO: 4";
+    assert_eq!(forwarded(request(lines)), request("Keep: 3"));
+    let head = parse_response(ok(&format!("Content-Length: 0\r\n{lines}")), "GET").unwrap();
+    assert_eq!(
+        answered(&head, Connection::KeepAlive, Version::Http11),
+        ok("Keep: 3\r\nContent-Length: 0")
+    );
+    let head = parse(request(lines)).unwrap();
+    let hops = head.fields().filter(|f| head.is_hop_by_hop(f)).count();
+    assert_eq!(hops, 4, "X-Foo twice, x-bar, Connection");
+}
+
+#[test]
+fn hb_02_connection_cannot_remove_what_is_ours() {
+    let mut head = parse(
+        "POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nContent-Length: 3\r\n\
+         X-Request-Id: 1\r\nConnection: close, X-Forwarded-For, Host, Content-Length\r\n\
+         Connection: X-Request-Id, X-Real-IP, X-Forwarded-Proto\r\n\r\n",
+    )
+    .unwrap();
+    assert_eq!(
+        encoded(&head),
+        "POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Request-Id: 1\r\n\
+         Content-Length: 3\r\n\r\n"
+    );
+    head.set("X-Forwarded-For", "10.0.0.1, 192.0.2.1");
+    head.set("X-Real-IP", "192.0.2.1");
+    head.set("X-Forwarded-Proto", "http");
+    assert_eq!(
+        encoded(&head),
+        "POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\n\
+         X-Forwarded-For: 10.0.0.1, 192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n\
+         Content-Length: 3\r\n\r\n"
+    );
+    refused(400, [request("Transfer-Encoding: xchunked\r\nConnection: Transfer-Encoding")]);
+    let chunked = request("Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding");
+    assert_eq!(parse(chunked).unwrap().body(), Body::Chunked);
+}
+
+#[test]
+fn hb_03_hop_by_hop_fields_are_not_forwarded() {
+    let lines = [
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "Proxy-Authenticate: Basic",
+        "Proxy-Authorization: Basic eA==",
+        "TE: gzip",
+        "TE: trailers",
+        "Upgrade: websocket",
+        "Connection: keep-alive",
+        "Connection: close",
+        "Connection:",
+        "Trailer: X",
+    ];
+    for line in lines {
+        assert_eq!(forwarded(request(line)), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "{line}");
+        let head = parse_response(ok(&format!("{line}\r\nContent-Length: 0")), "GET").unwrap();
+        assert_eq!(
+            answered(&head, Connection::KeepAlive, Version::Http11),
+            ok("Content-Length: 0"),
+            "{line}"
+        );
+    }
+    // A trailer announcement goes with the chunked body it announces.
+    assert_eq!(
+        forwarded(request("Transfer-Encoding: chunked\r\nTrailer: X-Sum")),
+        request("Trailer: X-Sum\r\nTransfer-Encoding: chunked")
+    );
+}
+
+#[test]
+fn hb_07_names_with_underscores_are_dropped() {
+    let lines =
+        "Content_Length: 5\r\nX_Forwarded_For: 1\r\nX-Ok: 1\r\n_: 2\r\nTransfer_Encoding: chunked";
+    let head = parse(request(lines)).unwrap();
+    assert_eq!(head.body(), Body::None);
+    assert_eq!(head.fields().count(), 2);
+    assert_eq!(encoded(&head), request("X-Ok: 1"));
+    // A worker's are its own business.
+    let head = parse_response(ok("X_App: 1\r\nContent-Length: 0"), "GET").unwrap();
+    assert!(answered(&head, Connection::KeepAlive, Version::Http11).contains("X_App: 1\r\n"));
+}
+
+#[test]
+fn hb_08_proxy_header_is_removed() {
+    assert_eq!(forwarded(request("Proxy: http://evil/\r\npROXY: x\r\nX: y")), request("X: y"));
+}
+
+#[test]
+fn hb_11_set_cookie_lines_are_never_merged() {
+    let lines =
+        "Set-Cookie: a=1\r\nX: y\r\nSet-Cookie: b=2\r\nset-cookie: c=3\r\nContent-Length: 0";
+    let head = parse_response(ok(lines), "GET").unwrap();
+    assert_eq!(head.values(FieldId::SetCookie).count(), 3);
+    assert_eq!(answered(&head, Connection::KeepAlive, Version::Http11), ok(lines));
+}
