@@ -1,27 +1,30 @@
 //! The way from the data plane to the pool's supervisor: bounded, never waited for. If it is full
 //! the news is not lost but blurred: a flag tells the supervisor to look at every worker itself.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use isobar_balance::state::ProbeResult;
 use tokio::sync::mpsc;
 
-/// What somebody saw of a worker, by its process-unique serial number: a namesake that came since
-/// is not meant.
-#[derive(Clone, Debug)]
-pub(crate) enum Observation {
-    /// A connect failed in a way that says: do not send anybody there.
-    Unreachable {
-        serial: u64,
-        refused: bool,
-    },
+use crate::target::Target;
+
+/// What somebody saw of a worker.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    pub(crate) target: Arc<Target>,
+    pub(crate) seen: Seen,
+}
+
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// A connect was refused; the slots are closed already.
+    Refused,
+    /// A connect failed in another way.
+    Unreachable,
     /// The re-check after such a failure connected.
-    Reachable {
-        serial: u64,
-    },
-    Probed {
-        serial: u64,
-        result: isobar_balance::state::ProbeResult,
-    },
+    Reachable,
+    Probed(ProbeResult),
 }
 
 const ROOM: usize = 1024;

@@ -33,6 +33,7 @@ pub struct Pool {
     tasks: Mutex<Vec<Task>>,
 }
 
+#[derive(Debug)]
 #[must_use]
 pub enum Leased {
     Ready(Lease),
@@ -185,6 +186,11 @@ impl Pool {
         };
         // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
         match shared.waiters.join(bound, queue.max, Waker::noop(), now, pick) {
+            Join::Granted(place) if place.0.ends_the_queue() => {
+                shared.recorder.dropped(Dropped::Draining);
+                shared.waiters.release(&place, now);
+                Err(LeaseError::Draining)
+            }
             Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
             Join::Full => {
                 shared.recorder.dropped(Dropped::Full);

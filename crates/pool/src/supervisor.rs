@@ -4,30 +4,34 @@
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
 mod recheck;
+mod report;
+mod watch;
+
+pub(crate) use self::watch::Task;
+use self::watch::Watch;
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
-use isobar_balance::state::{AdminState, Changes, Event, Member, PoolState, Rules};
+use isobar_balance::state::{Changes, Event, Member, PoolState, Rules, Transition};
 use isobar_balance::{Candidate, Health, Picker, Strategy, Worker, WorkerId};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::sync::watch::Sender as Settle;
 use tokio::time::MissedTickBehavior;
 
 use crate::discovery::DiscoveryError;
-use crate::mailbox::Observation;
+use crate::mailbox::{Observation, Seen};
 use crate::pool::{CLOSED, lock};
-use crate::probe::schedule;
 use crate::settings::{self, Policy, PoolSettings, WorkerSpec};
 use crate::shared::Shared;
 use crate::snapshot::{Nobody, Snapshot};
-use crate::status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
+use crate::status::{UnknownWorker, WorkerChange};
 use crate::target::{Place, Target};
 
 /// How often resting connections are looked through.
@@ -41,7 +45,7 @@ pub(crate) struct Supervisor {
     reached: HashMap<String, Reached>,
     next_id: u32,
     cells: usize,
-    settle: watch::Sender<bool>,
+    settle: Settle<bool>,
     runtime: Handle,
 }
 
@@ -49,29 +53,6 @@ pub(crate) struct Supervisor {
 struct Reached {
     target: Arc<Target>,
     watch: Watch,
-}
-
-#[derive(Default)]
-enum Watch {
-    #[default]
-    None,
-    Probe(#[expect(dead_code, reason = "held for its drop")] Task),
-    Recheck(#[expect(dead_code, reason = "held for its drop")] Task),
-}
-
-/// A task that ends with its owner.
-pub(crate) struct Task(JoinHandle<()>);
-
-impl Task {
-    pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {
-        Task(tokio::spawn(future))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Takes everything that has come, then publishes once.
@@ -86,7 +67,8 @@ pub(crate) async fn run(
             first = observations.recv() => {
                 let Some(first) = first else { return };
                 let rest = std::iter::from_fn(|| observations.try_recv().ok());
-                lock(&control).observe(std::iter::once(first).chain(rest));
+                let all = std::iter::once(first).chain(rest).collect();
+                lock(&control).observe(all);
             }
             _ = sweep.tick() => lock(&control).sweep(),
         }
@@ -117,7 +99,7 @@ impl Supervisor {
     pub(crate) fn new(
         shared: Arc<Shared>,
         settings: PoolSettings,
-        settle: watch::Sender<bool>,
+        settle: Settle<bool>,
         cells: usize,
     ) -> Supervisor {
         Supervisor {
@@ -157,53 +139,17 @@ impl Supervisor {
         self.settle_down(changes);
     }
 
-    fn observe(&mut self, observations: impl Iterator<Item = Observation>) {
-        let now = Instant::now();
-        let mut changes = Changes::default();
-        for observation in observations {
-            merge(&mut changes, self.take(observation, now));
-        }
+    fn observe(&mut self, observations: Vec<Observation>) {
+        let probed = self.settings.health.is_some();
+        let current = observations.iter().filter(|o| is_current(&self.reached, &o.target));
+        let mut events: Vec<_> = current.filter_map(|o| event(o, probed)).collect();
         if self.shared.mailbox.take_dirty() {
-            merge(&mut changes, self.look_at_all(now));
+            // It ran over, but what a refused connect leaves behind can be seen.
+            let closed = self.reached.values().filter(|r| r.target.slots().load().is_closed());
+            events.extend(closed.map(|r| Event::Refused { worker: r.target.name() }));
         }
+        let changes = self.state.apply_all(events, Instant::now());
         self.settle_down(changes);
-    }
-
-    fn take(&mut self, observation: Observation, now: Instant) -> Changes {
-        let (Observation::Unreachable { serial, .. }
-        | Observation::Reachable { serial }
-        | Observation::Probed { serial, .. }) = observation;
-        let found = self.reached.values().find(|reached| reached.target.serial() == serial);
-        let Some(Reached { target, .. }) = found else { return Changes::default() };
-        let worker = target.name();
-        let event = match observation {
-            // Where probes decide, only a refusal is clearer than they are.
-            Observation::Unreachable { refused: false, .. } if self.settings.health.is_some() => {
-                return Changes::default();
-            }
-            Observation::Unreachable { .. } => {
-                // Nobody at the other end of these any more.
-                target.shelf.clear();
-                Event::Refused { worker }
-            }
-            Observation::Reachable { .. } => Event::Recheck { worker, ok: true },
-            Observation::Probed { result, .. } => Event::Probe { worker, result },
-        };
-        self.state.apply(event, now)
-    }
-
-    /// The mailbox ran over: what a refused connect leaves behind can be seen.
-    fn look_at_all(&mut self, now: Instant) -> Changes {
-        let mut changes = Changes::default();
-        for Reached { target, .. } in self.reached.values() {
-            if target.slots().load().is_closed() {
-                merge(
-                    &mut changes,
-                    self.state.apply(Event::Refused { worker: target.name() }, now),
-                );
-            }
-        }
-        changes
     }
 
     pub(crate) fn set_worker(
@@ -216,15 +162,11 @@ impl Supervisor {
             return Err(UnknownWorker { pool, worker: name.to_owned() });
         }
         let events = [
-            change.state.map(|state: AdminState| Event::Admin { worker: name, state }),
+            change.state.map(|state| Event::Admin { worker: name, state }),
             change.weight.map(|weight| Event::Weight { worker: name, weight }),
             change.slots.map(|slots| Event::Slots { worker: name, slots }),
         ];
-        let now = Instant::now();
-        let mut changes = Changes::default();
-        for event in events.into_iter().flatten() {
-            merge(&mut changes, self.state.apply(event, now));
-        }
+        let changes = self.state.apply_all(events.into_iter().flatten(), Instant::now());
         self.settle_down(changes);
         Ok(())
     }
@@ -307,20 +249,24 @@ impl Supervisor {
         if self.shared.closed.load(Ordering::SeqCst) {
             return;
         }
+        let mut freed = false;
         for known in self.state.members() {
             let Some(reached) = self.reached.get(known.name()) else { continue };
             let slots = reached.target.slots();
-            if slots.load().limit() != known.slots().map(|limit| limit.get()) {
+            if slots.load().limit() != known.slots().map(NonZeroU32::get) {
                 slots.set_limit(known.slots());
             }
-        }
-        for transition in changes.transitions.iter().filter(|t| t.to == Health::Up) {
-            if let Some(reached) = self.reached.get(&transition.worker) {
-                reached.target.slots().open();
+            let came_up = |t: &Transition| t.to == Health::Up && t.worker == known.name();
+            if *known.health() == Health::Up && changes.transitions.iter().any(came_up) {
+                slots.open();
+                freed = true;
             }
         }
         if changes.usable || changes.limits {
             self.publish();
+        } else if freed {
+            // Down and up again before anybody saw it: only the slots had been closed.
+            self.shared.waiters.changed(Instant::now());
         }
         if changes.usable || changes.limits || !changes.transitions.is_empty() {
             self.log(&changes);
@@ -383,28 +329,6 @@ impl Supervisor {
         );
     }
 
-    /// Every worker is probed, or re-checked after a refusal, or left alone.
-    fn watch(&mut self) {
-        for known in self.state.members() {
-            let Some(Reached { target, watch }) = self.reached.get_mut(known.name()) else {
-                continue;
-            };
-            match (&self.settings.health, &*watch) {
-                (Some(_), Watch::Probe(_)) => {}
-                (Some(health), _) => {
-                    let probing = schedule::run(target.clone(), health.clone());
-                    *watch = Watch::Probe(Task(self.runtime.spawn(probing)));
-                }
-                (None, Watch::Recheck(_)) if known.awaits_recheck() => {}
-                (None, _) if known.awaits_recheck() => {
-                    let again = recheck::run(target.clone(), self.settings.connect_timeout);
-                    *watch = Watch::Recheck(Task(self.runtime.spawn(again)));
-                }
-                (None, _) => *watch = Watch::None,
-            }
-        }
-    }
-
     fn sweep(&mut self) {
         let now = Instant::now();
         let most = self.settings.keep_alive.idle;
@@ -419,44 +343,6 @@ impl Supervisor {
                 self.shared.waiters.release(&Place(target.clone()), now);
             }
         }
-        if self.shared.mailbox.take_dirty() {
-            let changes = self.look_at_all(now);
-            self.settle_down(changes);
-        }
-    }
-
-    pub(crate) fn status(&self) -> PoolStatus {
-        let workers = self.state.members().filter_map(|known| {
-            let target = &self.reached.get(known.name())?.target;
-            let stats = target.worker().stats();
-            Some(WorkerStatus {
-                name: known.name().to_owned(),
-                address: target.address().clone(),
-                health: known.health().clone(),
-                since: known.since(),
-                tier: known.member().tier,
-                weight: known.weight(),
-                file_weight: known.member().weight,
-                slots: known.slots(),
-                file_slots: known.member().slots,
-                admin: known.admin(),
-                in_flight: target.slots().load().in_flight(),
-                abandoned: stats.abandoned(),
-                requests: stats.outcomes().collect(),
-                busy: stats.busy(),
-                last_probe: known
-                    .last_probe()
-                    .map(|r| r.as_ref().copied().map_err(|e| e.to_string())),
-                connections_open: target.open.value(),
-            })
-        });
-        PoolStatus {
-            name: self.shared.name.clone(),
-            version: self.version(),
-            strategy: self.settings.strategy.name,
-            queue_depth: self.shared.waiters.len(),
-            workers: workers.collect(),
-        }
     }
 }
 
@@ -464,6 +350,27 @@ fn rules(settings: &PoolSettings) -> Rules {
     match &settings.health {
         Some(health) => Rules { probed: true, rise: health.rise, fall: health.fall },
         None => Rules { probed: false, rise: 1, fall: 1 },
+    }
+}
+
+/// Not of a worker that has gone since; a namesake is not meant.
+fn is_current(reached: &HashMap<String, Reached>, target: &Arc<Target>) -> bool {
+    reached.get(target.name()).is_some_and(|known| Arc::ptr_eq(&known.target, target))
+}
+
+fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {
+    let target = &observation.target;
+    let worker = target.name();
+    match &observation.seen {
+        // Where probes decide, only a refusal is clearer than they are.
+        Seen::Unreachable if probed => None,
+        Seen::Unreachable | Seen::Refused => {
+            // Nobody at the other end of these any more.
+            target.shelf.clear();
+            Some(Event::Refused { worker })
+        }
+        Seen::Reachable => Some(Event::Recheck { worker, ok: true }),
+        Seen::Probed(result) => Some(Event::Probe { worker, result: result.clone() }),
     }
 }
 

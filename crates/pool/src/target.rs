@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::connect::ConnectError;
 use crate::idle::shelf::Shelf;
 use crate::idle::{Open, OpenCount};
-use crate::mailbox::Observation;
+use crate::mailbox::{Observation, Seen};
 use crate::settings::KeepAlive;
 use crate::shared::Shared;
 
@@ -104,17 +104,17 @@ impl Target {
 
     /// A connect failed. If it was refused nobody is there: the slots close before the supervisor
     /// even hears of it, so that no other request finds out the same way.
-    pub(crate) fn unreachable(&self, error: &ConnectError) {
-        let refused = match (error, &self.address) {
+    pub(crate) fn unreachable(self: &Arc<Self>, error: &ConnectError) {
+        let seen = match (error, &self.address) {
             (ConnectError::Refused, _) => {
                 self.slots().close();
-                true
+                Seen::Refused
             }
             // A full back-log of a unix socket: the worker is there, and busy.
             (ConnectError::Timeout, Address::Unix(_)) | (ConnectError::Exhausted(_), _) => return,
-            (ConnectError::Timeout | ConnectError::Other(_), _) => false,
+            (ConnectError::Timeout | ConnectError::Other(_), _) => Seen::Unreachable,
         };
-        self.shared.mailbox.post(Observation::Unreachable { serial: self.serial, refused });
+        self.shared.mailbox.post(Observation { target: self.clone(), seen });
     }
 
     /// Counts one more connection in, unless the worker's slots are all accounted for by open ones.

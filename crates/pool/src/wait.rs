@@ -1,6 +1,7 @@
 //! A request in the queue, as a future: it ends with a lease, with the queue's time-out, or with
 //! the pool's end. Dropping it leaves the queue; a slot granted meanwhile goes to the next.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,5 +79,11 @@ impl Future for Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         self.leave(Dropped::ClientGone);
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("joined", &self.joined).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::{Probe, ProbeError};
 use crate::connect::ConnectError;
 use crate::idle::Open;
-use crate::mailbox::Observation;
+use crate::mailbox::{Observation, Seen};
 use crate::settings::Health;
 use crate::target::{Place, Target};
 
@@ -31,7 +31,8 @@ pub(crate) async fn run(target: Arc<Target>, health: Health) {
             }
             result => result,
         };
-        target.shared.mailbox.send(Observation::Probed { serial: target.serial(), result }).await;
+        let seen = Seen::Probed(result);
+        target.shared.mailbox.send(Observation { target: target.clone(), seen }).await;
         let jitter = 0.9 + 0.2 * rng.f64();
         due = (due + health.interval.mul_f64(jitter)).max(Instant::now());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 use crate::connect::Connector;
-use crate::mailbox::Observation;
+use crate::mailbox::{Observation, Seen};
 use crate::target::Target;
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ pub(super) async fn run(target: Arc<Target>, timeout: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         if Connector::new(timeout).oneshot(target.address().clone()).await.is_ok() {
-            let back = Observation::Reachable { serial: target.serial() };
+            let back = Observation { target: target.clone(), seen: Seen::Reachable };
             target.shared.mailbox.send(back).await;
         }
         pause = (pause * 2).min(LONGEST);
