@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, handshake};
+use crate::sync::AtomicU64;
 
 /// One worker's slot word, alone on its cache line.
 pub struct Slots {
@@ -54,7 +54,6 @@ impl Slots {
     pub fn release(&self) {
         let before = SlotWord(self.word.fetch_sub(1, SeqCst));
         debug_assert!(before.in_flight() > 0, "a slot was released twice");
-        handshake();
     }
 
     /// A lower limit cuts nobody off: the slots above it are not given out again. Whoever raises
@@ -78,7 +77,6 @@ impl Slots {
         while let Err(now) = self.word.compare_exchange_weak(seen, change(seen), SeqCst, SeqCst) {
             seen = now;
         }
-        handshake();
     }
 }
 

@@ -12,13 +12,3 @@ pub(crate) use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, AtomicUsize},
 };
-
-/// Stands between "I changed mine" and "I look at yours" of the queue's Dekker handshake.
-///
-/// Both sides use SeqCst accesses, which is enough; but loom treats those as AcqRel and would
-/// report a store-load reordering that cannot happen, so the model gets the fence it does know.
-#[inline]
-pub(crate) fn handshake() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
-}

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use self::queue::Queue;
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, handshake};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::worker::{Worker, WorkerId};
 
 /// Something that stands for one worker and can be given to whoever gets its slot.
@@ -108,7 +108,6 @@ impl<S: Seat> Waiters<S> {
         self.locked(now, |queue| {
             // Visible before it looks: whoever releases from here on comes to this lock.
             self.waiting.store(queue.len() + 1, SeqCst);
-            handshake();
             // A bound newcomer whose worker is gone has nobody to wait for but everybody.
             let bound = bound.filter(|&worker| queue.knows(worker));
             if !queue.has_rivals(bound) {

@@ -1,0 +1,414 @@
+//! A pool's life in virtual time: thousands of random steps, every invariant after each.
+//!
+//! The model beside the queue knows who waits, since when and for whom, and checks what the queue
+//! promises: limits at the time of the reserve, no usable slot idle beside a waiter, first come
+//! first served among those who compete, and an integral of idle time that is exact.
+#![cfg(not(loom))]
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use isobar_balance::{Grant, Join, Seat, Ticket, Waiters, Worker, WorkerId};
+use proptest::prelude::*;
+
+const STEPS: usize = 4000;
+const MAX_WAITING: usize = 40;
+
+#[test]
+fn events_in_time_leave_no_slot_idle() {
+    for seed in 0..24 {
+        let mut pool = Pool::new(seed, 6, Lateness::None);
+        (0..STEPS).for_each(|_| pool.step());
+        assert_eq!(pool.waiters.idle_while_waiting(), Duration::ZERO, "seed {seed}");
+        assert!(pool.handed_over > STEPS / 20, "seed {seed}: {} only", pool.handed_over);
+        pool.end();
+    }
+}
+
+#[test]
+fn events_applied_late_are_counted_exactly() {
+    for seed in 100..124 {
+        let mut pool = Pool::new(seed, 6, Lateness::Random);
+        (0..STEPS).for_each(|_| pool.step());
+        assert_eq!(pool.waiters.idle_while_waiting(), pool.idle(), "seed {seed}");
+        assert!(pool.idle() > Duration::ZERO);
+        pool.end();
+    }
+}
+
+#[test]
+fn a_hand_over_20_ms_late_shows_as_20_ms() {
+    let mut pool = Pool::new(1, 1, Lateness::None);
+    pool.workers[0].slots().set_limit(NonZeroU32::new(1));
+    pool.publish_all();
+    pool.arrive(None);
+    pool.arrive(None);
+    let freed = pool.now + Duration::from_millis(5);
+    pool.now = freed + Duration::from_millis(20);
+    pool.waiters.observe(pool.now);
+    let seat = pool.held.remove(0);
+    pool.waiters.release(&seat, freed);
+    assert_eq!(pool.waiters.idle_while_waiting(), Duration::from_millis(20));
+    let mut waiting = pool.tickets.remove(0);
+    match pool.waiters.poll(&mut waiting.ticket, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Grant { seat, at }) => {
+            assert_eq!(at, freed, "so the hand-over histogram shows it as well");
+            pool.waiters.release(&seat, pool.now);
+        }
+        Poll::Pending => panic!("the slot is free"),
+    }
+}
+
+/// A picker that panics takes its own request along and nobody else's.
+#[test]
+fn a_panic_under_the_lock_is_survived() {
+    let mut pool = Pool::new(1, 1, Lateness::None);
+    pool.workers[0].slots().set_limit(NonZeroU32::new(1));
+    pool.publish_all();
+    pool.arrive(None);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = pool.waiters.join(None, 9, Waker::noop(), pool.now, || panic!("a bug"));
+    }));
+    assert!(panicked.is_err());
+    pool.arrive(None);
+    assert_eq!(pool.waiters.len(), 1);
+    let seat = pool.held.remove(0);
+    pool.waiters.release(&seat, pool.now);
+    assert!(pool.waiters.is_empty());
+    pool.end();
+}
+
+/// One seat of a vanished worker is released long after: the new worker of that name is not it.
+#[test]
+fn a_worker_that_came_back_is_another() {
+    let mut pool = Pool::new(1, 1, Lateness::None);
+    pool.publish_all();
+    let old = pool.workers[0].clone();
+    assert!(old.slots().try_reserve());
+    pool.workers[0] = Chair::new(0, 1);
+    pool.publish_all();
+    assert!(pool.workers[0].slots().try_reserve());
+    pool.held.push(pool.workers[0].clone());
+    pool.arrive(None);
+    pool.waiters.release(&old, pool.now);
+    assert_eq!((old.in_flight(), pool.waiters.len()), (0, 1));
+    pool.end();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Shorter lives from anywhere, over pools of every size.
+    #[test]
+    fn any_life_keeps_the_invariants(seed: u64, workers in 1_u32..12, late: bool) {
+        let mut pool = Pool::new(seed, workers, if late { Lateness::Random } else { Lateness::None });
+        (0..300).for_each(|_| pool.step());
+        prop_assert_eq!(pool.waiters.idle_while_waiting(), pool.idle());
+        pool.end();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Lateness {
+    None,
+    Random,
+}
+
+struct Pool {
+    waiters: Waiters<Chair>,
+    workers: Vec<Chair>,
+    published: Vec<u32>,
+    held: Vec<Chair>,
+    /// In order of age.
+    tickets: Vec<Waiting>,
+    lateness: Lateness,
+    now: Instant,
+    rng: fastrand::Rng,
+    handed_over: usize,
+    spans: Vec<(Instant, Instant)>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    bound: Option<u32>,
+    since: Instant,
+    woken: Arc<Flag>,
+    /// What was true when it was woken: who was open, and who older waited for which worker.
+    granted: Option<(Vec<u32>, Vec<Option<u32>>)>,
+}
+
+impl Pool {
+    fn new(seed: u64, workers: u32, lateness: Lateness) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut pool = Self {
+            waiters: Waiters::new(),
+            workers: (0..workers).map(|id| Chair::new(id, rng.u32(1..4))).collect(),
+            published: Vec::new(),
+            held: Vec::new(),
+            tickets: Vec::new(),
+            lateness,
+            now: Instant::now(),
+            rng,
+            handed_over: 0,
+            spans: Vec::new(),
+        };
+        pool.publish_all();
+        pool
+    }
+
+    fn step(&mut self) {
+        self.now += Duration::from_micros(self.rng.u64(1..2000));
+        let before = self.in_flight();
+        let worker = self.rng.usize(..self.workers.len());
+        let event = match self.lateness {
+            Lateness::None => self.now,
+            Lateness::Random => self.now - Duration::from_micros(self.rng.u64(0..6000)),
+        };
+        self.waiters.observe(self.now);
+        match self.rng.u32(0..100) {
+            0..46 => {
+                let bound = (self.rng.u32(0..4) == 0).then_some(worker as u32);
+                self.arrive(bound);
+            }
+            46..78 if !self.held.is_empty() => {
+                let seat = self.held.swap_remove(self.rng.usize(..self.held.len()));
+                self.waiters.release(&seat, event);
+            }
+            78..84 if !self.tickets.is_empty() => {
+                let left = self.tickets.remove(self.rng.usize(..self.tickets.len()));
+                self.waiters.leave(left.ticket, event);
+            }
+            84..88 => {
+                self.workers[worker].slots().set_limit(NonZeroU32::new(self.rng.u32(1..5)));
+                self.waiters.changed(event);
+            }
+            88..91 => self.workers[worker].slots().close(),
+            91..95 => {
+                self.workers[worker].slots().open();
+                self.waiters.changed(event);
+            }
+            95..97 => {
+                self.published =
+                    (0..self.workers.len() as u32).filter(|_| self.rng.u32(0..4) > 0).collect();
+                self.publish(event);
+            }
+            97 => {
+                self.published = (0..self.workers.len() as u32).collect();
+                self.publish(event);
+            }
+            _ => {}
+        }
+        self.notice_grants(event);
+        self.take_some_grants();
+        self.check(&before);
+    }
+
+    fn publish_all(&mut self) {
+        self.published = (0..self.workers.len() as u32).collect();
+        self.publish(self.now);
+    }
+
+    fn publish(&mut self, event: Instant) {
+        let mut seats: Vec<_> =
+            self.published.iter().map(|&id| self.workers[id as usize].clone()).collect();
+        self.rng.shuffle(&mut seats);
+        self.waiters.publish(seats, event);
+        for waiting in &mut self.tickets {
+            waiting.bound = waiting.bound.filter(|id| self.published.contains(id));
+        }
+    }
+
+    /// As the pool does: the gate, the pick, the queue. Now and then the snapshot is too old to
+    /// know any free worker.
+    fn arrive(&mut self, bound: Option<u32>) {
+        let stale = self.rng.u32(0..10) == 0;
+        let pick = || if stale { None } else { self.reserve(bound) };
+        if self.waiters.is_empty()
+            && let Some(seat) = pick()
+        {
+            return self.held.push(seat);
+        }
+        let bound_now = bound.filter(|id| self.published.contains(id));
+        let woken = Arc::new(Flag(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let waiting = self.waiting().count();
+        match self.waiters.join(bound.map(WorkerId), MAX_WAITING, &waker, self.now, pick) {
+            Join::Granted(seat) => {
+                assert!(self.may_use(bound_now, seat.id()));
+                let overtaken = self.waiting().any(|other| self.may_use(other.bound, seat.id()));
+                assert!(!overtaken, "a newcomer overtook a waiter it competes with");
+                self.held.push(seat);
+            }
+            Join::Waiting(ticket) => {
+                assert!(waiting < MAX_WAITING);
+                let since = self.now;
+                let bound = bound_now;
+                self.tickets.push(Waiting { ticket, bound, since, woken, granted: None });
+            }
+            Join::Full => assert_eq!(waiting, MAX_WAITING),
+        }
+    }
+
+    fn reserve(&self, bound: Option<u32>) -> Option<Chair> {
+        let bound = bound.filter(|id| self.published.contains(id));
+        let usable = self.published.iter().filter(|&&id| self.may_use(bound, id));
+        let mut seats = usable.map(|&id| &self.workers[id as usize]);
+        seats.find(|seat| seat.slots().try_reserve()).cloned()
+    }
+
+    /// First come, first served: nobody is woken before an older one who would have taken just
+    /// that slot. Which slot it was shows when the grant is taken.
+    fn notice_grants(&mut self, event: Instant) {
+        let open = |&id: &u32| !self.workers[id as usize].slots().load().is_closed();
+        let usable: Vec<u32> = self.published.iter().copied().filter(open).collect();
+        let mut older: Vec<Option<u32>> = Vec::new();
+        let mut spans = Vec::new();
+        for waiting in &mut self.tickets {
+            if waiting.granted.is_some() {
+                continue;
+            }
+            if !waiting.woken.0.load(SeqCst) {
+                older.push(waiting.bound);
+                continue;
+            }
+            assert!(!older.contains(&None), "one who may use any worker was passed over");
+            if waiting.bound.is_some() {
+                assert!(!older.contains(&waiting.bound), "one bound to the same was passed over");
+            }
+            spans.push((waiting.since.max(event), self.now));
+            waiting.granted = Some((usable.clone(), older.clone()));
+        }
+        self.handed_over += spans.len();
+        self.spans.append(&mut spans);
+    }
+
+    /// Some are polled at once, some later, and some leave before they are.
+    fn take_some_grants(&mut self) {
+        let mut kept = Vec::new();
+        for mut waiting in std::mem::take(&mut self.tickets) {
+            let granted = waiting.woken.0.load(SeqCst);
+            if self.rng.bool() {
+                kept.push(waiting);
+                continue;
+            }
+            let waker = Waker::from(waiting.woken.clone());
+            match self.waiters.poll(&mut waiting.ticket, &mut Context::from_waker(&waker)) {
+                Poll::Pending => {
+                    assert!(!granted);
+                    kept.push(waiting);
+                }
+                Poll::Ready(Grant { seat, at }) => {
+                    let (usable, older) = waiting.granted.expect("was woken");
+                    assert!(waiting.bound.is_none_or(|id| id == seat.id()));
+                    assert!(
+                        usable.contains(&seat.id()),
+                        "a worker that is closed or not published"
+                    );
+                    assert!(!older.contains(&Some(seat.id())), "one bound to it was passed over");
+                    assert!(at >= waiting.since && at <= self.now);
+                    let again = self
+                        .waiters
+                        .poll(&mut waiting.ticket, &mut Context::from_waker(Waker::noop()));
+                    assert!(again.is_pending(), "a grant is taken once");
+                    self.waiters.leave(waiting.ticket, self.now);
+                    self.held.push(seat);
+                }
+            }
+        }
+        self.tickets = kept;
+    }
+
+    fn check(&self, before: &[u32]) {
+        assert_eq!(self.waiters.len(), self.waiting().count());
+        let granted = self.tickets.len() - self.waiting().count();
+        let in_flight = self.in_flight();
+        assert_eq!(in_flight.iter().sum::<u32>() as usize, self.held.len() + granted);
+        for (seat, before) in self.workers.iter().zip(before) {
+            let word = seat.slots().load();
+            // A grant left and handed on keeps the count; only a reserve raises it.
+            let limit = word.limit().expect("all are limited");
+            assert!(word.in_flight() <= limit.max(*before), "reserved above the limit: {word:?}");
+            if word.has_room() && self.published.contains(&seat.id()) {
+                let waits = self.waiting().find(|waiting| self.may_use(waiting.bound, seat.id()));
+                assert!(waits.is_none(), "a waiter beside a free slot");
+            }
+        }
+    }
+
+    /// All leave, all leases end: nothing is held, nobody waits.
+    fn end(mut self) {
+        self.notice_grants(self.now);
+        for waiting in std::mem::take(&mut self.tickets) {
+            self.waiters.leave(waiting.ticket, self.now);
+        }
+        for seat in std::mem::take(&mut self.held) {
+            self.waiters.release(&seat, self.now);
+        }
+        assert_eq!(self.waiters.len(), 0);
+        assert_eq!(self.in_flight().iter().sum::<u32>(), 0);
+    }
+
+    /// The length of the union of all spans in which a waiter and its slot could have met.
+    fn idle(&self) -> Duration {
+        let mut spans = self.spans.clone();
+        spans.sort();
+        let mut until = None;
+        let mut total = Duration::ZERO;
+        for (from, to) in spans {
+            let from = until.map_or(from, |until| from.max(until));
+            total += to.saturating_duration_since(from);
+            until = until.max(Some(to));
+        }
+        total
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.tickets.iter().filter(|waiting| !waiting.woken.0.load(SeqCst))
+    }
+
+    fn may_use(&self, bound: Option<u32>, id: u32) -> bool {
+        bound.is_none_or(|bound| bound == id)
+    }
+
+    fn in_flight(&self) -> Vec<u32> {
+        self.workers.iter().map(Chair::in_flight).collect()
+    }
+}
+
+#[derive(Clone)]
+struct Chair(Arc<Worker>);
+
+impl Chair {
+    fn new(id: u32, limit: u32) -> Self {
+        Self(Arc::new(Worker::new(WorkerId(id), "w", NonZeroU32::new(limit), 1)))
+    }
+
+    fn slots(&self) -> &isobar_balance::Slots {
+        self.0.slots()
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id().0
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.slots().load().in_flight()
+    }
+}
+
+impl Seat for Chair {
+    fn worker(&self) -> &Worker {
+        &self.0
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
