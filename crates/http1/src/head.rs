@@ -85,7 +85,7 @@ impl Head {
             let id = FieldId::of(header.name.as_bytes());
             if id == FieldId::Other
                 && underscores == Underscores::Drop
-                && header.name.as_bytes().contains(&b'_')
+                && header.name.bytes().fold(false, |found, b| found | (b == b'_'))
             {
                 continue;
             }
@@ -177,19 +177,21 @@ impl Head {
 
     /// Keeps a received field from being encoded.
     pub(crate) fn suppress(&mut self, id: FieldId) {
-        for line in self.lines.iter_mut().filter(|line| line.id == id) {
-            line.skip |= skip::FRAMING;
-        }
+        self.mark(id, skip::FRAMING);
     }
 
     pub(crate) fn remove(&mut self, id: FieldId) {
         if id == FieldId::Other || id == FieldId::Host {
             return;
         }
-        for line in self.lines.iter_mut().filter(|line| line.id == id) {
-            line.skip |= skip::EDITED;
-        }
+        self.mark(id, skip::EDITED);
         self.edits.remove(id);
+    }
+
+    fn mark(&mut self, id: FieldId, skip: u8) {
+        for line in self.lines.iter_mut().filter(|line| line.id == id) {
+            line.skip |= skip;
+        }
     }
 
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
@@ -197,12 +199,14 @@ impl Head {
         if !Edits::accepts(id, name) {
             return;
         }
-        let text = &self.text;
-        for line in self.lines.iter_mut().filter(|line| line.id == id) {
-            let spelt = &text[line.name.range()];
-            if id != FieldId::Other || spelt.eq_ignore_ascii_case(name) {
+        if id == FieldId::Other {
+            let text = &self.text;
+            let named = |line: &Line| text[line.name.range()].eq_ignore_ascii_case(name);
+            for line in self.lines.iter_mut().filter(|line| line.id == id && named(line)) {
                 line.skip |= skip::EDITED;
             }
+        } else if self.has(id.bit()) {
+            self.mark(id, skip::EDITED);
         }
         self.edits.replace(id, name, value);
     }

@@ -20,7 +20,8 @@ pub(crate) enum Target<'a> {
 impl Target<'_> {
     pub(crate) fn of<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Error> {
         let refuse = |expected| Err(Error::Target(Found::bytes(target), expected));
-        if target.iter().any(|&b| b == b'#' || !b.is_ascii_graphic()) {
+        // Folded, not searched: without an early exit it is a few vector instructions.
+        if !target.iter().fold(true, |ok, &b| ok & (b.is_ascii_graphic() & (b != b'#'))) {
             return refuse("printable ASCII without `#`");
         }
         if method == b"CONNECT" {
@@ -60,6 +61,10 @@ fn without_scheme(target: &[u8]) -> Option<&[u8]> {
 /// `host[:port]`, or nothing: an empty Host is what a client sends whose target has no authority.
 /// No userinfo, no list, no path.
 pub(crate) fn is_authority(host: &[u8]) -> bool {
+    // Nearly every Host is a plain name or address.
+    if host.iter().fold(true, |ok, &b| ok & PLAIN[usize::from(b)]) {
+        return true;
+    }
     let (name, port) = match port_of(host) {
         Some(port) => (&host[..host.len() - port.len() - 1], port),
         None => (host, &b""[..]),
@@ -75,6 +80,17 @@ pub(crate) fn is_authority(host: &[u8]) -> bool {
             name => is_reg_name(name),
         }
 }
+
+/// Letters, digits, `-` and `.`: fine in any order.
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 128 {
+        table[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'-' | b'.');
+        b += 1;
+    }
+    table
+};
 
 /// What follows the last colon that is not part of an IPv6 literal.
 fn port_of(host: &[u8]) -> Option<&[u8]> {

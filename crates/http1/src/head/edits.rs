@@ -10,6 +10,8 @@ use crate::field::{FieldId, is_token, is_value_byte};
 pub(super) struct Edits {
     text: Vec<u8>,
     lines: Vec<Edit>,
+    /// One bit per known field that was edited.
+    present: u64,
 }
 
 #[derive(Debug)]
@@ -28,16 +30,18 @@ impl Edits {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
+        self.present = 0;
     }
 
     pub(super) fn add(&mut self, id: FieldId, name: &[u8], value: &[u8]) {
         let start = self.text.len();
-        if value.iter().all(|&b| is_value_byte(b)) {
+        if value.iter().fold(true, |ok, &b| ok & is_value_byte(b)) {
             write_line(&mut self.text, name, value);
         } else {
             let clean: Vec<u8> = value.iter().copied().filter(|&b| is_value_byte(b)).collect();
             write_line(&mut self.text, name, &clean);
         }
+        self.present |= id.bit();
         self.lines.push(Edit { id, name: name.len(), line: start..self.text.len() });
     }
 
@@ -50,10 +54,11 @@ impl Edits {
 
     pub(super) fn remove(&mut self, id: FieldId) {
         self.drop_lines(|edit, _| edit.id == id);
+        self.present &= !id.bit();
     }
 
     pub(super) fn has(&self, id: FieldId) -> bool {
-        self.lines.iter().any(|edit| edit.id == id)
+        self.present & id.bit() != 0
     }
 
     pub(super) fn len(&self) -> usize {

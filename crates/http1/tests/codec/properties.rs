@@ -124,7 +124,7 @@ fn told_response(head: &ResponseHead) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     /// However the input is cut, the outcome is that of the whole, at the same place.
     #[test]
