@@ -156,3 +156,58 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.0.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::idle::OpenCount;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn up_16_idle_time_limits_reuse() {
+        let count = OpenCount::default();
+        let now = Instant::now();
+        let cases = [
+            (Reuse::Any, 59_999, true),
+            (Reuse::Any, 60_000, false),
+            (Reuse::Live, 999, true),
+            (Reuse::Live, 1_000, false),
+        ];
+        for (reuse, idle, lives) in cases {
+            let (ours, _theirs) = UnixStream::pair().expect("a pair");
+            let mut connection = Connection::new(Stream::Unix(ours), count.enter());
+            connection.rest(now);
+            let woken = connection.wake(reuse, MINUTE, now + Duration::from_millis(idle));
+            assert_eq!(woken.is_some_and(|c| c.reused()), lives, "{reuse:?} {idle}");
+        }
+        assert_eq!(count.value(), 0);
+    }
+
+    #[tokio::test]
+    async fn only_a_silent_connection_is_reused_here_or_elsewhere() {
+        let count = OpenCount::default();
+        let now = Instant::now();
+        for (reuse, elsewhere) in [(Reuse::Any, false), (Reuse::Any, true), (Reuse::Live, false)] {
+            for talks in [false, true] {
+                let (ours, theirs) = UnixStream::pair().expect("a pair");
+                let mut theirs = theirs.into_std().expect("a plain socket");
+                let mut connection = Connection::new(Stream::Unix(ours), count.enter());
+                connection.rest(now);
+                match talks {
+                    true => assert_eq!(theirs.write(b"x").expect("sent"), 1),
+                    false => drop(theirs),
+                }
+                // For the cheap check the runtime must have heard of it.
+                connection.stream().readable().await.expect("an event");
+                shard::enter(usize::from(elsewhere));
+                assert!(connection.wake(reuse, MINUTE, now).is_none());
+                shard::enter(0);
+            }
+        }
+    }
+}

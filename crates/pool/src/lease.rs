@@ -112,7 +112,9 @@ impl Lease {
         connection.rest(Instant::now());
         let word = target.slots().load();
         match word.limit() {
-            _ if target.is_retired() || word.is_closed() => {}
+            _ if target.is_retired()
+                || word.is_closed()
+                || self.policy.keep_alive.idle.is_zero() => {}
             None => local::put(target, connection, self.policy.keep_alive.max_idle),
             // The limit was lowered: this slot is going away, and its connection with it.
             Some(limit) if word.in_flight() > limit => {}

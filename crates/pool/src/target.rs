@@ -106,6 +106,8 @@ impl Target {
     /// even hears of it, so that no other request finds out the same way.
     pub(crate) fn unreachable(self: &Arc<Self>, error: &ConnectError) {
         let seen = match (error, &self.address) {
+            // Said once, by whoever comes first.
+            (ConnectError::Refused, _) if self.slots().load().is_closed() => return,
             (ConnectError::Refused, _) => {
                 self.slots().close();
                 Seen::Refused

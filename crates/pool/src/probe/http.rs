@@ -126,3 +126,26 @@ fn parse_status(bytes: &[u8]) -> Option<u16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse_status;
+
+    #[test]
+    fn only_a_status_line_is_one() {
+        for (line, status) in [
+            (&b"HTTP/1.1 200 OK\r\n"[..], Some(200)),
+            (b"HTTP/1.0 404\r\n", Some(404)),
+            (b"HTTP/1.1 099 x\r\n", None),
+            (b"HTTP/1.1 20 OK\r\n", None),
+            (b"HTTP/1.1 2000 OK\r\n", None),
+            (b"HTTP/1.2 200 OK\r\n", None),
+            (b"HTTP/1.1  200 OK\r\n", None),
+            (b"http/1.1 200 OK\r\n", None),
+            (b"HTTP/1.1 200", None),
+            (b"", None),
+        ] {
+            assert_eq!(parse_status(line), status, "{}", line.escape_ascii());
+        }
+    }
+}

@@ -34,7 +34,7 @@ pub(crate) async fn run(target: Arc<Target>, health: Health) {
         let seen = Seen::Probed(result);
         target.shared.mailbox.send(Observation { target: target.clone(), seen }).await;
         let jitter = 0.9 + 0.2 * rng.f64();
-        due = (due + health.interval.mul_f64(jitter)).max(Instant::now());
+        due = (started + health.interval.mul_f64(jitter)).max(Instant::now());
     }
 }
 

@@ -1,0 +1,9 @@
+//! The pool against real sockets: leases, the queue, connections that travel, health, overrides.
+//! Shards are threads with a runtime each, as in the product; timers run in virtual time.
+
+mod change;
+mod connections;
+mod health;
+mod kit;
+mod origin;
+mod queue;
