@@ -205,6 +205,28 @@ proptest! {
         prop_assert_eq!(answered_bytes(&next), out);
     }
 
+    /// An edit adds one field or none, whatever is in it, and never a line end.
+    #[test]
+    fn an_edit_is_at_most_one_line(
+        names in vec(prop_oneof!["[a-zA-Z-]{1,12}", "(?s).{0,8}", "(?i)host|via|content-length"], 1..4),
+        value in vec(any::<u8>(), 0..40),
+        path in vec(any::<u8>(), 1..40),
+    ) {
+        let mut head = parse("GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        for name in &names {
+            head.set(name, "1");
+            head.append(name, &value);
+            head.set(name, "a.example");
+        }
+        head.set_path(&[b"/", &path[..]].concat());
+        let mut out = Vec::new();
+        head.encode(&mut out, Body::None);
+        let mut next = RequestHead::new();
+        prop_assert_eq!(next.parse(&out, &LIMITS), Ok(Parsed::Complete(out.len())));
+        prop_assert!(next.fields().count() <= 1 + names.len());
+        prop_assert_eq!(next.body(), Body::None);
+    }
+
     /// Encode, decode, in any chunks and any cuts.
     #[test]
     fn a_chunked_body_survives(chunks in vec(vec(any::<u8>(), 1..40), 0..6), cut in 1usize..20) {
