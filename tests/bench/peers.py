@@ -1,0 +1,115 @@
+"""The proxies that are compared, each configured to do the same: keep connections to the origin,
+add X-Forwarded-For and -Proto, log nothing, use one core."""
+
+import os
+
+import measure
+
+NGINX, HAPROXY = "/usr/sbin/nginx", "/usr/sbin/haproxy"
+
+
+def available():
+    return [name for name, path in (("nginx", NGINX), ("haproxy", HAPROXY)) if os.path.exists(path)]
+
+
+def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None):
+    """Returns the process and the port it serves."""
+    port = measure.free_port()
+    if name == "isobar":
+        config = _isobar(port, origin_ports, tcp, shards, slots)
+        command = [binaries["isobar"], "run", "-c", _write("isobar.yaml", config)]
+    elif name == "nginx":
+        config = _nginx(port, origin_ports[0], tcp)
+        command = [NGINX, "-p", measure.SCRATCH, "-c", _write("nginx.conf", config)]
+    else:
+        config = _haproxy(port, origin_ports[0], tcp)
+        command = [HAPROXY, "-f", _write("haproxy.cfg", config)]
+    return measure.start(command, cores or measure.PROXY_CORE, port), port
+
+
+def _write(name, text):
+    path = os.path.join(measure.SCRATCH, name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def _isobar(port, origin_ports, tcp, shards, slots):
+    protocol = "tcp" if tcp else "http"
+    workers = ", ".join(f'"127.0.0.1:{origin}"' for origin in origin_ports)
+    limit = f"slots: {slots}, queue: {{ max: 10000, timeout: 10s }}, " if slots else ""
+    return f"""
+shards: {shards}
+admin: {{ bind: "unix:{measure.SCRATCH}/admin-{port}.sock" }}
+metrics: {{ bind: "127.0.0.1:{measure.free_port()}" }}
+listeners:
+  web: {{ bind: "127.0.0.1:{port}", protocol: {protocol}, pool: app }}
+pools:
+  app: {{ {limit}workers: [{workers}], keep_alive: {{ idle: 300s, max_idle: 1024 }} }}
+"""
+
+
+def _nginx(port, origin, tcp):
+    common = f"""
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {measure.SCRATCH}/nginx.pid;
+error_log {measure.SCRATCH}/nginx-error.log warn;
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+events {{ worker_connections 16384; multi_accept off; }}
+"""
+    if tcp:
+        return common + f"stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{origin}; }} }}\n"
+    paths = "\n".join(
+        f"    {kind}_temp_path {measure.SCRATCH}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return common + f"""
+http {{
+    access_log off;
+    keepalive_requests 100000000;
+    keepalive_timeout 300s;
+    tcp_nodelay on;
+{paths}
+    upstream origin {{
+        server 127.0.0.1:{origin};
+        keepalive 1024;
+        keepalive_requests 100000000;
+        keepalive_timeout 300s;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://origin;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+}}
+"""
+
+
+def _haproxy(port, origin, tcp):
+    mode = "tcp" if tcp else "http"
+    http = "" if tcp else "    option forwardfor\n    http-request set-header X-Forwarded-Proto http\n"
+    return f"""
+global
+    nbthread 1
+    maxconn 8000
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+    maxconn 8000
+    {"" if tcp else "http-reuse always"}
+frontend front
+    bind 127.0.0.1:{port}
+{http}    default_backend back
+backend back
+    server origin 127.0.0.1:{origin} pool-max-conn 1024
+"""

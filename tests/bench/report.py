@@ -1,0 +1,47 @@
+"""The table: medians, their spread, ratios, and what was promised."""
+
+from statistics import median
+
+# scenario, figure, what it is, whose figure over whose, at most
+PROMISES = [
+    ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "nginx", 0.85),
+    ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "haproxy", 0.82),
+    ("queue", "cpu_us", "queue of 64 slots, 1 ms origin, CPU µs/request", "saturated", "unsaturated", 1.30),
+    ("tcp", "cpu_us", "TCP relay 1 KiB, CPU µs/request", "isobar", "haproxy", 1.05),
+    ("connections", "cpu_us", "new HTTP connection each, CPU µs/request", "isobar", "nginx", 1.10),
+    ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "2 shards", "1 shard", 1.10),
+]
+IDLE_KIB = 4.0
+
+
+def table(rows, rounds):
+    values = {}
+    for scenario, who, figure, value in rows:
+        values.setdefault((scenario, who, figure), []).append(value)
+    lines = ["", f"Medians of {rounds} round(s), [lowest to highest].", ""]
+    lines += ["| scenario | who | CPU µs/request | requests/s |", "|---|---|---|---|"]
+    for scenario, who, figure in values:
+        if figure == "cpu_us":
+            cpu = values[scenario, who, "cpu_us"]
+            rate = median(values[scenario, who, "per_second"])
+            spread = f"{median(cpu):.2f} [{min(cpu):.2f} to {max(cpu):.2f}]"
+            lines.append(f"| {scenario} | {who} | {spread} | {rate:,.0f} |")
+    lines += ["", "| promise | ratio | at most | |", "|---|---|---|---|"]
+    for scenario, figure, what, who, than, most in PROMISES:
+        mine, theirs = values.get((scenario, who, figure)), values.get((scenario, than, figure))
+        if mine and theirs:
+            ratio = median(mine) / median(theirs)
+            lines.append(f"| {what}: {who} ÷ {than} | {ratio:.2f} | {most:.2f} | {_verdict(ratio, most)} |")
+    for (scenario, who, figure), found in values.items():
+        if figure == "kib":
+            kib = median(found)
+            base = median(values[scenario, who, "base_kib"]) / 1024
+            most = f"{IDLE_KIB:.2f}" if who == "isobar" else ""
+            verdict = _verdict(kib, IDLE_KIB) if who == "isobar" else ""
+            what = f"idle keep-alive connection, KiB of 5,000: {who} (base {base:.1f} MiB)"
+            lines.append(f"| {what} | {kib:.2f} | {most} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _verdict(value, most):
+    return "holds" if value <= most else f"MISSED by {100 * (value / most - 1):.0f} %"

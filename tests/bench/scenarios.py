@@ -1,0 +1,136 @@
+"""What is measured. A row is (scenario, who, figure, value); the report makes medians of them."""
+
+import json
+import re
+import resource
+import socket
+import time
+
+import measure
+import peers
+
+HEADERS = [
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language: en-US,en;q=0.5",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
+]
+NAMES = ["http", "queue", "tcp", "connections", "shards", "memory"]
+IDLE_CONNECTIONS = 5000
+RATE = 20000
+
+
+def run(binaries, rounds, seconds, wanted):
+    # Five thousand connections on both sides of a proxy.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    ports = [measure.free_port() for _ in range(4)]
+    origin = [binaries["origin"], *(f"127.0.0.1:{port}" for port in ports)]
+    measure.start(origin, measure.LOAD_CORE, ports[-1])
+    rows = []
+    for name in NAMES:
+        if wanted and name not in wanted:
+            continue
+        cases = _cases(name, binaries, ports, seconds)
+        # Memory does not scatter: one round says it.
+        for number in range(1 if name == "memory" else rounds):
+            for who, measured in cases if number % 2 == 0 else cases[::-1]:
+                for figure, value in measured().items():
+                    rows.append((name, who, figure, value))
+                    print(f"{name} round {number + 1} {who}: {figure} {value:.2f}", flush=True)
+    return rows
+
+
+def _cases(name, binaries, ports, seconds):
+    everyone = ["isobar", *peers.available()]
+
+    def proxy(who, **how):
+        return lambda: peers.start(who, binaries, ports[:1], **how)
+
+    def by_wrk(who, clients, path="/", close=False, **how):
+        begin = proxy(who, **how)
+        return lambda: _with(begin, lambda pid, port: _wrk(pid, port, clients, path, close, seconds))
+
+    if name == "http":
+        return [(who, by_wrk(who, 64)) for who in everyone]
+    if name == "tcp":
+        return [(who, by_wrk(who, 64, tcp=True)) for who in everyone]
+    if name == "connections":
+        return [(who, by_wrk(who, 64, close=True)) for who in everyone]
+    if name == "queue":
+        def slots(clients):
+            return lambda: _with(
+                lambda: peers.start("isobar", binaries, ports, slots=16),
+                lambda pid, port: _wrk(pid, port, clients, "/sleep/1", False, seconds),
+            )
+        return [("unsaturated", slots(48)), ("saturated", slots(256))]
+    if name == "shards":
+        def shards(count):
+            # Both may use both cores, so that only the number of shards differs.
+            return lambda: _with(
+                lambda: peers.start("isobar", binaries, ports[:1], shards=count, cores="0,1"),
+                lambda pid, port: _fixed_rate(binaries, pid, port, seconds),
+            )
+        return [("1 shard", shards(1)), ("2 shards", shards(2))]
+    return [(who, lambda begin=proxy(who): _with(begin, _idle_memory)) for who in everyone]
+
+
+def _with(begin, measured):
+    process, port = begin()
+    try:
+        return measured(process.pid, port)
+    finally:
+        measure.stop(process)
+
+
+def _wrk(pid, port, clients, path, close, seconds):
+    command = ["wrk", "-t1", f"-c{clients}", "--latency", "--timeout", "5s"]
+    for header in HEADERS + (["Connection: close"] if close else []):
+        command += ["-H", header]
+    url = f"http://127.0.0.1:{port}{path}"
+    if not close:
+        measure.on_load_core([*command, "-d1s", url])
+    before = measure.cpu_seconds(pid)
+    said = measure.on_load_core([*command, f"-d{max(1, round(seconds))}s", url])
+    used = measure.cpu_seconds(pid) - before
+    counted = re.search(r"(\d+) requests in", said)
+    requests = int(counted[1]) if counted else 0
+    bad = [int(n) for n in re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", said)]
+    if not requests or sum(bad):
+        raise SystemExit(f"errors in a measured run:\n{said}")
+    per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+    return {"cpu_us": used * 1e6 / requests, "per_second": per_second}
+
+
+def _fixed_rate(binaries, pid, port, seconds):
+    command = [binaries["fixed_rate"], f"127.0.0.1:{port}", str(RATE), "64"]
+    measure.on_load_core([*command, "1"])
+    before = measure.cpu_seconds(pid)
+    said = json.loads(measure.on_load_core([*command, str(seconds)]))
+    used = measure.cpu_seconds(pid) - before
+    if said["errors"] or said["rate"] < 0.97 * RATE:
+        print(f"note: the generator reached {said}", flush=True)
+    return {"cpu_us": used * 1e6 / said["requests"], "per_second": said["rate"], "p99_us": said["p99_us"]}
+
+
+def _idle_memory(pid, port):
+    time.sleep(0.5)
+    before = measure.resident_kib(pid)
+    request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: idle\r\n\r\n"
+    kept = []
+    for _ in range(IDLE_CONNECTIONS):
+        connection = socket.create_connection(("127.0.0.1", port), 5)
+        connection.sendall(request)
+        answer = b""
+        while len(answer.partition(b"\r\n\r\n")[2]) < 1024:
+            piece = connection.recv(65536)
+            if not piece:
+                raise SystemExit(f"closed after {len(kept)} connections: {answer[:200]}")
+            answer += piece
+        kept.append(connection)
+    time.sleep(1.0)
+    after = measure.resident_kib(pid)
+    for connection in kept:
+        connection.close()
+    return {"kib": (after - before) / IDLE_CONNECTIONS, "base_kib": float(before)}
