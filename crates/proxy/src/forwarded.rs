@@ -1,0 +1,194 @@
+//! Who the client is behind the proxies in front of us, and what we tell the worker about it.
+//!
+//! Only what a trusted socket sent is believed; from anybody else it is overwritten. Called by
+//! `exchange` (the client's address) and `headers` (the fields). All functions write into the
+//! caller's buffer and allocate nothing of their own.
+
+mod request_id;
+mod trusted;
+
+use std::{io::Write, net::IpAddr};
+
+use isobar_http1::{FieldId, RequestHead};
+
+pub(crate) use request_id::{is_valid_request_id, new_request_id};
+pub use trusted::TrustedProxies;
+
+/// The last step of a request's way to us.
+pub(crate) struct Hop<'a> {
+    /// The other end of the socket; `None` on unix sockets.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) trusted: bool,
+    pub(crate) proto: &'a [u8],
+}
+
+/// The client's address: the first from the right, our socket's other end included, that is not a
+/// trusted proxy. What no trusted proxy vouches for, or cannot be read, ends the way.
+pub(crate) fn client_ip<'a>(
+    socket: IpAddr,
+    forwarded_for: impl Iterator<Item = &'a [u8]>,
+    trusted: &TrustedProxies,
+) -> IpAddr {
+    let socket = socket.to_canonical();
+    if !trusted.contains(socket) {
+        return socket;
+    }
+    // Read from the left, as it comes: after each entry `client` is what the entries so far make of
+    // the client, if all to their right were trusted. Linear, and nothing is collected.
+    let mut client = None;
+    for line in forwarded_for {
+        let entries = line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        for entry in entries.filter(|entry| !entry.is_empty()) {
+            client = match node(entry) {
+                Some(ip) if trusted.contains(ip) => client.or(Some(ip)),
+                other => other,
+            };
+        }
+    }
+    client.unwrap_or(socket)
+}
+
+/// An address with or without a port; `unknown` and other names are none.
+fn node(entry: &[u8]) -> Option<IpAddr> {
+    let entry = str::from_utf8(entry).ok()?.trim_matches('"');
+    let ip = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ip, "")) => ip,
+        Some((ip, port)) => port.strip_prefix(':').filter(|port| is_port(port)).map(|_| ip)?,
+        None => match entry.split_once(':') {
+            Some((ip, port)) if is_port(port) => ip,
+            _ => entry,
+        },
+    };
+    ip.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+fn is_port(port: &str) -> bool {
+    (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Appends the lines `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` for the worker.
+pub(crate) fn write(request: &RequestHead, hop: &Hop<'_>, lines: &mut Vec<u8>) {
+    let given = Given { request, trusted: hop.trusted };
+    let ip = hop.ip.map(|ip| ip.to_canonical());
+
+    if ip.is_some() || given.values(FieldId::XForwardedFor).next().is_some() {
+        lines.extend_from_slice(b"X-Forwarded-For: ");
+        let before = join(lines, given.values(FieldId::XForwardedFor));
+        if let Some(ip) = ip {
+            separate(lines, before);
+            write_ip(lines, ip);
+        }
+        lines.extend_from_slice(b"\r\n");
+    }
+
+    let proto = given.values(FieldId::XForwardedProto).next().unwrap_or(hop.proto);
+    line(lines, b"X-Forwarded-Proto: ", proto);
+
+    let host = given.values(FieldId::XForwardedHost).next().unwrap_or(request.authority());
+    if !host.is_empty() {
+        line(lines, b"X-Forwarded-Host: ", host);
+    }
+
+    lines.extend_from_slice(b"Forwarded: ");
+    let before = join(lines, given.values(FieldId::Forwarded));
+    separate(lines, before);
+    write_element(lines, ip, request.authority(), hop.proto);
+    lines.extend_from_slice(b"\r\n");
+}
+
+/// What the client sent, as far as it is believed.
+struct Given<'a> {
+    request: &'a RequestHead,
+    trusted: bool,
+}
+
+impl<'a> Given<'a> {
+    fn values(&self, id: FieldId) -> impl Iterator<Item = &'a [u8]> {
+        let values = self.request.values(id).map(<[u8]>::trim_ascii);
+        let trusted = self.trusted;
+        values.take_while(move |_| trusted).filter(|value| !value.is_empty())
+    }
+}
+
+/// Whether anything was written.
+fn join<'a>(lines: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) -> Before {
+    let mut before = Before::Nothing;
+    for value in values {
+        separate(lines, before);
+        lines.extend_from_slice(value);
+        before = Before::Values;
+    }
+    before
+}
+
+#[derive(Clone, Copy)]
+enum Before {
+    Nothing,
+    Values,
+}
+
+fn separate(lines: &mut Vec<u8>, before: Before) {
+    if let Before::Values = before {
+        lines.extend_from_slice(b", ");
+    }
+}
+
+fn line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    lines.extend_from_slice(name);
+    lines.extend_from_slice(value);
+    lines.extend_from_slice(b"\r\n");
+}
+
+/// One `forwarded-element` of RFC 7239.
+fn write_element(lines: &mut Vec<u8>, ip: Option<IpAddr>, host: &[u8], proto: &[u8]) {
+    lines.extend_from_slice(b"for=");
+    match ip {
+        None => lines.extend_from_slice(b"unknown"),
+        Some(ip @ IpAddr::V4(_)) => write_ip(lines, ip),
+        Some(ip @ IpAddr::V6(_)) => {
+            lines.extend_from_slice(b"\"[");
+            write_ip(lines, ip);
+            lines.extend_from_slice(b"]\"");
+        }
+    }
+    if !host.is_empty() {
+        lines.extend_from_slice(b";host=");
+        write_value(lines, host);
+    }
+    lines.extend_from_slice(b";proto=");
+    lines.extend_from_slice(proto);
+}
+
+/// A token as it is, anything else quoted.
+fn write_value(lines: &mut Vec<u8>, value: &[u8]) {
+    let is_token = |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if value.iter().all(is_token) {
+        return lines.extend_from_slice(value);
+    }
+    lines.push(b'"');
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            lines.push(b'\\');
+        }
+        lines.push(byte);
+    }
+    lines.push(b'"');
+}
+
+pub(crate) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        // Writing into a `Vec` cannot fail.
+        IpAddr::V6(ip) => drop(write!(out, "{ip}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Which of many matches is the most specific that fits: host, then path, then method, then the
+//! number of headers, then the order of the file. Generic over what a match leads to, and blind to
+//! how a request is stored; used by [`super::Routes`] only.
+
+use std::collections::HashMap;
+
+use super::{Match, PathMatch, host, path, trie::Trie};
+
+pub(super) struct Table<T> {
+    exact: HashMap<Box<[u8]>, Paths<T>>,
+    /// Under the labels behind `*.`, from the right.
+    wildcards: Trie<Paths<T>>,
+    any: Paths<T>,
+}
+
+/// What is asked; `path` is in its normal form.
+pub(super) struct Asked<'a, H> {
+    pub(super) host: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) method: &'a [u8],
+    /// Whether the request has this header with this value.
+    pub(super) has_header: H,
+}
+
+/// The longest name that DNS allows; a longer one is nobody's host.
+const LONGEST_HOST: usize = 253;
+
+impl<T: Clone> Table<T> {
+    pub(super) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>) -> Self {
+        let mut table =
+            Self { exact: HashMap::new(), wildcards: Trie::new(), any: Paths::default() };
+        for (matches, to) in entries {
+            if matches.is_empty() {
+                table.add(Match::default(), to);
+            } else {
+                matches.into_iter().for_each(|one| table.add(one, to.clone()));
+            }
+        }
+        table.exact.values_mut().for_each(Paths::complete);
+        table.wildcards.complete(Paths::complete);
+        table.any.complete();
+        table
+    }
+
+    fn add(&mut self, one: Match, to: T) {
+        let host = one.host.as_deref().filter(|host| *host != "*").map(str::as_bytes);
+        let paths = match host.map(|host| (host, host.strip_prefix(b"*."))) {
+            None => &mut self.any,
+            Some((_, Some(parent))) => self.wildcards.entry(labels(&host::normalise(parent))),
+            Some((host, None)) => {
+                self.exact.entry(host::normalise(host).into_owned().into()).or_default()
+            }
+        };
+        paths.add(one, to);
+    }
+
+    pub(super) fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    where
+        H: Fn(&[u8], &[u8]) -> bool,
+    {
+        if !(self.exact.is_empty() && self.wildcards.is_empty()) {
+            let host = host::normalise(asked.host);
+            let exact = self.exact.get(&*host).and_then(|paths| paths.find(asked));
+            if exact.is_some() {
+                return exact;
+            }
+            // `*.example.com` does not cover `example.com`: at least one label must be left over.
+            if let Some(dot) = memchr::memchr(b'.', &host).filter(|_| host.len() <= LONGEST_HOST) {
+                let found = self
+                    .wildcards
+                    .covering(labels(&host[dot + 1..]))
+                    .find_map(|paths| paths.find(asked));
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        self.any.find(asked)
+    }
+}
+
+fn labels(host: &[u8]) -> impl Iterator<Item = &[u8]> {
+    host.rsplit(|&byte| byte == b'.')
+}
+
+/// The elements of a path; a slash at its end adds none.
+fn elements(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/').filter(|element| !element.is_empty())
+}
+
+/// The rules of one host.
+struct Paths<T> {
+    exact: HashMap<Box<[u8]>, Rules<T>>,
+    prefixes: Trie<Rules<T>>,
+}
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), prefixes: Trie::new() }
+    }
+}
+
+impl<T> Paths<T> {
+    fn add(&mut self, one: Match, to: T) {
+        let normal = |path: &str| {
+            let normal = path::normalise(path.as_bytes());
+            // A pattern without a normal form can match nothing.
+            normal.map_or_else(|_| path.as_bytes().to_vec(), |path| path.into_owned())
+        };
+        let rules = match &one.path {
+            Some(PathMatch::Exact(path)) => self.exact.entry(normal(path).into()).or_default(),
+            Some(PathMatch::Prefix(path)) => self.prefixes.entry(elements(&normal(path))),
+            None => self.prefixes.entry(std::iter::empty()),
+        };
+        rules.0.push(Rule { methods: one.methods, headers: one.headers, to });
+    }
+
+    fn complete(&mut self) {
+        self.exact.values_mut().for_each(Rules::complete);
+        self.prefixes.complete(Rules::complete);
+    }
+
+    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    where
+        H: Fn(&[u8], &[u8]) -> bool,
+    {
+        let exact = self.exact.get(asked.path).and_then(|rules| rules.find(asked));
+        exact.or_else(|| {
+            let mut covering = self.prefixes.covering(elements(asked.path));
+            covering.find_map(|rules| rules.find(asked))
+        })
+    }
+}
+
+/// The rules of one host and path, the most specific first.
+struct Rules<T>(Vec<Rule<T>>);
+
+struct Rule<T> {
+    /// None = any.
+    methods: Vec<String>,
+    headers: Vec<(String, String)>,
+    to: T,
+}
+
+impl<T> Default for Rules<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Rules<T> {
+    /// A stable sort: the file's order decides between equals.
+    fn complete(&mut self) {
+        self.0.sort_by_key(|rule| (rule.methods.is_empty(), usize::MAX - rule.headers.len()));
+    }
+
+    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    where
+        H: Fn(&[u8], &[u8]) -> bool,
+    {
+        let fits = |rule: &&Rule<T>| {
+            let mut methods = rule.methods.iter();
+            (rule.methods.is_empty() || methods.any(|method| method.as_bytes() == asked.method))
+                && rule
+                    .headers
+                    .iter()
+                    .all(|(name, value)| (asked.has_header)(name.as_bytes(), value.as_bytes()))
+        };
+        self.0.iter().find(fits).map(|rule| &rule.to)
+    }
+}
+
+#[cfg(test)]
+mod tests;

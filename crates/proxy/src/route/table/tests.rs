@@ -1,0 +1,182 @@
+use super::*;
+
+fn on(host: &str, path: Option<PathMatch>) -> Match {
+    let host = (!host.is_empty()).then(|| host.to_owned());
+    Match { host, path, ..Match::default() }
+}
+
+fn exact(path: &str) -> Option<PathMatch> {
+    Some(PathMatch::Exact(path.to_owned()))
+}
+
+fn prefix(path: &str) -> Option<PathMatch> {
+    Some(PathMatch::Prefix(path.to_owned()))
+}
+
+fn table<const N: usize>(matches: [Match; N]) -> Table<usize> {
+    Table::build(matches.into_iter().enumerate().map(|(at, one)| (vec![one], at)))
+}
+
+fn find(table: &Table<usize>, host: &str, path: &str) -> Option<usize> {
+    find_with(table, host, path, "GET", &[])
+}
+
+fn find_with(
+    table: &Table<usize>,
+    host: &str,
+    path: &str,
+    method: &str,
+    headers: &[(&str, &str)],
+) -> Option<usize> {
+    let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
+    let has_header = |name: &[u8], value: &[u8]| {
+        headers.iter().any(|(n, v)| (n.as_bytes(), v.as_bytes()) == (name, value))
+    };
+    table.find(&Asked { host, path, method, has_header }).copied()
+}
+
+#[test]
+fn the_exact_host_beats_the_longest_wildcard_beats_any() {
+    let table = table([
+        on("", None),
+        on("*.example.com", None),
+        on("*.a.example.com", None),
+        on("b.a.example.com", None),
+    ]);
+    for (host, route) in [
+        ("b.a.example.com", 3),
+        ("B.a.Example.com.:80", 3),
+        ("c.a.example.com", 2),
+        ("x.c.a.example.com", 2),
+        ("a.example.com", 1),
+        ("x.y.example.com", 1),
+        ("example.com", 0),
+        ("badexample.com", 0),
+        (".example.com", 1),
+        ("", 0),
+    ] {
+        assert_eq!(find(&table, host, "/"), Some(route), "{host}");
+    }
+}
+
+#[test]
+fn hb_10_one_canonical_match_for_every_spelling() {
+    let table = table([on("Example.COM", None), on("[2001:DB8::0]", None)]);
+    for host in ["EXAMPLE.com.", "example.com:80", "eXample.com.:443", "example.com"] {
+        assert_eq!(find(&table, host, "/"), Some(0), "{host}");
+    }
+    assert_eq!(find(&table, "[2001:db8:0::]:80", "/"), Some(1));
+    assert_eq!(find(&table, "other.com", "/"), None);
+}
+
+#[test]
+fn the_exact_path_beats_the_longest_prefix() {
+    let table = table([
+        on("", prefix("/")),
+        on("", prefix("/v1/")),
+        on("", prefix("/v1/users")),
+        on("", exact("/v1")),
+        on("", exact("/v1/users")),
+    ]);
+    for (path, route) in [
+        ("/", 0),
+        ("/v10", 0),
+        ("/v1", 3),
+        ("/v1/", 1),
+        ("/v1/x", 1),
+        ("/v1/users", 4),
+        ("/v1/users/", 2),
+        ("/v1/users/7", 2),
+        ("/v1/usersx", 1),
+        ("/V1/users", 0),
+        ("*", 0),
+    ] {
+        assert_eq!(find(&table, "h", path), Some(route), "{path}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_falls_through_to_the_less_specific() {
+    let mut post = on("a.com", exact("/x"));
+    post.methods = vec!["POST".to_owned()];
+    let table = table([on("a.com", prefix("/v1")), post, on("*.com", prefix("/y")), on("", None)]);
+    assert_eq!(find_with(&table, "a.com", "/x", "POST", &[]), Some(1));
+    assert_eq!(find_with(&table, "a.com", "/x", "GET", &[]), Some(3));
+    assert_eq!(find(&table, "a.com", "/y"), Some(2));
+}
+
+#[test]
+fn then_the_method_then_most_headers_then_the_file() {
+    let with = |methods: &[&str], headers: &[(&str, &str)]| Match {
+        methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        ..Match::default()
+    };
+    let table = table([
+        with(&[], &[]),
+        with(&[], &[("x-a", "1")]),
+        with(&[], &[("x-a", "1"), ("x-b", "2")]),
+        with(&["GET", "HEAD"], &[]),
+        with(&["GET"], &[]),
+    ]);
+    let both = [("x-a", "1"), ("x-b", "2")];
+    assert_eq!(find_with(&table, "", "/", "GET", &both), Some(3));
+    assert_eq!(find_with(&table, "", "/", "HEAD", &both), Some(3));
+    assert_eq!(find_with(&table, "", "/", "POST", &both), Some(2));
+    assert_eq!(find_with(&table, "", "/", "POST", &both[..1]), Some(1));
+    assert_eq!(find_with(&table, "", "/", "POST", &[("x-a", "2")]), Some(0));
+}
+
+#[test]
+fn several_matches_lead_to_one_route_and_no_route_is_an_answer() {
+    let matches = vec![on("a.com", None), on("b.com", exact("/x"))];
+    let table = Table::build([(matches, 7)].into_iter());
+    assert_eq!(find(&table, "a.com", "/any"), Some(7));
+    assert_eq!(find(&table, "b.com", "/x"), Some(7));
+    assert_eq!(find(&table, "b.com", "/y"), None);
+    assert_eq!(find(&Table::build(std::iter::empty()), "a", "/"), None);
+}
+
+#[test]
+fn patterns_are_matched_in_their_normal_form() {
+    let table = table([on("", exact("/a/%7Eb/../c")), on("", prefix("//d/./%65"))]);
+    assert_eq!(find(&table, "h", "/a/c"), Some(0));
+    assert_eq!(find(&table, "h", "/d/e/f"), Some(1));
+}
+
+#[test]
+fn deep_paths_and_long_hosts_end_the_walk_early() {
+    let table = table([on("*.example.com", prefix("/a"))]);
+    let deep = format!("/a{}", "/a".repeat(100_000));
+    assert_eq!(find(&table, "x.example.com", &deep), Some(0));
+    assert_eq!(find(&table, &format!("{}example.com", "a.".repeat(100_000)), "/a"), None);
+}
+
+#[test]
+fn ten_thousand_routes_are_all_found() {
+    let host = |at: usize| format!("h{}.example.com", at % 100);
+    let path = |at: usize| format!("/v{at}/users");
+    let matches = (0..10_000).map(|at| (vec![on(&host(at), prefix(&path(at)))], at));
+    let table = Table::build(matches);
+    for at in 0..10_000 {
+        assert_eq!(find(&table, &host(at), &format!("{}/1", path(at))), Some(at));
+    }
+}
+
+/// `cargo test --release -p isobar-proxy -- --ignored --nocapture price_of`
+#[test]
+#[ignore = "prints figures"]
+fn price_of_a_look_up() {
+    let time = |name: &str, find: &dyn Fn() -> Option<usize>| {
+        let started = std::time::Instant::now();
+        (0..1_000_000).for_each(|_| assert!(std::hint::black_box(find()).is_some()));
+        println!("{name}: {} ns", started.elapsed().as_nanos() / 1_000_000);
+    };
+    let one = table([Match::default()]);
+    time("1 route", &|| find(&one, "www.example.com", "/v1/users/7"));
+    let many = (0..10_000).map(|at| {
+        (vec![on(&format!("h{}.example.com", at % 100), prefix(&format!("/v{at}/users")))], at)
+    });
+    let many = Table::build(many);
+    time("10,000 routes", &|| find(&many, "h77.example.com:8080", "/v4177/users/7"));
+}
