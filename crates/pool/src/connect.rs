@@ -90,7 +90,8 @@ pub(crate) async fn open(address: &Address) -> Result<Stream, ConnectError> {
     match address {
         Address::Tcp(addr) => {
             let stream = Stream::Tcp(TcpStream::connect(addr).await?);
-            stream.set_nodelay()?;
+            // If this fails the other end has gone already, which the first byte will tell.
+            let _ = stream.set_nodelay();
             Ok(stream)
         }
         Address::Unix(path) => {

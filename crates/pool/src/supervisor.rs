@@ -3,6 +3,7 @@
 //! queue is told. A storm of observations costs one rebuild, because all that have come are taken
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
+mod members;
 mod recheck;
 mod report;
 mod watch;
@@ -12,14 +13,14 @@ use self::watch::Watch;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
-use isobar_balance::state::{Changes, Event, Member, PoolState, Rules, Transition};
-use isobar_balance::{Candidate, Health, Picker, Strategy, Worker, WorkerId};
+use isobar_balance::state::{Changes, Event, PoolState, Rules, Transition};
+use isobar_balance::{Candidate, Health, Picker, Strategy};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch::Sender as Settle;
@@ -124,10 +125,12 @@ impl Supervisor {
     pub(crate) fn reconfigure(&mut self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
+        let mut anew = Policy::of(&old) != Policy::of(new);
         if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
             && let Some(strategy) = build(&self.shared.name, new)
         {
             self.strategy = strategy;
+            anew = true;
         }
         if !same_probing(old.health.as_ref(), new.health.as_ref()) {
             self.reached.values_mut().for_each(|reached| reached.watch = Watch::None);
@@ -135,13 +138,13 @@ impl Supervisor {
         let mut changes = self.state.apply(Event::Rules(rules(new)), Instant::now());
         merge(&mut changes, self.set(workers));
         // The policies travel in the snapshot, the strategy in its picker.
-        changes.usable = true;
+        changes.usable |= anew;
         self.settle_down(changes);
     }
 
     fn observe(&mut self, observations: Vec<Observation>) {
         let probed = self.settings.health.is_some();
-        let current = observations.iter().filter(|o| is_current(&self.reached, &o.target));
+        let current = observations.iter().filter(|o| self.is_current(&o.target));
         let mut events: Vec<_> = current.filter_map(|o| event(o, probed)).collect();
         if self.shared.mailbox.take_dirty() {
             // It ran over, but what a refused connect leaves behind can be seen.
@@ -191,59 +194,6 @@ impl Supervisor {
         tracing::info!(pool = self.shared.name, version, "pool closed");
     }
 
-    /// The difference between the set that is and the set that shall be.
-    fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
-        let now = Instant::now();
-        let mut changes = Changes::default();
-        let stays = |reached: &Reached| {
-            workers.iter().any(|spec| {
-                spec.name == reached.target.name() && spec.address == *reached.target.address()
-            })
-        };
-        let gone: Vec<String> = self
-            .reached
-            .iter()
-            .filter(|(_, reached)| !stays(reached))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in &gone {
-            if let Some(reached) = self.reached.remove(name) {
-                reached.target.retire();
-            }
-        }
-        if !gone.is_empty() {
-            // Out of the state as well, before a namesake at another address enters it: that is
-            // another worker, and inherits nothing.
-            let kept = self.state.members().map(|known| known.member().clone());
-            let kept = kept.filter(|member| !gone.contains(&member.name)).collect();
-            merge(&mut changes, self.state.apply(Event::Set(kept), now));
-        }
-        let members = workers.iter().map(|spec| Member {
-            name: spec.name.clone(),
-            weight: spec.weight,
-            slots: spec.slots,
-            tier: spec.tier,
-        });
-        let members = members.collect();
-        for spec in workers {
-            if !self.reached.contains_key(&spec.name) {
-                let target = Arc::new(self.reach(&spec));
-                self.reached.insert(spec.name, Reached { target, watch: Watch::None });
-            }
-        }
-        merge(&mut changes, self.state.apply(Event::Set(members), now));
-        changes
-    }
-
-    fn reach(&mut self, spec: &WorkerSpec) -> Target {
-        static SERIALS: AtomicU64 = AtomicU64::new(1);
-        let id = WorkerId(self.next_id);
-        self.next_id += 1;
-        let worker = Worker::new(id, &spec.name, spec.slots, self.cells);
-        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
-        Target::new(worker, spec.address.clone(), serial, self.shared.clone())
-    }
-
     /// Makes the world agree with the state: limits, snapshot, queue, watches, log.
     fn settle_down(&mut self, changes: Changes) {
         if self.shared.closed.load(Ordering::SeqCst) {
@@ -262,7 +212,10 @@ impl Supervisor {
                 freed = true;
             }
         }
-        if changes.usable || changes.limits {
+        // Who comes now must not hope any more when the last first verdict was a bad one.
+        let settled = self.state.is_settled();
+        let hope = self.shared.snapshot.load().starting;
+        if changes.usable || changes.limits || hope == settled {
             self.publish();
         } else if freed {
             // Down and up again before anybody saw it: only the slots had been closed.
@@ -272,10 +225,7 @@ impl Supervisor {
             self.log(&changes);
         }
         self.watch();
-        self.settle.send_if_modified(|settled| {
-            let before = std::mem::replace(settled, self.state.is_settled());
-            before != *settled
-        });
+        self.settle.send_if_modified(|known| std::mem::replace(known, settled) != settled);
     }
 
     fn publish(&mut self) {
@@ -351,11 +301,6 @@ fn rules(settings: &PoolSettings) -> Rules {
         Some(health) => Rules { probed: true, rise: health.rise, fall: health.fall },
         None => Rules { probed: false, rise: 1, fall: 1 },
     }
-}
-
-/// Not of a worker that has gone since; a namesake is not meant.
-fn is_current(reached: &HashMap<String, Reached>, target: &Arc<Target>) -> bool {
-    reached.get(target.name()).is_some_and(|known| Arc::ptr_eq(&known.target, target))
 }
 
 fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {

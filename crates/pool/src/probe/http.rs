@@ -17,8 +17,8 @@ use crate::target::Target;
 
 /// Most bytes ever read of one answer.
 const MOST: usize = 64 * 1024;
-/// How long the verdict, once found, is held back for the end of the answer.
-const REST: Duration = Duration::from_millis(200);
+/// How long the verdict, once found, is held back for an answer that does not say where it ends.
+const REST: Duration = Duration::from_millis(50);
 
 pub struct Http {
     pub path: String,
@@ -80,7 +80,13 @@ async fn read_status(stream: &mut Stream) -> Result<u16, ProbeError> {
         while let Some(end) = end_of_head(&answer[head..]) {
             let status = parse_status(&answer[head..]).ok_or(ProbeError::NotHttp)?;
             if !(100..200).contains(&status) || status == 101 {
-                let _ = tokio::time::timeout(REST, drain(stream, MOST - answer.len())).await;
+                let body = answer.len() - head - end;
+                let rest = match content_length(&answer[head..head + end]) {
+                    Some(length) => length.saturating_sub(body),
+                    None => MOST,
+                };
+                let rest = rest.min(MOST - answer.len());
+                let _ = tokio::time::timeout(REST, drain(stream, rest)).await;
                 return Ok(status);
             }
             head += end;
@@ -111,6 +117,15 @@ async fn drain(stream: &mut Stream, mut room: usize) {
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// Only to know when the worker is done; nobody reads this body.
+fn content_length(head: &[u8]) -> Option<usize> {
+    let head = std::str::from_utf8(head).ok()?;
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    })
 }
 
 /// `HTTP/1.x NNN`, and nothing that only resembles it.

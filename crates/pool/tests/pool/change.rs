@@ -1,9 +1,15 @@
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
 use isobar_balance::state::AdminState;
 use isobar_balance::{Outcome, Tried, strategy};
-use isobar_pool::{LeaseError, Leased, Pool, PoolSettings, WorkerChange};
+use isobar_pool::discovery::{Discovery, DiscoveryError};
+use isobar_pool::{LeaseError, Leased, Pool, PoolSettings, WorkerChange, WorkerSpec};
+use tokio::sync::mpsc;
 
 use crate::kit::*;
 
@@ -134,4 +140,55 @@ async fn a_backup_serves_only_while_nobody_else_can() {
     assert_eq!(ready(&pool).target().name(), "backup");
     pool.set_worker("a", asks(AdminState::Up)).await.expect("a worker");
     assert_eq!(ready(&pool).target().name(), "a");
+}
+
+/// Sends whole sets, one after the other.
+struct Sets(Mutex<Option<mpsc::Receiver<Vec<WorkerSpec>>>>);
+
+struct Following(mpsc::Receiver<Vec<WorkerSpec>>);
+
+impl Discovery for Sets {
+    fn watch(&self) -> BoxStream<'static, Result<Vec<WorkerSpec>, DiscoveryError>> {
+        Box::pin(Following(self.0.lock().expect("unpoisoned").take().expect("one watcher")))
+    }
+}
+
+impl Stream for Following {
+    type Item = Result<Vec<WorkerSpec>, DiscoveryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx).map(|set| set.map(Ok))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovered_workers_come_and_go() {
+    let (sender, sets) = mpsc::channel(4);
+    let at = nowhere();
+    sender.send(vec![worker("a", at.clone(), 0)]).await.expect("room");
+    let pool = Pool::discover("p", settings(), &Sets(Mutex::new(Some(sets))), 1);
+    assert_eq!(ready(&pool).target().name(), "a", "what is known at once serves at once");
+    let first = ready(&pool).target().clone();
+    sender.send(vec![worker("b", at.clone(), 0), worker("a", at.clone(), 0)]).await.expect("room");
+    pass(0.01).await;
+    assert_eq!(pool.status().workers.len(), 2);
+    sender.send(vec![worker("a", at, 0)]).await.expect("room");
+    pass(0.01).await;
+    assert!(Arc::ptr_eq(ready(&pool).target(), &first));
+    // The end of a discovery is not the end of the workers.
+    drop(sender);
+    pass(0.01).await;
+    drop(ready(&pool));
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_nothing_publishes_nothing() {
+    let workers = || vec![worker("a", isobar_pool::Address::Unix("/a".into()), 1)];
+    let pool = Pool::start("p", settings(), workers(), 1);
+    let version = pool.status().version;
+    pool.reconfigure(settings(), workers());
+    assert_eq!(pool.status().version, version);
+    pool.reconfigure(PoolSettings { queue: None, ..settings() }, workers());
+    assert_eq!(pool.status().version, version + 1);
+    assert_eq!(pool.policy().queue, None);
 }

@@ -154,3 +154,10 @@ async fn hc_04_a_worker_that_hangs_is_given_up() {
     assert_eq!((worker.in_flight, worker.connections_open), (0, 0));
     std::fs::remove_file(path).expect("removed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn hc_02_all_down_from_the_start_is_said_at_once() {
+    let pool = Pool::start("p", probed(Script::new(&[false])), vec![worker("a", nowhere(), 1)], 1);
+    pool.ready().await;
+    assert_eq!(refusal(&pool), isobar_pool::LeaseError::NoWorker);
+}

@@ -15,6 +15,7 @@ use isobar_pool::{
     PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::LocalOptions;
 
 pub fn settings() -> PoolSettings {
     PoolSettings {
@@ -110,7 +111,8 @@ where
 {
     let thread = std::thread::spawn(move || {
         shard::enter(index);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default());
         runtime.expect("a runtime").block_on(work());
     });
     async move {

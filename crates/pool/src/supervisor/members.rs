@@ -1,0 +1,75 @@
+//! Who belongs to the pool: turns a new set of workers into events for the state, and into targets
+//! that are kept, made or let go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use isobar_balance::state::{Changes, Event, Member};
+use isobar_balance::{Worker, WorkerId};
+
+use super::watch::Watch;
+use super::{Reached, Supervisor, merge};
+use crate::settings::WorkerSpec;
+use crate::target::Target;
+
+impl Supervisor {
+    /// The difference between the set that is and the set that shall be.
+    pub(super) fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        let stays = |reached: &Reached| {
+            workers.iter().any(|spec| {
+                spec.name == reached.target.name() && spec.address == *reached.target.address()
+            })
+        };
+        let gone: Vec<String> = self
+            .reached
+            .iter()
+            .filter(|(_, reached)| !stays(reached))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &gone {
+            if let Some(reached) = self.reached.remove(name) {
+                reached.target.retire();
+            }
+        }
+        if !gone.is_empty() {
+            // Out of the state as well, before a namesake at another address enters it: that is
+            // another worker, and inherits nothing.
+            let kept = self.state.members().map(|known| known.member().clone());
+            let kept = kept.filter(|member| !gone.contains(&member.name)).collect();
+            merge(&mut changes, self.state.apply(Event::Set(kept), now));
+        }
+        let members = workers.iter().map(|spec| Member {
+            name: spec.name.clone(),
+            weight: spec.weight,
+            slots: spec.slots,
+            tier: spec.tier,
+        });
+        let members = members.collect();
+        for spec in workers {
+            if !self.reached.contains_key(&spec.name) {
+                let target = Arc::new(self.reach(&spec));
+                self.reached.insert(spec.name, Reached { target, watch: Watch::None });
+            }
+        }
+        merge(&mut changes, self.state.apply(Event::Set(members), now));
+        changes
+    }
+
+    fn reach(&mut self, spec: &WorkerSpec) -> Target {
+        static SERIALS: AtomicU64 = AtomicU64::new(1);
+        let id = WorkerId(self.next_id);
+        self.next_id += 1;
+        let worker = Worker::new(id, &spec.name, spec.slots, self.cells);
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        Target::new(worker, spec.address.clone(), serial, self.shared.clone())
+    }
+
+    /// Not one that has gone since; a namesake is not meant.
+    pub(super) fn is_current(&self, target: &Arc<Target>) -> bool {
+        let known = self.reached.get(target.name());
+        known.is_some_and(|known| Arc::ptr_eq(&known.target, target))
+    }
+}
