@@ -3,18 +3,33 @@
 //! Called by `isobar` for `run`, `check`, `reload` and `proxy`. It decides what a configuration may
 //! say and what is true where it says nothing. It refuses to know tokio, sockets, or any strategy: the
 //! names it may find are given to it in a [`Registry`].
+//!
+//! The way of a file: `include` reads it and what it includes, `tree` makes nodes that know their
+//! place, `raw` (read by `read` and `leaf`) says which keys there are, `convert` says what they mean.
 
-use std::num::NonZeroU32;
 use std::path::Path;
 
+mod convert;
+mod env;
+mod flags;
+mod include;
+mod leaf;
 mod problem;
+mod raw;
+mod read;
 mod registry;
+mod source;
+mod tree;
+mod units;
 
 pub mod model;
 
 pub use model::{Config, Summary};
-pub use problem::{Colour, Problems};
+pub use problem::{Colour, Problem, Problems, Severity};
 pub use registry::{Registry, StrategyDef};
+
+use env::Lookup;
+use read::Cx;
 
 /// A configuration that may be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,24 +40,37 @@ pub struct Loaded {
 }
 
 /// Reads a file and everything it includes.
-pub fn load(_path: &Path, _registry: &Registry) -> Result<Loaded, Problems> {
-    Err(Problems::default())
+pub fn load(path: &Path, registry: &Registry) -> Result<Loaded, Problems> {
+    finish(&environment, registry, |cx| include::load(path, cx))
 }
 
 /// Reads a configuration from memory; `include` is relative to the working directory.
-pub fn load_str(_text: &str, _registry: &Registry) -> Result<Loaded, Problems> {
-    Err(Problems::default())
+pub fn load_str(text: &str, registry: &Registry) -> Result<Loaded, Problems> {
+    load_str_with(text, registry, &environment)
 }
 
-impl Config {
-    /// The configuration of `isobar proxy`: one listener, one pool, no file.
-    pub fn proxy(
-        _from: &str,
-        _to: &[String],
-        _strategy: Option<&str>,
-        _slots: Option<NonZeroU32>,
-        _registry: &Registry,
-    ) -> Result<Config, Problems> {
-        Err(Problems::default())
-    }
+/// With an environment of the caller's own.
+pub fn load_str_with(
+    text: &str,
+    registry: &Registry,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    finish(env, registry, |cx| include::load_text(text, cx))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn finish(
+    env: Lookup<'_>,
+    registry: &Registry,
+    read: impl FnOnce(&mut Cx<'_>) -> Option<raw::File>,
+) -> Result<Loaded, Problems> {
+    let mut cx = Cx::new(env);
+    let config = read(&mut cx).map(|file| convert::convert(file, registry, &mut cx));
+    let warnings = cx.finish()?;
+    // Without a configuration there is an error, always.
+    let config = config.ok_or_else(Problems::default)?;
+    Ok(Loaded { config, warnings })
 }

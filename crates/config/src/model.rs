@@ -80,7 +80,10 @@ pub enum Shards {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminBind {
-    Unix { path: PathBuf, mode: u32 },
+    Unix {
+        path: PathBuf,
+        mode: u32,
+    },
     /// Always a loopback address: a token is needed for others, and that is not built yet.
     Tcp(SocketAddr),
 }

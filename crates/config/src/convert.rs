@@ -1,0 +1,299 @@
+//! From what is written to what is meant: defaults, references, and what values mean to each other.
+//!
+//! The last step of `load`. Every problem is gathered; whoever was reported already is not missed a
+//! second time. Pools are made first, so that routes know which names there are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::leaf::BindAddress;
+use crate::model::{
+    AccessLog, AccessLogFormat, AccessLogPath, AdminBind, Bind, Config, Log, LogFormat, LogLevel,
+    RouteTimeouts, Shards,
+};
+use crate::problem::Draft;
+use crate::raw::{self, Protocol};
+use crate::read::{Cx, Field, Many, Named, OneOrMany, Spanned, Switch};
+use crate::registry::Registry;
+use crate::source::Span;
+
+mod listener;
+mod pool;
+
+pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";
+const MODE: u32 = 0o660;
+
+/// What the routes need to know of a pool.
+struct PoolFacts {
+    name: Span,
+    timeouts: RouteTimeouts,
+    /// The first listener's protocol, and its name.
+    serves: Option<(Protocol, String)>,
+}
+
+pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
+    let mut facts = HashMap::new();
+    let pools_known = !cx.incomplete && !matches!(file.pools, Field::Broken);
+    let raw_pools = std::mem::take(&mut file.pools).value().unwrap_or_default();
+    let mut pools = BTreeMap::new();
+    let mut where_slots = HashMap::new();
+    for (name, raw) in raw_pools.0 {
+        let raw = raw.value();
+        let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
+        let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
+        facts.insert(name.value.clone(), PoolFacts { name: name.span, timeouts, serves: None });
+        if let Some(raw) = raw
+            && let Some(pool) = pool::convert(&name.value, raw, registry, &mut where_slots, cx)
+        {
+            pools.insert(name.value, pool);
+        }
+    }
+    let sites = std::mem::take(&mut file.sites).value().unwrap_or_default();
+    let sites = sites.0.into_iter().map(|(name, routes)| {
+        let site = Site { name: name.span, routes, used: false };
+        (name.value, site)
+    });
+    let mut names = Names { pools: facts, pools_known, sites: sites.collect() };
+    let mut binds = Binds::default();
+    let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
+    let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);
+    let listeners = listeners(&mut file, &mut names, &mut binds, cx);
+    names.check_unused_sites(cx);
+    names.report_unused(cx);
+    let log = file.log.value();
+    let (level, format) = log.map_or((Field::Absent, Field::Absent), |l| (l.level, l.format));
+    Config {
+        shards: file.shards.value().map_or(Shards::Auto, |s| s.0),
+        grace_period: file.grace_period.value().map_or(Duration::from_secs(30), |d| d.0),
+        drain_delay: on(file.drain_delay).map_or(Duration::ZERO, |d| d.0),
+        admin,
+        metrics,
+        log: Log { level: level.or(LogLevel::Info), format: format.or(LogFormat::Text) },
+        access_log: on(file.access_log).map(|log| AccessLog {
+            format: log.format.or(AccessLogFormat::Json),
+            path: log.path.value().map_or(AccessLogPath::Stdout, |t| t.0),
+        }),
+        trusted_proxies: on(file.trusted_proxies)
+            .map_or(Vec::new(), |OneOrMany(all)| all.into_iter().map(|n| n.value.0).collect()),
+        listeners,
+        pools,
+    }
+}
+
+/// What a switch holds; absent, broken and off are the same here.
+fn on<T>(field: Field<Switch<T>>) -> Option<T> {
+    field.value().and_then(Switch::on)
+}
+
+fn listeners(
+    file: &mut raw::File,
+    names: &mut Names,
+    binds: &mut Binds,
+    cx: &mut Cx<'_>,
+) -> BTreeMap<String, crate::model::Listener> {
+    let mut listeners = BTreeMap::new();
+    let raw = std::mem::take(&mut file.listeners);
+    let broken = matches!(raw, Field::Broken);
+    let Named(raw) = raw.value().unwrap_or_default();
+    if raw.is_empty() && !broken && !cx.incomplete {
+        cx.report(Draft::error(file.span, "found no listener").expected(
+            "`listeners:` with at least one, like `web: { bind: 0.0.0.0:8080, pool: app }`",
+        ));
+    }
+    for (name, raw) in raw {
+        if let Some(raw) = raw.value()
+            && let Some(listener) = listener::convert(&name.value, raw, names, binds, cx)
+        {
+            listeners.insert(name.value, listener);
+        }
+    }
+    listeners
+}
+
+fn admin(field: Field<Switch<raw::Admin>>, binds: &mut Binds, cx: &mut Cx<'_>) -> Vec<AdminBind> {
+    let default = || AdminBind::Unix { path: ADMIN_SOCKET.into(), mode: MODE };
+    let admin = match field.value() {
+        Some(Switch::On(admin)) => admin,
+        Some(Switch::Off) => return Vec::new(),
+        None => return vec![default()],
+    };
+    let mode_given = admin.mode.as_given().map(|m| m.span);
+    let mode = admin.mode.value().map_or(MODE, |m| m.0);
+    let Some(OneOrMany(addresses)) = admin.bind.value() else {
+        return vec![AdminBind::Unix { path: ADMIN_SOCKET.into(), mode }];
+    };
+    let mut out = Vec::new();
+    for Spanned { value, span } in addresses {
+        match value {
+            BindAddress::Unix(path) => {
+                binds.claim(&Bind::Unix { path: path.clone(), mode }, span, cx);
+                out.push(AdminBind::Unix { path, mode });
+            }
+            BindAddress::Tcp(addr) if addr.ip().to_canonical().is_loopback() => {
+                binds.claim(&Bind::Tcp(addr), span, cx);
+                out.push(AdminBind::Tcp(addr));
+            }
+            BindAddress::Tcp(_) => {
+                cx.not_built(span, "an admin address that others can reach (it needs a token)")
+            }
+            BindAddress::Fd(_) => cx.not_built(span, "an inherited admin socket"),
+        }
+    }
+    no_mode_without_socket(mode_given, out.iter().any(|b| matches!(b, AdminBind::Unix { .. })), cx);
+    out
+}
+
+fn metrics(
+    field: Field<Switch<raw::Metrics>>,
+    binds: &mut Binds,
+    cx: &mut Cx<'_>,
+) -> Option<SocketAddr> {
+    let metrics = field.given()?;
+    let span = metrics.span;
+    let metrics = metrics.value.on()?;
+    if metrics.bind.is_absent() && !metrics.later {
+        cx.report(
+            Draft::error(span, "found no address for `metrics`")
+                .expected("`bind`, like `{ bind: 127.0.0.1:9464 }`, or `off`"),
+        );
+    }
+    let Spanned { value, span } = metrics.bind.given()?;
+    match value {
+        BindAddress::Tcp(addr) => {
+            binds.claim(&Bind::Tcp(addr), span, cx);
+            Some(addr)
+        }
+        _ => {
+            cx.report(Draft::error(span, "found no IP address").expected("`ip:port`"));
+            None
+        }
+    }
+}
+
+fn no_mode_without_socket(mode: Option<Span>, unix: bool, cx: &mut Cx<'_>) {
+    if let Some(span) = mode
+        && !unix
+    {
+        cx.report(
+            Draft::error(span, "found permission bits without a socket file")
+                .expected("`mode` only where an address is `unix:/path`"),
+        );
+    }
+}
+
+/// Who listens where: an address is bound once.
+#[derive(Default)]
+struct Binds {
+    taken: Vec<(Bind, Span)>,
+}
+
+impl Binds {
+    fn claim(&mut self, bind: &Bind, span: Span, cx: &mut Cx<'_>) {
+        if let Some((_, first)) = self.taken.iter().find(|(other, _)| collide(bind, other)) {
+            let place = format!("{}:{}", cx.sources.name(first.source), first.line);
+            cx.report(
+                Draft::error(span, "found this address a second time")
+                    .expected("every address and port bound once")
+                    .hint(format!("it is taken at {place} already")),
+            );
+        }
+        self.taken.push((bind.clone(), span));
+    }
+}
+
+fn collide(a: &Bind, b: &Bind) -> bool {
+    match (a, b) {
+        (Bind::Tcp(a), Bind::Tcp(b)) => {
+            let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+            let family = a.is_ipv4() == b.is_ipv4();
+            a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && family))
+        }
+        (Bind::Unix { path: a, .. }, Bind::Unix { path: b, .. }) => a == b,
+        (Bind::Fd(a), Bind::Fd(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The names that may be referred to.
+struct Names {
+    /// The pools that exist, whether or not they are whole.
+    pools: HashMap<String, PoolFacts>,
+    /// All pools could be read: a name that is not there does not exist.
+    pools_known: bool,
+    sites: HashMap<String, Site>,
+}
+
+struct Site {
+    name: Span,
+    routes: Field<Many<raw::Route>>,
+    used: bool,
+}
+
+impl Names {
+    /// A listener's or route's `pool`; None = reported, or not to be known.
+    fn pool(
+        &mut self,
+        reference: &Spanned<crate::leaf::Text>,
+        protocol: Protocol,
+        listener: &str,
+        cx: &mut Cx<'_>,
+    ) -> Option<&PoolFacts> {
+        let Spanned { value, span } = reference;
+        let Some(facts) = self.pools.get_mut(&value.text) else {
+            if self.pools_known {
+                let names = self.pools.keys().map(String::as_str);
+                let hint = crate::read::did_you_mean(&value.text, names);
+                let mut known: Vec<&str> = self.pools.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                known.truncate(20);
+                let expected = match known.is_empty() {
+                    true => "a pool under `pools:`".to_owned(),
+                    false => format!("one of the pools {}", known.join(", ")),
+                };
+                let message = format!("there is no pool {}", value.shown);
+                cx.report(Draft::error(*span, message).expected(expected).hint(hint));
+            }
+            return None;
+        };
+        match &facts.serves {
+            Some((other, by)) if *other != protocol => {
+                let word = |p| if p == Protocol::Http { "http" } else { "tcp" };
+                let message = format!("the pool {} serves {} already", value.shown, word(*other));
+                cx.report(
+                    Draft::error(*span, message)
+                        .expected(format!("a pool of its own for {}", word(protocol)))
+                        .hint(format!("the listener `{by}` uses it")),
+                );
+            }
+            Some(_) => {}
+            None => facts.serves = Some((protocol, listener.to_owned())),
+        }
+        self.pools.get(&value.text)
+    }
+
+    /// Nobody uses them, yet what is wrong in them is wrong.
+    fn check_unused_sites(&mut self, cx: &mut Cx<'_>) {
+        let unused = self.sites.iter().filter(|(_, site)| !site.used);
+        let unused: Vec<_> = unused
+            .map(|(name, site)| (name.clone(), site.name, site.routes.as_given().cloned()))
+            .collect();
+        for (name, span, routes) in unused {
+            cx.report(Draft::warning(span, format!("the site `{name}` is never used")));
+            let routes = routes.map_or(Vec::new(), |r| r.value.0);
+            listener::routes(routes, &format!("site {name}"), self, cx);
+        }
+    }
+
+    fn report_unused(&self, cx: &mut Cx<'_>) {
+        if cx.incomplete || cx.has_errors() {
+            return;
+        }
+        for (name, facts) in &self.pools {
+            if facts.serves.is_none() {
+                let message = format!("the pool `{name}` is never used");
+                cx.report(Draft::warning(facts.name, message));
+            }
+        }
+    }
+}

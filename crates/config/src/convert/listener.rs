@@ -1,0 +1,335 @@
+//! Listeners and their routes.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Binds, MODE, Names, no_mode_without_socket, on};
+use crate::leaf::{BindAddress, Bytes, RetryCause, RoutesRef};
+use crate::model::{
+    Bind, ClientFin, Limits, Listener, ListenerKind, Match, Retry, RetryWhen, Route, RouteTimeouts,
+    Timeouts,
+};
+use crate::problem::Draft;
+use crate::raw::{self, Protocol};
+use crate::read::{Cx, Field, OneOrMany, Spanned, Switch};
+
+/// What "no limit" of a head means: memory stays bounded.
+const MOST_HEAD_BYTES: usize = 1024 * 1024;
+const MOST_HEADERS: usize = 10_000;
+
+pub(super) fn convert(
+    name: &str,
+    raw: raw::Listener,
+    names: &mut Names,
+    binds: &mut Binds,
+    cx: &mut Cx<'_>,
+) -> Option<Listener> {
+    let span = raw.span;
+    let mode_given = raw.mode.as_given().map(|m| m.span);
+    let mode = raw.mode.value().map_or(MODE, |m| m.0);
+    if raw.bind.is_absent() {
+        cx.report(
+            Draft::error(span, format!("found no address for the listener `{name}`"))
+                .expected("`bind`, like `bind: 0.0.0.0:8080`"),
+        );
+    }
+    let bind_span = raw.bind.as_given().map(|b| b.span);
+    let addresses = raw.bind.value().map(|b| b.0);
+    if let (Some(span), Some(true)) = (bind_span, addresses.as_ref().map(Vec::is_empty)) {
+        cx.report(Draft::error(span, "found no address").expected("at least one"));
+    }
+    let mut bound = Vec::new();
+    for Spanned { value, span } in addresses.unwrap_or_default() {
+        let bind = match value {
+            BindAddress::Tcp(addr) => Bind::Tcp(addr),
+            BindAddress::Unix(path) => Bind::Unix { path, mode },
+            BindAddress::Fd(fd) => Bind::Fd(fd),
+        };
+        binds.claim(&bind, span, cx);
+        bound.push(bind);
+    }
+    no_mode_without_socket(mode_given, bound.iter().any(|b| matches!(b, Bind::Unix { .. })), cx);
+
+    let protocol = match raw.protocol {
+        Field::Absent => Some(Protocol::Http),
+        Field::Broken => None,
+        Field::Given(p) => Some(p.value),
+    };
+    let kind = match protocol? {
+        Protocol::Http => http(name, span, raw.later, raw.routes, raw.pool, names, cx),
+        Protocol::Tcp => tcp(name, span, raw.later, raw.routes, raw.pool, names, cx),
+    };
+    Some(Listener {
+        name: name.to_owned(),
+        binds: bound,
+        kind: kind?,
+        timeouts: timeouts(raw.timeouts),
+        limits: limits(raw.limits),
+        client_fin: raw.client_fin.or(ClientFin::Answer),
+    })
+}
+
+fn http(
+    name: &str,
+    span: crate::source::Span,
+    later: bool,
+    routes_field: Field<RoutesRef>,
+    pool: Field<crate::leaf::Text>,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Option<ListenerKind> {
+    if let (Some(_), Some(pool)) = (routes_field.as_given(), pool.as_given()) {
+        cx.report(
+            Draft::error(pool.span, "found both `routes` and `pool`")
+                .expected("one of them: `pool: NAME` is short for one route to it"),
+        );
+    }
+    if routes_field.is_absent() && pool.is_absent() {
+        if !later {
+            cx.report(
+                Draft::error(span, format!("the listener `{name}` leads nowhere"))
+                    .expected("`routes`, or `pool: NAME`"),
+            );
+        }
+        return None;
+    }
+    let list = match routes_field {
+        Field::Given(Spanned { value: RoutesRef::List(list), span }) => {
+            if list.is_empty() {
+                let message = format!("the listener `{name}` has no route: it answers 404");
+                cx.report(Draft::warning(span, message));
+            }
+            list
+        }
+        Field::Given(Spanned { value: RoutesRef::Site(site), span }) => {
+            match names.sites.get_mut(&site.text) {
+                Some(known) => {
+                    known.used = true;
+                    known.routes.as_given().map_or(Vec::new(), |r| r.value.0.clone())
+                }
+                None => {
+                    if !cx.incomplete {
+                        let known = names.sites.keys().map(String::as_str);
+                        let hint = crate::read::did_you_mean(&site.text, known);
+                        cx.report(
+                            Draft::error(span, format!("there is no site {}", site.shown))
+                                .expected("the name of a list under `sites:`, or a list of routes")
+                                .hint(hint),
+                        );
+                    }
+                    return None;
+                }
+            }
+        }
+        Field::Broken => return None,
+        Field::Absent => {
+            let span = pool.as_given().map_or(span, |p| p.span);
+            vec![Spanned { value: raw::Route { pool, ..raw::Route::empty(span) }, span }]
+        }
+    };
+    Some(ListenerKind::Http { routes: routes(list, name, names, cx) })
+}
+
+fn tcp(
+    name: &str,
+    span: crate::source::Span,
+    later: bool,
+    routes: Field<RoutesRef>,
+    pool: Field<crate::leaf::Text>,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Option<ListenerKind> {
+    if let Some(routes) = routes.as_given() {
+        cx.report(
+            Draft::error(routes.span, "found routes on a tcp listener")
+                .expected("`pool: NAME`: without HTTP there is nothing to match"),
+        );
+    } else if pool.is_absent() && !later {
+        cx.report(
+            Draft::error(span, format!("the listener `{name}` leads nowhere"))
+                .expected("`pool: NAME`"),
+        );
+    }
+    let pool = pool.given()?;
+    names.pool(&pool, Protocol::Tcp, name, cx)?;
+    Some(ListenerKind::Tcp { pool: pool.value.text })
+}
+
+pub(super) fn routes(
+    list: Vec<Spanned<raw::Route>>,
+    listener: &str,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::with_capacity(list.len());
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    for Spanned { value: raw, span } in list {
+        let matches_given = raw.matches.as_given().map(|m| m.span);
+        let matches = matches(raw.matches, cx);
+        let given = raw.name.given();
+        let words = in_words(&matches);
+        // The same match again never wins. A broken one may only look the same.
+        if !seen.insert(words.clone()) && !cx.has_errors() {
+            let place = matches_given.unwrap_or(span);
+            cx.report(
+                Draft::warning(place, "another route before this one matches the same")
+                    .hint("this one is never taken".to_owned()),
+            );
+        }
+        let name = match given {
+            Some(Spanned { value, span }) => {
+                if taken.contains(&value.0) {
+                    cx.report(
+                        Draft::error(span, "found this route name a second time")
+                            .expected("every name once in a listener"),
+                    );
+                }
+                value.0
+            }
+            None => unique(words, &taken),
+        };
+        taken.insert(name.clone());
+        if raw.pool.is_absent() && !raw.later {
+            cx.report(
+                Draft::error(span, "found a route that leads nowhere").expected("`pool: NAME`"),
+            );
+        }
+        let retry = retry(raw.retry);
+        let timeouts_given = raw.timeouts.value();
+        let Some(pool) = raw.pool.given() else { continue };
+        let Some(facts) = names.pool(&pool, Protocol::Http, listener, cx) else { continue };
+        let timeouts = route_timeouts(timeouts_given, facts.timeouts);
+        routes.push(Route { name, matches, pool: pool.value.text, timeouts, retry });
+    }
+    routes
+}
+
+fn matches(field: Field<OneOrMany<raw::Match>>, cx: &mut Cx<'_>) -> Vec<Match> {
+    let Some(OneOrMany(all)) = field.value() else { return Vec::new() };
+    let mut matches = Vec::with_capacity(all.len());
+    for Spanned { value: raw, .. } in all {
+        if let (Some(path), Some(_)) = (raw.path.as_given(), raw.path_prefix.as_given()) {
+            cx.report(
+                Draft::error(path.span, "found both `path` and `path_prefix`")
+                    .expected("one of them: `path` is exact"),
+            );
+        }
+        matches.push(Match {
+            host: raw.host.value().map(|h| h.0),
+            path: raw.path.value().map(|p| p.0),
+            path_prefix: raw.path_prefix.value().map(|p| p.0),
+            methods: raw.method.value().map_or(Vec::new(), |m| m.0),
+            headers: raw.header.value().map_or(Vec::new(), |h| h.0),
+        });
+    }
+    matches
+}
+
+/// The label of a route without a name, like `GET api.example.com/v1*`. It is public (a metric label):
+/// a header's value is not told.
+fn in_words(matches: &[Match]) -> String {
+    let words: Vec<String> = matches.iter().map(one_in_words).collect();
+    if words.is_empty() { "all".to_owned() } else { words.join(" | ") }
+}
+
+fn one_in_words(m: &Match) -> String {
+    let mut out = String::new();
+    if !m.methods.is_empty() {
+        let _ = write!(out, "{} ", m.methods.join(","));
+    }
+    out.push_str(m.host.as_deref().unwrap_or(""));
+    match (&m.path, &m.path_prefix) {
+        (Some(path), _) => out.push_str(path),
+        (None, Some(prefix)) => {
+            let _ = write!(out, "{prefix}*");
+        }
+        (None, None) => {}
+    }
+    for (name, _) in &m.headers {
+        let _ = write!(out, " [{name}]");
+    }
+    let out = out.trim();
+    if out.is_empty() { "all".to_owned() } else { out.to_owned() }
+}
+
+fn unique(name: String, taken: &HashSet<String>) -> String {
+    let short: String = name.chars().take(200).collect();
+    let numbered = (2..).map(|n| format!("{short} #{n}"));
+    let mut candidates = std::iter::once(short.clone()).chain(numbered);
+    candidates.find(|c| !taken.contains(c)).unwrap_or(short)
+}
+
+pub(super) fn route_timeouts(
+    raw: Option<raw::RouteTimeouts>,
+    default: RouteTimeouts,
+) -> RouteTimeouts {
+    let Some(raw) = raw else { return default };
+    // Zero is no time to answer in: it means none, like everywhere else in the trade.
+    let switch = |field: Field<Switch<crate::leaf::Dur>>, default| match field.value() {
+        None => default,
+        Some(switch) => switch.on().map(|d| d.0).filter(|d: &Duration| !d.is_zero()),
+    };
+    RouteTimeouts {
+        request: switch(raw.request, default.request),
+        first_byte: switch(raw.first_byte, default.first_byte),
+    }
+}
+
+fn retry(field: Field<Switch<raw::Retry>>) -> Retry {
+    let default = Retry::default();
+    let raw = match field.value() {
+        None => return default,
+        Some(Switch::Off) => return Retry { attempts: 1, ..default },
+        Some(Switch::On(raw)) => raw,
+    };
+    let when = raw.when.value().map_or(default.when, |OneOrMany(causes)| {
+        let has = |cause| causes.iter().any(|c| c.value == cause);
+        RetryWhen { connect: has(RetryCause::Connect), reset: has(RetryCause::Reset) }
+    });
+    Retry {
+        attempts: raw.attempts.value().map_or(default.attempts, |n| n.u32()),
+        per_try: on(raw.per_try).map(|d| d.0).filter(|d| !d.is_zero()),
+        when,
+    }
+}
+
+fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
+    let default = Timeouts::default();
+    let Some(raw) = field.value() else { return default };
+    let or = |field: Field<crate::leaf::Timeout>, default| field.value().map_or(default, |t| t.0);
+    Timeouts {
+        handshake: or(raw.handshake, default.handshake),
+        header: or(raw.header, default.header),
+        body_idle: or(raw.body_idle, default.body_idle),
+        write_stall: or(raw.write_stall, default.write_stall),
+        keep_alive: raw.keep_alive.value().map_or(default.keep_alive, |d| d.0),
+        idle: or(raw.idle, default.idle),
+    }
+}
+
+fn limits(field: Field<raw::Limits>) -> Limits {
+    let default = Limits::default();
+    let Some(raw) = field.value() else { return default };
+    let bounded = |n: usize, most: usize| if n == 0 { most } else { n.min(most) };
+    let bytes = |field: Field<Switch<Bytes>>, default: usize| match field.value() {
+        None => default,
+        Some(switch) => bounded(switch.on().map_or(0, |b| b.0 as usize), MOST_HEAD_BYTES),
+    };
+    Limits {
+        connections: count(raw.connections, default.connections),
+        per_client: count(raw.per_client, default.per_client),
+        headers: bounded(count(raw.headers, default.headers), MOST_HEADERS),
+        header_bytes: bytes(raw.header_bytes, default.header_bytes),
+        uri: bytes(raw.uri, default.uri),
+        body: raw.body.value().map_or(default.body, |s| s.on().map_or(0, |b| b.0)),
+    }
+}
+
+pub(super) fn count<const A: u64, const B: u64>(
+    field: Field<Switch<crate::leaf::Count<A, B>>>,
+    default: usize,
+) -> usize {
+    field.value().map_or(default, |switch| switch.on().map_or(0, |n| n.usize()))
+}

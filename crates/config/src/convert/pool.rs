@@ -1,0 +1,306 @@
+//! Pools and their workers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::on;
+use crate::leaf::{Dur, SlotCount, StatusRange, StrategyRef, Timeout, WorkerAddress};
+use crate::model::{Address, Buffer, Check, Health, KeepAlive, Pool, Queue, Strategy, Worker};
+use crate::problem::Draft;
+use crate::raw;
+use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
+use crate::registry::Registry;
+use crate::source::Span;
+use crate::units::FOREVER;
+
+const STRATEGY: &str = "least_connections";
+/// In the contract; which of them are built, the registry says.
+const STRATEGIES: [&str; 8] = [
+    "round_robin",
+    "weighted",
+    "least_connections",
+    "ip_hash",
+    "hash",
+    "least_time",
+    "p2c",
+    "random",
+];
+const BUFFER: usize = 64 * 1024;
+/// The most one request may have read ahead.
+const MOST_BUFFER: u64 = 1 << 30;
+
+/// Where an address has slots: the pool, and the place.
+pub(super) type WhereSlots = HashMap<Address, (String, Span)>;
+
+pub(super) fn convert(
+    name: &str,
+    raw: raw::Pool,
+    registry: &Registry,
+    where_slots: &mut WhereSlots,
+    cx: &mut Cx<'_>,
+) -> Option<Pool> {
+    let span = raw.span;
+    let strategy = strategy(raw.strategy, span, registry, cx);
+    let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
+    if raw.workers.is_absent() && !raw.later {
+        cx.report(
+            Draft::error(span, format!("the pool `{name}` has no workers"))
+                .expected("`workers:`, a list of addresses"),
+        );
+    }
+    let workers_span = raw.workers.as_given().map(|w| w.span);
+    let list = raw.workers.value();
+    // Whoever was left out of the list was reported.
+    if let (Some(span), Some(true), false) =
+        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), cx.has_errors())
+    {
+        cx.report(
+            Draft::error(span, format!("the pool `{name}` has no workers"))
+                .expected("at least one"),
+        );
+    }
+    let workers = workers(name, list, slots, where_slots, cx);
+    let total: u64 = workers.iter().filter_map(|w| w.slots).map(|n| u64::from(n.get())).sum();
+    let limited = total > 0;
+    if let Some(queue) = raw.queue.as_given()
+        && let Switch::On(_) = queue.value
+        && !limited
+        && !workers.is_empty()
+    {
+        cx.report(
+            Draft::warning(queue.span, format!("nothing ever queues in the pool `{name}`"))
+                .hint("requests queue for slots, and no worker has `slots`".to_owned()),
+        );
+    }
+    Some(Pool {
+        name: name.to_owned(),
+        strategy: strategy?,
+        queue: queue(raw.queue, total),
+        health: health(raw.health, &workers, cx),
+        abandon_after: raw
+            .abandon_after
+            .value()
+            .map_or(Duration::from_secs(30), |switch| switch.on().map_or(FOREVER, |Dur(d)| d)),
+        buffer: buffer(raw.buffer, limited),
+        connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
+        keep_alive: keep_alive(raw.keep_alive),
+        workers,
+    })
+}
+
+fn strategy(
+    field: Field<StrategyRef>,
+    pool: Span,
+    registry: &Registry,
+    cx: &mut Cx<'_>,
+) -> Option<Strategy> {
+    let raw = match field {
+        Field::Broken => return None,
+        Field::Given(raw) => raw.value,
+        Field::Absent => StrategyRef {
+            name: Spanned { value: STRATEGY.to_owned(), span: pool },
+            shown: format!("`{STRATEGY}`"),
+            options: Vec::new(),
+            options_span: pool,
+        },
+    };
+    let Spanned { value: name, span } = raw.name;
+    let Some(def) = registry.strategy(&name) else {
+        if STRATEGIES.contains(&name.as_str()) {
+            cx.not_built(span, &format!("the strategy {}", raw.shown));
+        } else {
+            let built = registry.names();
+            let hint = did_you_mean(&name, built.iter().chain(&STRATEGIES).copied());
+            cx.report(
+                Draft::error(span, format!("there is no strategy {}", raw.shown))
+                    .expected(format!("one of {}", built.join(", ")))
+                    .hint(hint),
+            );
+        }
+        return None;
+    };
+    let options: BTreeMap<String, String> = raw.options.into_iter().collect();
+    if let Err(why) = (def.options)(&options) {
+        let message = format!("the options of {} are wrong: {why}", raw.shown);
+        cx.report(Draft::error(raw.options_span, message).expected("options this strategy has"));
+        return None;
+    }
+    Some(Strategy { name, options })
+}
+
+fn workers(
+    pool: &str,
+    list: Option<Many<raw::Worker>>,
+    pool_slots: Option<NonZeroU32>,
+    where_slots: &mut WhereSlots,
+    cx: &mut Cx<'_>,
+) -> Vec<Worker> {
+    let Some(Many(list)) = list else { return Vec::new() };
+    let mut workers = Vec::with_capacity(list.len());
+    let mut names: HashMap<String, Span> = HashMap::new();
+    let mut addresses: HashMap<Address, Span> = HashMap::new();
+    for Spanned { value: raw::Worker { map: raw }, span } in list {
+        if raw.address.is_absent() {
+            cx.report(
+                Draft::error(span, "found a worker without an address")
+                    .expected("`address: ip:port` or `address: unix:/path`"),
+            );
+        }
+        let slots = match raw.slots.value() {
+            None => pool_slots,
+            Some(switch) => switch.on().and_then(|SlotCount(n)| NonZeroU32::new(n)),
+        };
+        let Some(Spanned { value: WorkerAddress::At(address), span: at }) = raw.address.given()
+        else {
+            continue;
+        };
+        if let Some(first) = addresses.insert(address.clone(), at) {
+            cx.report(
+                Draft::error(at, "found this address a second time in its pool")
+                    .expected("every worker once")
+                    .hint(format!(
+                        "it stands in line {} already; more share: `weight`",
+                        first.line
+                    )),
+            );
+        }
+        let (name, name_span) = match raw.name.given() {
+            Some(Spanned { value, span }) => (value.0, span),
+            None => (address.to_string(), at),
+        };
+        if let Some(first) = names.insert(name.clone(), name_span)
+            && first != addresses.get(&address).copied().unwrap_or(first)
+        {
+            cx.report(
+                Draft::error(name_span, "found this worker name a second time in its pool")
+                    .expected("every name once")
+                    .hint(format!("it stands in line {} already", first.line)),
+            );
+        }
+        if slots.is_some() {
+            let here = (pool.to_owned(), at);
+            let other = where_slots.insert(address.clone(), here).filter(|(p, _)| p != pool);
+            if let Some((other, _)) = other {
+                cx.report(
+                    Draft::warning(at, format!("the pool `{other}` has this address too")).hint(
+                        "each pool counts its own slots: together they overrun the worker"
+                            .to_owned(),
+                    ),
+                );
+            }
+        }
+        let weight = raw.weight.value().and_then(|n| NonZeroU32::new(n.u32()));
+        let tier = raw.tier.value().map_or(0, |n| n.u32() as u8);
+        workers.push(Worker { name, address, weight, slots, tier });
+    }
+    workers
+}
+
+fn queue(field: Field<Switch<raw::Queue>>, total_slots: u64) -> Option<Queue> {
+    let raw = match field.value() {
+        Some(Switch::Off) => return None,
+        Some(Switch::On(raw)) => Some(raw),
+        None if total_slots == 0 => return None,
+        None => None,
+    };
+    let default_max = usize::try_from(total_slots.saturating_mul(100)).unwrap_or(usize::MAX);
+    let (max, timeout) = raw.map_or((Field::Absent, Field::Absent), |q| (q.max, q.timeout));
+    Some(Queue {
+        // Without slots nobody queues; a limit of none would refuse those who wait for a first worker.
+        max: max.value().map_or(default_max.max(100), |n| n.usize()),
+        timeout: timeout.value().map_or(Duration::from_secs(10), |Timeout(t)| t),
+    })
+}
+
+fn health(
+    field: Field<Switch<raw::Health>>,
+    workers: &[Worker],
+    cx: &mut Cx<'_>,
+) -> Option<Health> {
+    let given = field.given()?;
+    let span = given.span;
+    let raw = given.value.on()?;
+    if raw.http.is_absent() && raw.tcp.is_absent() && !raw.later {
+        cx.report(
+            Draft::error(span, "found no kind of check")
+                .expected("`http: { path: /healthz }` or `tcp: {}`"),
+        );
+    }
+    if let (Some(_), Some(tcp)) = (raw.http.as_given(), raw.tcp.as_given()) {
+        cx.report(Draft::error(tcp.span, "found both `http` and `tcp`").expected("one of them"));
+    }
+    let check = match (raw.http.given(), raw.tcp.given()) {
+        (Some(http), _) => http_check(http, workers, cx)?,
+        (None, Some(_)) => Check::Tcp,
+        (None, None) => return None,
+    };
+    let or = |field: Field<Timeout>, secs| field.value().map_or(Duration::from_secs(secs), |t| t.0);
+    Some(Health {
+        check,
+        interval: or(raw.interval, 2),
+        timeout: or(raw.timeout, 1),
+        rise: raw.rise.value().map_or(2, |n| n.u32()),
+        fall: raw.fall.value().map_or(3, |n| n.u32()),
+    })
+}
+
+fn http_check(
+    Spanned { value: raw, span }: Spanned<raw::HttpCheck>,
+    workers: &[Worker],
+    cx: &mut Cx<'_>,
+) -> Option<Check> {
+    if raw.path.is_absent() {
+        cx.report(
+            Draft::error(span, "found a check without a path").expected("`path`, like `/healthz`"),
+        );
+    }
+    let port_span = raw.port.as_given().map(|p| p.span);
+    // 0 = the worker's own.
+    let port = raw.port.value().map(|n| n.0 as u16).filter(|p| *p != 0);
+    if let (Some(span), Some(_)) = (port_span, port)
+        && workers.iter().any(|w| matches!(w.address, Address::Unix(_)))
+    {
+        cx.report(
+            Draft::warning(span, "a worker at a unix socket has no other port")
+                .hint("it is probed at its socket".to_owned()),
+        );
+    }
+    let expect = match raw.expect.given() {
+        None => vec![200..=299],
+        Some(Spanned { value: OneOrMany(ranges), span }) => {
+            if ranges.is_empty() {
+                cx.report(Draft::error(span, "found no status").expected("at least one"));
+            }
+            ranges.into_iter().map(|s: Spanned<StatusRange>| s.value.0).collect()
+        }
+    };
+    let host = raw.host.value().map(|h| h.0);
+    Some(Check::Http { path: raw.path.value()?.0, expect, host, port })
+}
+
+fn buffer(field: Field<Switch<raw::Buffer>>, limited: bool) -> Buffer {
+    let default = if limited { BUFFER } else { 0 };
+    let raw = match field.value() {
+        None => return Buffer { request: default, response: default },
+        Some(Switch::Off) => return Buffer { request: 0, response: 0 },
+        Some(Switch::On(raw)) => raw,
+    };
+    let size = |field: Field<Switch<crate::leaf::Bytes>>| match field.value() {
+        None => default,
+        Some(switch) => switch.on().map_or(0, |b| b.0.min(MOST_BUFFER) as usize),
+    };
+    Buffer { request: size(raw.request), response: size(raw.response) }
+}
+
+fn keep_alive(field: Field<Switch<raw::KeepAlive>>) -> KeepAlive {
+    let default = KeepAlive::default();
+    match field.value() {
+        None => default,
+        Some(Switch::Off) => KeepAlive { max_idle: 0, ..default },
+        Some(Switch::On(raw)) => KeepAlive {
+            idle: raw.idle.value().map_or(default.idle, |Timeout(t)| t),
+            max_idle: super::listener::count(raw.max_idle, default.max_idle),
+        },
+    }
+}

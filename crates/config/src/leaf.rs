@@ -1,0 +1,357 @@
+//! The smallest values a key can hold: numbers, durations, sizes, words, names.
+//!
+//! Called by the readers of `raw`. Each type says what it expects and reports what it finds instead;
+//! none knows which key it stands under. Addresses are in `leaf/address`, matches in `leaf/http`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::env::Bad;
+use crate::model::{AccessLogPath, Cidr, Shards};
+use crate::problem::Draft;
+use crate::raw;
+use crate::read::{Cx, Many, Read, Spanned, is_off};
+use crate::tree::{Kind, Node};
+use crate::units;
+
+mod address;
+mod http;
+
+pub(crate) use address::{BindAddress, WorkerAddress};
+pub(crate) use http::{
+    HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
+};
+
+/// Any text.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    /// As messages may show it.
+    pub(crate) shown: String,
+}
+
+impl Read for Text {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let scalar = cx.scalar(node, "a name")?;
+        if scalar.text.is_empty() || scalar.text.chars().any(char::is_control) {
+            cx.mismatch(node, "a name");
+            return None;
+        }
+        Some(Text { text: scalar.text.to_string(), shown: scalar.shown() })
+    }
+}
+
+/// A name for a listener, a pool or a site: it becomes a metric label and a part of a URL.
+pub(crate) fn name(key: &Node, cx: &mut Cx<'_>) -> Option<String> {
+    let expected = "a name of at most 128 letters, digits, `-`, `_` or `.`";
+    let text = &cx.scalar(key, expected)?.text;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > 128 || !text.chars().all(fits) {
+        cx.mismatch(key, expected);
+        return None;
+    }
+    Some(text.to_string())
+}
+
+/// A worker may also be named like an address.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerName(pub(crate) String);
+
+impl Read for WorkerName {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "a name of at most 255 characters without spaces";
+        let text = &cx.scalar(node, expected)?.text;
+        let fits = |c: char| !c.is_whitespace() && !c.is_control();
+        if text.is_empty() || text.len() > 255 || !text.chars().all(fits) {
+            cx.mismatch(node, expected);
+            return None;
+        }
+        Some(WorkerName(text.to_string()))
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
+    pub(crate) fn u32(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Read for Count<MIN, MAX> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = format!("a whole number from {MIN} to {MAX}");
+        let text = &cx.scalar(node, &expected)?.text;
+        match whole(text).filter(|n| (MIN..=MAX).contains(n)) {
+            Some(n) => Some(Count(n)),
+            None => {
+                cx.mismatch(node, &expected);
+                None
+            }
+        }
+    }
+}
+
+/// A number as YAML writes numbers.
+fn whole(text: &str) -> Option<u64> {
+    // Only what can be a number is handed on: the environment may have filled in anything.
+    let plausible = text.len() <= 32
+        && text.starts_with(|c: char| c.is_ascii_digit() || c == '+')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
+    if plausible { serde_yaml::from_str(text).ok() } else { None }
+}
+
+/// `slots: 1`; counting tunnels apart is to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotCount(pub(crate) u32);
+
+impl Read for SlotCount {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if let Kind::Map(entries) = &node.kind
+            && entries.iter().all(|(k, _)| matches!(k.key(), Some("requests" | "tunnels")))
+        {
+            cx.not_built(node.span, "`slots` with `requests` and `tunnels`");
+            return None;
+        }
+        if let Kind::Scalar(s) = &node.kind
+            && &*s.text == "0"
+        {
+            let bad = Bad::new("", "a whole number from 1 to 1000000");
+            cx.wrong(node, bad.hint("`off` means no limit"));
+            return None;
+        }
+        Count::<1, 1_000_000>::read(node, cx).map(|n| SlotCount(n.u32()))
+    }
+}
+
+/// A span of time; zero is one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dur(pub(crate) Duration);
+
+impl Read for Dur {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = &cx.scalar(node, "a duration with its unit, like `5s`")?.text;
+        units::duration(text).map(Dur).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+}
+
+/// A span of time after which something ends: never zero; `off` is for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeout(pub(crate) Duration);
+
+impl Read for Timeout {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Timeout(units::FOREVER));
+        }
+        let Dur(duration) = Dur::read(node, cx)?;
+        if duration.is_zero() {
+            let bad = Bad::new("", "a duration above zero");
+            cx.wrong(node, bad.hint("`off` means no time-out"));
+            return None;
+        }
+        Some(Timeout(duration))
+    }
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl Read for Bytes {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = &cx.scalar(node, "a size, like `64KiB`")?.text;
+        units::size(text).map(Bytes).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShardCount(pub(crate) Shards);
+
+impl Read for ShardCount {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "`auto`, or a whole number from 1 to 256";
+        let text = &cx.scalar(node, expected)?.text;
+        let count = whole(text).filter(|n| *n <= 256).and_then(|n| NonZeroUsize::new(n as usize));
+        match (&**text, count) {
+            ("auto", _) => Some(ShardCount(Shards::Auto)),
+            (_, Some(n)) => Some(ShardCount(Shards::Count(n))),
+            _ => {
+                cx.mismatch(node, expected);
+                None
+            }
+        }
+    }
+}
+
+/// The permission bits of a socket file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mode(pub(crate) u32);
+
+impl Read for Mode {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "permission bits in octal, like \"0660\"";
+        let text = &cx.scalar(node, expected)?.text;
+        let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|m| octal && *m <= 0o777);
+        if mode.is_none() {
+            cx.mismatch(node, expected);
+        }
+        mode.map(Mode)
+    }
+}
+
+/// A network, with a word about bits that mean nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Network(pub(crate) Cidr);
+
+impl Read for Network {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let scalar = cx.scalar(node, "a network, like `10.0.0.0/8`")?;
+        let (cidr, spare) = units::cidr(&scalar.text).map_err(|bad| cx.wrong(node, bad)).ok()?;
+        if spare {
+            let message = format!("{} has bits behind its length", scalar.shown());
+            let meant = format!("`{}/{}`", cidr.addr, cidr.len);
+            cx.report(Draft::warning(node.span, message).expected(meant));
+        }
+        Some(Network(cidr))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LogTarget(pub(crate) AccessLogPath);
+
+impl Read for LogTarget {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "stdout, stderr, or a path with a `/`";
+        let text = &cx.scalar(node, expected)?.text;
+        let control = text.chars().any(char::is_control);
+        match &**text {
+            "stdout" => Some(LogTarget(AccessLogPath::Stdout)),
+            "stderr" => Some(LogTarget(AccessLogPath::Stderr)),
+            path if path.contains('/') && !path.ends_with('/') && !control => {
+                Some(LogTarget(AccessLogPath::File(PathBuf::from(path))))
+            }
+            _ => {
+                cx.mismatch(node, expected);
+                None
+            }
+        }
+    }
+}
+
+/// A strategy by name, or a map of its name to its options. Whether there is one is asked later.
+#[derive(Debug, Clone)]
+pub(crate) struct StrategyRef {
+    pub(crate) name: Spanned<String>,
+    /// As messages may show it.
+    pub(crate) shown: String,
+    pub(crate) options: Vec<(String, String)>,
+    pub(crate) options_span: crate::source::Span,
+}
+
+impl Read for StrategyRef {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "the name of a strategy, or a map of one name to its options";
+        let (name, options) = match &node.kind {
+            Kind::Map(entries) => match &entries[..] {
+                [(name, options)] => (name, Some(options)),
+                _ => {
+                    cx.mismatch(node, expected);
+                    return None;
+                }
+            },
+            _ => (node, None),
+        };
+        let scalar = cx.scalar(name, expected)?;
+        Some(StrategyRef {
+            name: Spanned { value: scalar.text.to_string(), span: name.span },
+            shown: scalar.shown(),
+            options: options.map_or(Some(Vec::new()), |o| strategy_options(o, cx))?,
+            options_span: options.map_or(name.span, |o| o.span),
+        })
+    }
+}
+
+fn strategy_options(node: &Node, cx: &mut Cx<'_>) -> Option<Vec<(String, String)>> {
+    let entries = match &node.kind {
+        Kind::Map(entries) => entries,
+        Kind::Scalar(s) if s.is_null() => return Some(Vec::new()),
+        _ => {
+            cx.mismatch(node, "a map of options");
+            return None;
+        }
+    };
+    let mut options = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        let text = &cx.scalar(value, "a word or a number")?.text;
+        options.push((key.key()?.to_owned(), text.to_string()));
+    }
+    Some(options)
+}
+
+/// `routes: NAME` is a site.
+#[derive(Debug, Clone)]
+pub(crate) enum RoutesRef {
+    Site(Text),
+    List(Vec<Spanned<raw::Route>>),
+}
+
+impl Read for RoutesRef {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(s) if !s.is_null() => Text::read(node, cx).map(RoutesRef::Site),
+            Kind::List(_) => Many::read(node, cx).map(|Many(routes)| RoutesRef::List(routes)),
+            _ => {
+                cx.mismatch(node, "a list of routes, or the name of a site");
+                None
+            }
+        }
+    }
+}
+
+/// Only HTTP/1 is spoken to workers so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WorkerProtocol;
+
+crate::read::words!(WorkerProtocol { "http1" => WorkerProtocol } later { "h2c", "h2" });
+
+/// Only `off` so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spill;
+
+impl Read for Spill {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Spill);
+        }
+        match &node.kind {
+            Kind::Scalar(s) if matches!(&*s.text, "true" | "on") => {
+                cx.not_built(node.span, "`spill: true`")
+            }
+            _ => cx.mismatch(node, "`false`"),
+        }
+        None
+    }
+}
+
+/// Not built; never shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdminToken;
+
+impl Read for AdminToken {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(AdminToken);
+        }
+        cx.not_built(node.span, "`token`");
+        None
+    }
+}

@@ -1,0 +1,122 @@
+//! Where we listen, and where a worker does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::env::Bad;
+use crate::model::Address;
+use crate::read::{Cx, Read};
+use crate::tree::Node;
+
+/// What the kernel keeps of a socket's path, without the final NUL.
+const SOCKET_PATH: usize = 107;
+
+#[derive(Debug, Clone)]
+pub(crate) enum BindAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+    Fd(i32),
+}
+
+impl Read for BindAddress {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:N`";
+        let text = &cx.scalar(node, expected)?.text;
+        bind(text, expected).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+}
+
+fn bind(text: &str, expected: &str) -> Result<BindAddress, Bad> {
+    let bad = || Bad::new("", expected);
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket_path(path, expected).map(BindAddress::Unix);
+    }
+    if let Some(fd) = text.strip_prefix("fd:") {
+        let digits = fd.bytes().all(|b| b.is_ascii_digit());
+        // 0, 1 and 2 are the terminal's.
+        return match fd.parse::<i32>() {
+            Ok(fd) if digits && fd >= 3 => Ok(BindAddress::Fd(fd)),
+            _ => Err(bad().hint("inherited descriptors begin at `fd:3`")),
+        };
+    }
+    text.parse().map(BindAddress::Tcp).map_err(|_| {
+        if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"))
+            && port.parse::<u16>().is_ok()
+        {
+            bad().hint(format!("`0.0.0.0:{port}`, or \"[::]:{port}\" for both families"))
+        } else if text.parse::<u16>().is_ok() {
+            bad().hint(format!("`0.0.0.0:{text}`"))
+        } else {
+            explain(text, bad())
+        }
+    })
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum WorkerAddress {
+    At(Address),
+    /// Refused and reported; kept so that the worker is not said to lack an address.
+    Host,
+}
+
+impl Read for WorkerAddress {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "`ip:port`, `[ipv6]:port` or `unix:/path`";
+        let text = &cx.scalar(node, expected)?.text;
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = socket_path(path, expected).map_err(|bad| cx.wrong(node, bad)).ok()?;
+            return Some(WorkerAddress::At(Address::Unix(path)));
+        }
+        let bad = Bad::new("", expected);
+        match text.parse::<SocketAddr>() {
+            Ok(addr) if addr.port() == 0 => {
+                cx.wrong(node, bad.hint("a worker's port is 1 to 65535"))
+            }
+            Ok(addr) => return Some(WorkerAddress::At(Address::Tcp(addr))),
+            Err(_) if is_host_and_port(text) => {
+                cx.not_built(node.span, "a host name as an address");
+                return Some(WorkerAddress::Host);
+            }
+            Err(_) => cx.wrong(node, explain(text, bad)),
+        }
+        None
+    }
+}
+
+fn socket_path(path: &str, expected: &str) -> Result<PathBuf, Bad> {
+    let bad = || Bad::new("", expected);
+    if path.len() > SOCKET_PATH {
+        return Err(bad().hint(format!("a socket's path has at most {SOCKET_PATH} bytes")));
+    }
+    if !path.contains('/') || path.ends_with('/') || path.chars().any(char::is_control) {
+        return Err(bad().hint("`unix:` is followed by a path with a `/`"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn explain(text: &str, bad: Bad) -> Bad {
+    if text.contains("://") {
+        bad.hint("an address has no `http://` and no path")
+    } else if text.parse::<std::net::IpAddr>().is_ok() {
+        bad.hint("the port is missing")
+    } else if text
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u32>().is_ok_and(|p| p > 65_535))
+    {
+        bad.hint("a port is at most 65535")
+    } else if text.starts_with('/') {
+        bad.hint("a socket is written `unix:/path`")
+    } else {
+        bad
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let label = |l: &str| {
+        !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    port.parse::<u16>().is_ok()
+        && host.bytes().any(|b| b.is_ascii_alphabetic())
+        && host.trim_end_matches('.').split('.').all(label)
+}

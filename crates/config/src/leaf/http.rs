@@ -1,0 +1,204 @@
+//! What a route matches on, and what a probe or a retry asks of an answer.
+
+use std::ops::RangeInclusive;
+
+use crate::env::Bad;
+use crate::read::{Cx, OneOrMany, Read, did_you_mean};
+use crate::tree::{Kind, Node};
+
+/// A host in lower case, maybe with `*.` before it.
+#[derive(Debug, Clone)]
+pub(crate) struct HostPattern(pub(crate) String);
+
+impl Read for HostPattern {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let bad = Bad::new("", "a host, like `api.example.com` or `*.example.com`");
+        let text = cx.scalar(node, &bad.expected)?.text.to_ascii_lowercase();
+        let rest = text.strip_prefix("*.").unwrap_or(&text).trim_end_matches('.');
+        let label = |l: &str| {
+            !l.is_empty()
+                && l.len() <= 63
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let ipv6 = rest.strip_prefix('[').and_then(|r| r.strip_suffix(']'));
+        let ipv6 = ipv6.is_some_and(|r| r.parse::<std::net::Ipv6Addr>().is_ok());
+        if rest.len() <= 253 && (ipv6 || rest.split('.').all(label)) {
+            return Some(HostPattern(text.trim_end_matches('.').to_owned()));
+        }
+        let bad = if text.contains("://") || text.contains('/') {
+            bad.hint("a host has no scheme and no path")
+        } else if text.contains(':') {
+            bad.hint("a host is matched without its port")
+        } else if !text.is_ascii() {
+            bad.hint("write it in its ASCII form (`xn--…`)")
+        } else {
+            bad
+        };
+        cx.wrong(node, bad);
+        None
+    }
+}
+
+/// A path as it stands in a request line.
+#[derive(Debug, Clone)]
+pub(crate) struct PathText(pub(crate) String);
+
+impl Read for PathText {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let bad = Bad::new("", "a path that begins with `/`");
+        let text = &cx.scalar(node, &bad.expected)?.text;
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        if text.starts_with('/') && text.len() <= 4096 && visible && !text.contains(['?', '#']) {
+            return Some(PathText(text.to_string()));
+        }
+        let bad = if text.contains(['?', '#']) {
+            bad.hint("a path ends before `?` and `#`")
+        } else if !visible {
+            bad.hint("spaces and letters beyond ASCII are percent-encoded")
+        } else if !text.starts_with('/') {
+            bad.hint("a path is absolute")
+        } else {
+            bad
+        };
+        cx.wrong(node, bad);
+        None
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Methods(pub(crate) Vec<String>);
+
+impl Read for Methods {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let OneOrMany(all) = OneOrMany::<Method>::read(node, cx)?;
+        if all.is_empty() && matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            cx.mismatch(node, "at least one method");
+            return None;
+        }
+        let mut methods: Vec<String> = all.into_iter().map(|m| m.value.0).collect();
+        methods.sort();
+        methods.dedup();
+        Some(Methods(methods))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Method(String);
+
+impl Read for Method {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "a method, like `GET`";
+        let text = &cx.scalar(node, expected)?.text;
+        if !is_token(text) {
+            cx.mismatch(node, expected);
+            return None;
+        }
+        Some(Method(text.to_ascii_uppercase()))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct HeaderMap(pub(crate) Vec<(String, String)>);
+
+impl Read for HeaderMap {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let Kind::Map(entries) = &node.kind else {
+            cx.mismatch(node, "a map of header names to values");
+            return None;
+        };
+        let mut headers = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let name = key.key().unwrap_or_default().to_ascii_lowercase();
+            if !is_token(&name) {
+                cx.mismatch(key, "a header's name");
+                continue;
+            }
+            if headers.iter().any(|(n, _)| *n == name) {
+                let bad =
+                    Bad::new(format!("found {} a second time", key.found()), "every header once");
+                cx.wrong(key, bad.hint("the case of a header's name means nothing"));
+                continue;
+            }
+            let expected = "a header's value: visible ASCII";
+            let Some(scalar) = cx.scalar(value, expected) else { continue };
+            let visible = scalar.text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+            if !visible || scalar.text.trim() != &*scalar.text {
+                cx.mismatch(value, expected);
+                continue;
+            }
+            headers.push((name, scalar.text.to_string()));
+        }
+        headers.sort();
+        Some(HeaderMap(headers))
+    }
+}
+
+/// A route's label.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteName(pub(crate) String);
+
+impl Read for RouteName {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "a name of at most 255 printable characters";
+        let text = &cx.scalar(node, expected)?.text;
+        if text.trim().is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+            cx.mismatch(node, expected);
+            return None;
+        }
+        Some(RouteName(text.to_string()))
+    }
+}
+
+/// `200` or `200-299`.
+#[derive(Debug, Clone)]
+pub(crate) struct StatusRange(pub(crate) RangeInclusive<u16>);
+
+impl Read for StatusRange {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "a status or a range of them, like `200` or `200-299`";
+        let text = &cx.scalar(node, expected)?.text;
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        match (status(from), status(to)) {
+            (Some(from), Some(to)) if from <= to => Some(StatusRange(from..=to)),
+            _ => {
+                cx.mismatch(node, expected);
+                None
+            }
+        }
+    }
+}
+
+fn status(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|n| digits && (100..=599).contains(n))
+}
+
+/// What may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryCause {
+    Connect,
+    Reset,
+}
+
+impl Read for RetryCause {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "one of connect, reset";
+        let scalar = cx.scalar(node, expected)?;
+        match &*scalar.text {
+            "connect" => return Some(RetryCause::Connect),
+            "reset" => return Some(RetryCause::Reset),
+            text if status(text).is_some() => cx.not_built(node.span, "a retry on a status code"),
+            text => {
+                let mut bad = Bad::new("", expected);
+                bad.hint = did_you_mean(text, ["connect", "reset"]);
+                cx.wrong(node, bad);
+            }
+        }
+        None
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.len() <= 256 && text.bytes().all(fits)
+}

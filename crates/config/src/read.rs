@@ -1,0 +1,375 @@
+//! From a tree to typed values, gathering every problem on the way.
+//!
+//! `section!` makes a struct, its key table and its reader from one table in `raw`; leaves implement
+//! [`Read`] in `leaf`. A reader that returns None has reported why. What values mean to each other is
+//! decided later, in `convert`.
+
+use crate::env::{Bad, Lookup};
+use crate::problem::{Draft, Gathered};
+use crate::source::{Sources, Span};
+use crate::tree::{Kind, Node, Scalar};
+
+/// What every reader needs at hand.
+pub(crate) struct Cx<'a> {
+    pub(crate) sources: Sources,
+    pub(crate) env: Lookup<'a>,
+    pub(crate) nodes_left: usize,
+    pub(crate) expansion_left: usize,
+    pub(crate) bytes_left: u64,
+    /// Something could not be read whole: what is missing may only look missing.
+    pub(crate) incomplete: bool,
+    gathered: Gathered,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(env: Lookup<'a>) -> Cx<'a> {
+        Cx {
+            sources: Sources::default(),
+            env,
+            nodes_left: crate::tree::MAX_NODES,
+            expansion_left: crate::env::MAX_EXPANSION,
+            bytes_left: crate::source::MAX_TOTAL,
+            incomplete: false,
+            gathered: Gathered::default(),
+        }
+    }
+
+    pub(crate) fn report(&mut self, draft: Draft) {
+        self.gathered.push(draft);
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.gathered.has_errors()
+    }
+
+    pub(crate) fn finish(self) -> Result<crate::problem::Problems, crate::problem::Problems> {
+        self.gathered.finish(&self.sources)
+    }
+
+    /// Something else was expected than what stands at `node`.
+    pub(crate) fn mismatch(&mut self, node: &Node, expected: &str) {
+        self.wrong(node, Bad::new("", expected));
+    }
+
+    pub(crate) fn wrong(&mut self, node: &Node, bad: Bad) {
+        if matches!(node.kind, Kind::Broken) {
+            return;
+        }
+        let found =
+            if bad.found.is_empty() { format!("found {}", node.found()) } else { bad.found };
+        self.report(Draft::error(node.span, found).expected(bad.expected).hint(bad.hint));
+    }
+
+    pub(crate) fn not_built(&mut self, span: Span, what: &str) {
+        self.report(
+            Draft::error(span, format!("{what} is not built yet"))
+                .expected("a version of isobar that has it"),
+        );
+    }
+
+    /// A scalar that says something.
+    pub(crate) fn scalar<'n>(&mut self, node: &'n Node, expected: &str) -> Option<&'n Scalar> {
+        match &node.kind {
+            Kind::Scalar(s) if !s.is_null() => Some(s),
+            _ => {
+                self.mismatch(node, expected);
+                None
+            }
+        }
+    }
+
+    /// A key no section has, or one whose time has not come.
+    pub(crate) fn other_key(&mut self, key: &Node, value: &Node, keys: &Keys) -> bool {
+        let (name, shown) = match &key.kind {
+            Kind::Scalar(s) => (&*s.text, s.shown()),
+            _ => return false,
+        };
+        if keys.later.contains(&name) {
+            if !is_nothing(value) {
+                self.not_built(key.span, &shown);
+            }
+            return true;
+        }
+        let all = || keys.built.iter().chain(keys.later).copied();
+        let hint = if self.gathered.is_full() { None } else { did_you_mean(name, all()) };
+        let expected = format!("one of {}", keys.built.join(", "));
+        self.report(
+            Draft::error(key.span, format!("unknown key {shown} in {}", keys.section))
+                .expected(expected)
+                .hint(hint),
+        );
+        false
+    }
+}
+
+/// The keys of a section.
+pub(crate) struct Keys {
+    /// As a person would say it: "a pool".
+    pub(crate) section: &'static str,
+    pub(crate) built: &'static [&'static str],
+    /// In the contract, but not built yet.
+    pub(crate) later: &'static [&'static str],
+}
+
+pub(crate) trait Read: Sized {
+    /// None = reported.
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self>;
+}
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+impl<T: Read> Read for Spanned<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        T::read(node, cx).map(|value| Spanned { value, span: node.span })
+    }
+}
+
+/// What a section says about one of its keys.
+#[derive(Debug, Clone)]
+pub(crate) enum Field<T> {
+    Absent,
+    /// It is there, and its problem has been reported.
+    Broken,
+    Given(Spanned<T>),
+}
+
+impl<T> Default for Field<T> {
+    fn default() -> Self {
+        Field::Absent
+    }
+}
+
+impl<T> Field<T> {
+    pub(crate) fn given(self) -> Option<Spanned<T>> {
+        match self {
+            Field::Given(spanned) => Some(spanned),
+            Field::Absent | Field::Broken => None,
+        }
+    }
+
+    pub(crate) fn as_given(&self) -> Option<&Spanned<T>> {
+        match self {
+            Field::Given(spanned) => Some(spanned),
+            Field::Absent | Field::Broken => None,
+        }
+    }
+
+    pub(crate) fn value(self) -> Option<T> {
+        self.given().map(|s| s.value)
+    }
+
+    pub(crate) fn or(self, default: T) -> T {
+        self.value().unwrap_or(default)
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Field::Absent)
+    }
+}
+
+impl<T: Read> Field<T> {
+    pub(crate) fn read(node: &Node, cx: &mut Cx<'_>) -> Field<T> {
+        Spanned::read(node, cx).map_or(Field::Broken, Field::Given)
+    }
+}
+
+/// What may be turned off by `off` as well as `false`.
+#[derive(Debug, Clone)]
+pub(crate) enum Switch<T> {
+    Off,
+    On(T),
+}
+
+impl<T> Switch<T> {
+    pub(crate) fn on(self) -> Option<T> {
+        match self {
+            Switch::Off => None,
+            Switch::On(value) => Some(value),
+        }
+    }
+}
+
+impl<T: Read> Read for Switch<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if is_off(node) { Some(Switch::Off) } else { T::read(node, cx).map(Switch::On) }
+    }
+}
+
+/// A list, or its only item.
+#[derive(Debug, Clone)]
+pub(crate) struct OneOrMany<T>(pub(crate) Vec<Spanned<T>>);
+
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::List(items) => Some(OneOrMany(read_all(items, cx))),
+            _ => Spanned::read(node, cx).map(|one| OneOrMany(vec![one])),
+        }
+    }
+}
+
+/// A list; items that are broken are reported and left out.
+#[derive(Debug, Clone)]
+pub(crate) struct Many<T>(pub(crate) Vec<Spanned<T>>);
+
+impl<T: Read> Read for Many<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::List(items) => Some(Many(read_all(items, cx))),
+            _ => {
+                cx.mismatch(node, "a list");
+                None
+            }
+        }
+    }
+}
+
+fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Vec<Spanned<T>> {
+    items.iter().filter_map(|item| Spanned::read(item, cx)).collect()
+}
+
+/// A map from names that the user chose.
+#[derive(Debug, Clone)]
+pub(crate) struct Named<T>(pub(crate) Vec<(Spanned<String>, Field<T>)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Named(Vec::new())
+    }
+}
+
+impl<T: Read> Read for Named<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let Kind::Map(entries) = &node.kind else {
+            cx.mismatch(node, "a map from names");
+            return None;
+        };
+        let mut named = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            // A broken one still takes its name: who refers to it is not wrong as well.
+            let value = Field::read(value, cx);
+            if let Some(name) = crate::leaf::name(key, cx) {
+                named.push((Spanned { value: name, span: key.span }, value));
+            }
+        }
+        Some(Named(named))
+    }
+}
+
+pub(crate) fn is_off(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar(s) if matches!(&*s.text, "off" | "false"))
+}
+
+/// Turns nothing on: allowed even where the thing is not built yet.
+fn is_nothing(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Scalar(s) => matches!(&*s.text, "off" | "false" | "0" | "0s" | "0%"),
+        Kind::List(items) => items.is_empty(),
+        Kind::Map(_) => false,
+        Kind::Broken => true,
+    }
+}
+
+/// The nearest word, if any is near.
+pub(crate) fn did_you_mean<'w>(
+    found: &str,
+    words: impl IntoIterator<Item = &'w str>,
+) -> Option<String> {
+    if found.len() > 64 {
+        return None;
+    }
+    let lower = found.to_ascii_lowercase().replace('-', "_");
+    let scored = words.into_iter().map(|word| {
+        let other = word.to_ascii_lowercase().replace('-', "_");
+        (strsim::jaro_winkler(&lower, &other), strsim::damerau_levenshtein(&lower, &other), word)
+    });
+    let near = scored.filter(|(score, edits, _)| *score >= 0.85 || *edits <= 1);
+    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!("did you mean `{}`?", best.2))
+}
+
+/// Makes a section of the file from its table: `"key" => field: Type`, and the keys to come.
+macro_rules! section {
+    (
+        $(#[$doc:meta])*
+        $name:ident is $what:literal {
+            $( $(#[$field_doc:meta])* $key:literal => $field:ident: $ty:ty, )*
+        }
+        later { $( $later:literal ),* $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name {
+            #[allow(dead_code, reason = "not every section is asked for its place")]
+            pub(crate) span: $crate::source::Span,
+            /// A key that is not built yet was refused: what it would have given is not missed too.
+            #[allow(dead_code, reason = "not every section requires something")]
+            pub(crate) later: bool,
+            $( $(#[$field_doc])* pub(crate) $field: $crate::read::Field<$ty>, )*
+        }
+
+        impl $name {
+            pub(crate) const KEYS: $crate::read::Keys = $crate::read::Keys {
+                section: $what,
+                built: &[$( $key ),*],
+                later: &[$( $later ),*],
+            };
+
+            pub(crate) fn empty(span: $crate::source::Span) -> Self {
+                $name { span, later: false, $( $field: $crate::read::Field::Absent, )* }
+            }
+        }
+
+        impl $crate::read::Read for $name {
+            fn read(node: &$crate::tree::Node, cx: &mut $crate::read::Cx<'_>) -> Option<Self> {
+                let $crate::tree::Kind::Map(entries) = &node.kind else {
+                    let keys = Self::KEYS.built.join(", ");
+                    cx.mismatch(node, &format!("{}: a map of {keys}", Self::KEYS.section));
+                    return None;
+                };
+                let mut section = $name::empty(node.span);
+                for (key, value) in entries {
+                    match key.key() {
+                        $( Some($key) => section.$field = $crate::read::Field::read(value, cx), )*
+                        _ => section.later |= cx.other_key(key, value, &Self::KEYS),
+                    }
+                }
+                Some(section)
+            }
+        }
+    };
+}
+
+/// Makes a word list: `"word" => Variant`, and the words to come.
+macro_rules! words {
+    ($ty:ty { $( $word:literal => $value:expr ),* $(,)? } later { $( $later:literal ),* $(,)? }) => {
+        impl $crate::read::Read for $ty {
+            fn read(node: &$crate::tree::Node, cx: &mut $crate::read::Cx<'_>) -> Option<Self> {
+                const WORDS: &[&str] = &[$( $word ),*];
+                const LATER: &[&str] = &[$( $later ),*];
+                let scalar = cx.scalar(node, &format!("one of {}", WORDS.join(", ")))?;
+                match &*scalar.text {
+                    $( $word => return Some($value), )*
+                    other if LATER.contains(&other) => cx.not_built(node.span, &scalar.shown()),
+                    other => {
+                        let mut bad =
+                            $crate::env::Bad::new("", format!("one of {}", WORDS.join(", ")));
+                        bad.hint = $crate::read::did_you_mean(
+                            other,
+                            WORDS.iter().chain(LATER).copied(),
+                        );
+                        cx.wrong(node, bad);
+                    }
+                }
+                None
+            }
+        }
+    };
+}
+
+pub(crate) use {section, words};

@@ -1,0 +1,481 @@
+//! What a good file means: defaults, short forms, environment, includes.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use isobar_config::model::*;
+use isobar_config::{Colour, Config, Loaded, Registry, StrategyDef, load, load_str, load_str_with};
+
+fn registry() -> Registry {
+    fn none(options: &BTreeMap<String, String>) -> Result<(), String> {
+        options.keys().next().map_or(Ok(()), |key| Err(format!("there is no option `{key}`")))
+    }
+    fn any(_: &BTreeMap<String, String>) -> Result<(), String> {
+        Ok(())
+    }
+    Registry {
+        strategies: vec![
+            StrategyDef { name: "round_robin", options: none },
+            StrategyDef { name: "least_connections", options: none },
+            StrategyDef { name: "ip_hash", options: any },
+        ],
+    }
+}
+
+#[track_caller]
+fn good(text: &str) -> Loaded {
+    load_str(text, &registry()).unwrap_or_else(|p| panic!("{text}\n{}", p.render(Colour::Never)))
+}
+
+fn with_pool(pool: &str) -> Pool {
+    let text =
+        format!("listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\npools:\n  app:\n{pool}");
+    good(&text).config.pools["app"].clone()
+}
+
+fn with_listener(listener: &str) -> Listener {
+    let text = format!(
+        "pools: {{ app: {{ workers: [127.0.0.1:1] }}, b: {{ workers: [127.0.0.1:2] }} }}\nlisteners:\n  web:\n{listener}"
+    );
+    good(&text).config.listeners["web"].clone()
+}
+
+fn only_route(listener: &str) -> Route {
+    match with_listener(listener).kind {
+        ListenerKind::Http { mut routes } if routes.len() == 1 => routes.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn the_smallest_file_has_every_default() {
+    let Loaded { config, warnings } = good(
+        "listeners: { web: { bind: 0.0.0.0:8080, pool: app } }\npools: { app: { workers: [127.0.0.1:8001] } }",
+    );
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(config.shards, Shards::Auto);
+    assert_eq!((config.grace_period, config.drain_delay), (secs(30), secs(0)));
+    assert_eq!(
+        config.admin,
+        [AdminBind::Unix { path: "/run/isobar/admin.sock".into(), mode: 0o660 }]
+    );
+    assert_eq!(config.metrics, None);
+    assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
+    assert_eq!(config.access_log, None);
+    assert!(config.trusted_proxies.is_empty());
+    assert_eq!(config.summary().to_string(), "1 listener, 1 route, 1 pool, 1 worker");
+
+    let listener = &config.listeners["web"];
+    assert_eq!(listener.timeouts, Timeouts::default());
+    assert_eq!(listener.timeouts.keep_alive, secs(75));
+    assert_eq!(listener.limits, Limits::default());
+    assert_eq!(listener.client_fin, ClientFin::Answer);
+    let ListenerKind::Http { routes } = &listener.kind else { panic!() };
+    assert_eq!(
+        routes[..],
+        [Route {
+            name: "all".into(),
+            matches: vec![],
+            pool: "app".into(),
+            timeouts: RouteTimeouts { request: None, first_byte: Some(secs(60)) },
+            retry: Retry {
+                attempts: 2,
+                per_try: None,
+                when: RetryWhen { connect: true, reset: true }
+            },
+        }]
+    );
+    let pool = &config.pools["app"];
+    assert_eq!(pool.strategy, Strategy { name: "least_connections".into(), options: [].into() });
+    assert_eq!((pool.queue, &pool.health), (None, &None));
+    assert_eq!((pool.abandon_after, pool.connect_timeout), (secs(30), secs(1)));
+    assert_eq!(pool.buffer, Buffer { request: 0, response: 0 });
+    assert_eq!(pool.keep_alive, KeepAlive { idle: secs(60), max_idle: 64 });
+    let address = Address::Tcp("127.0.0.1:8001".parse().unwrap());
+    assert_eq!(
+        pool.workers[..],
+        [Worker { name: "127.0.0.1:8001".into(), address, weight: None, slots: None, tier: 0 }]
+    );
+}
+
+#[test]
+fn slots_bring_a_queue_and_buffers() {
+    let pool = with_pool(
+        "    slots: 2\n    workers: [127.0.0.1:1, { address: 'unix:/run/b.sock', slots: 3, weight: 7, tier: 1, name: big }, { address: 127.0.0.1:3, slots: off }]",
+    );
+    assert_eq!(pool.queue, Some(Queue { max: 500, timeout: secs(10) }));
+    assert_eq!(pool.buffer, Buffer { request: 65_536, response: 65_536 });
+    let slots: Vec<_> = pool.workers.iter().map(|w| w.slots.map(NonZeroU32::get)).collect();
+    assert_eq!(slots, [Some(2), Some(3), None]);
+    let big = &pool.workers[1];
+    assert_eq!((big.name.as_str(), big.tier, big.weight), ("big", 1, NonZeroU32::new(7)));
+    assert_eq!(big.address.to_string(), "unix:/run/b.sock");
+
+    let pool =
+        with_pool("    slots: 2\n    workers: [127.0.0.1:1]\n    queue: off\n    buffer: false");
+    assert_eq!((pool.queue, pool.buffer), (None, Buffer { request: 0, response: 0 }));
+    let pool = with_pool(
+        "    slots: 2\n    workers: [127.0.0.1:1]\n    queue: { timeout: 1s }\n    buffer: { request: off, spill: false }",
+    );
+    assert_eq!(pool.queue, Some(Queue { max: 200, timeout: secs(1) }));
+    assert_eq!(pool.buffer, Buffer { request: 0, response: 65_536 });
+}
+
+#[test]
+fn health_in_its_forms() {
+    let health =
+        |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    health: {text}")).health;
+    assert_eq!(health("off"), None);
+    assert_eq!(
+        health("{ tcp: {}, rise: 1 }"),
+        Some(Health { check: Check::Tcp, interval: secs(2), timeout: secs(1), rise: 1, fall: 3 })
+    );
+    let http = health("{ http: { path: /h, expect: [200, 300-399], host: App, port: 9000 } }");
+    assert_eq!(
+        http.unwrap().check,
+        Check::Http {
+            path: "/h".into(),
+            expect: vec![200..=200, 300..=399],
+            host: Some("app".into()),
+            port: Some(9000)
+        }
+    );
+    let http = health("{ http: { path: /h, port: 0 }, interval: 500ms }").unwrap();
+    assert_eq!(http.interval, Duration::from_millis(500));
+    assert_eq!(
+        http.check,
+        Check::Http { path: "/h".into(), expect: vec![200..=299], host: None, port: None }
+    );
+}
+
+#[test]
+fn strategies() {
+    let strategy = |text: &str| {
+        with_pool(&format!("    workers: [127.0.0.1:1]\n    strategy: {text}")).strategy
+    };
+    assert_eq!(strategy("round_robin").name, "round_robin");
+    assert_eq!(strategy("{ round_robin: }").options, BTreeMap::new());
+    assert_eq!(strategy("{ round_robin: {} }").options, BTreeMap::new());
+    let with = strategy("{ ip_hash: { bounded: 1.25, table: maglev } }");
+    let options = [("bounded", "1.25"), ("table", "maglev")].map(|(k, v)| (k.into(), v.into()));
+    assert_eq!(with.options, options.into());
+}
+
+#[test]
+fn binds() {
+    let tcp = |a: &str| Bind::Tcp(a.parse().unwrap());
+    let unix = |mode| Bind::Unix { path: "/run/x.sock".into(), mode };
+    for (text, binds) in [
+        ("bind: 0.0.0.0:8080", vec![tcp("0.0.0.0:8080")]),
+        ("bind: '[::]:8080'", vec![tcp("[::]:8080")]),
+        ("bind: \"[::1]:0\"", vec![tcp("[::1]:0")]),
+        ("bind: fd:3", vec![Bind::Fd(3)]),
+        ("bind: unix:/run/x.sock", vec![unix(0o660)]),
+        ("bind: unix:/run/x.sock\n    mode: \"0600\"", vec![unix(0o600)]),
+        ("bind: unix:/run/x.sock\n    mode: 0666", vec![unix(0o666)]),
+        (
+            "bind: [127.0.0.1:0, 127.0.0.1:0, fd:4]",
+            vec![tcp("127.0.0.1:0"), tcp("127.0.0.1:0"), Bind::Fd(4)],
+        ),
+    ] {
+        assert_eq!(with_listener(&format!("    {text}\n    pool: app")).binds, binds, "{text}");
+    }
+    let addresses = ["0.0.0.0:8080", "unix:/run/x.sock", "fd:3"];
+    let shown = [tcp("0.0.0.0:8080"), unix(0), Bind::Fd(3)].map(|b| b.to_string());
+    assert_eq!(shown, addresses);
+}
+
+#[test]
+fn matches_and_labels() {
+    let base = "    bind: 127.0.0.1:0\n    routes:\n      - pool: app\n        match: ";
+    let route = |text: &str| only_route(&format!("{base}{text}"));
+    let r = route(
+        "{ host: API.example.com, path_prefix: /v1, method: [post, GET], header: { X-Beta: '1' } }",
+    );
+    assert_eq!(r.name, "GET,POST api.example.com/v1* [x-beta]");
+    assert_eq!(
+        r.matches,
+        [Match {
+            host: Some("api.example.com".into()),
+            path: None,
+            path_prefix: Some("/v1".into()),
+            methods: vec!["GET".into(), "POST".into()],
+            headers: vec![("x-beta".into(), "1".into())],
+        }]
+    );
+    let r = route("[{ host: '*.example.com' }, { path: /a, method: GET }]");
+    assert_eq!((r.name.as_str(), r.matches.len()), ("*.example.com | GET /a", 2));
+    let r = route(
+        "{ path: / }\n        name: front\n        retry: off\n        timeouts: { request: 5s, first_byte: off }",
+    );
+    assert_eq!((r.name.as_str(), r.retry.attempts), ("front", 1));
+    assert_eq!(r.timeouts, RouteTimeouts { request: Some(secs(5)), first_byte: None });
+    let r = route("{ path: / }\n        retry: { attempts: 3, per_try: 1s, when: connect }");
+    let when = RetryWhen { connect: true, reset: false };
+    assert_eq!(r.retry, Retry { attempts: 3, per_try: Some(secs(1)), when });
+}
+
+#[test]
+fn unnamed_routes_have_different_labels() {
+    let l = with_listener(
+        "    bind: 127.0.0.1:0\n    routes:\n      - { match: { header: { a: '1' } }, pool: app }\n      - { match: { header: { a: '2' } }, pool: b }",
+    );
+    let ListenerKind::Http { routes } = l.kind else { panic!() };
+    let names: Vec<_> = routes.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["[a]", "[a] #2"]);
+}
+
+#[test]
+fn a_pools_timeouts_hold_where_a_route_says_nothing() {
+    let config = good(
+        "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app, timeouts: { first_byte: 3s } }] } }\n\
+         pools: { app: { timeouts: { request: 9s, first_byte: 8s }, workers: [127.0.0.1:1] } }",
+    )
+    .config;
+    let ListenerKind::Http { routes } = &config.listeners["web"].kind else { panic!() };
+    let timeouts = RouteTimeouts { request: Some(secs(9)), first_byte: Some(secs(3)) };
+    assert_eq!(routes[0].timeouts, timeouts);
+}
+
+#[test]
+fn listeners_in_their_forms() {
+    let l = with_listener(
+        "    bind: 127.0.0.1:0\n    pool: app\n    client_fin: abort\n    timeouts: { header: 5s, idle: off, keep_alive: 0s }\n    limits: { connections: off, header_bytes: 0, uri: 16KiB, body: 1MB }",
+    );
+    assert_eq!(l.client_fin, ClientFin::Abort);
+    assert_eq!((l.timeouts.header, l.timeouts.keep_alive), (secs(5), secs(0)));
+    assert_eq!(l.timeouts.idle, Duration::from_secs(365 * 24 * 3600));
+    assert_eq!((l.limits.connections, l.limits.header_bytes), (0, 1 << 20));
+    assert_eq!((l.limits.uri, l.limits.body), (16 * 1024, 1_000_000));
+    let l = with_listener("    bind: 127.0.0.1:0\n    protocol: tcp\n    pool: app");
+    assert_eq!(l.kind, ListenerKind::Tcp { pool: "app".into() });
+}
+
+#[test]
+fn sites_are_shared() {
+    let config = good(
+        "sites: { main: [{ pool: app }] }\n\
+         listeners: { a: { bind: 127.0.0.1:0, routes: main }, b: { bind: 127.0.0.1:0, routes: main } }\n\
+         pools: { app: { workers: [127.0.0.1:1] } }",
+    )
+    .config;
+    assert_eq!(config.listeners["a"].kind, config.listeners["b"].kind);
+    assert_eq!(config.summary().routes, 2);
+}
+
+#[test]
+fn the_rest_of_the_top() {
+    let config = good(
+        "shards: 4\ngrace_period: 1m\ndrain_delay: off\nadmin: { bind: [127.0.0.1:9000, 'unix:/tmp/a.sock'], mode: '0600' }\n\
+         metrics: { bind: 127.0.0.1:9464 }\nlog: { level: debug, format: json }\n\
+         access_log: { format: combined, path: /var/log/isobar.log }\ntrusted_proxies: [10.0.0.0/8, '::1']\n\
+         listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools: { app: { workers: [127.0.0.1:1] } }",
+    )
+    .config;
+    assert_eq!(config.shards, Shards::Count(NonZeroUsize::new(4).unwrap()));
+    let unix = AdminBind::Unix { path: "/tmp/a.sock".into(), mode: 0o600 };
+    assert_eq!(config.admin, [AdminBind::Tcp("127.0.0.1:9000".parse().unwrap()), unix]);
+    assert_eq!(config.metrics, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
+    let path = AccessLogPath::File("/var/log/isobar.log".into());
+    assert_eq!(config.access_log, Some(AccessLog { format: AccessLogFormat::Combined, path }));
+    let nets = [("10.0.0.0", 8), ("::1", 128)];
+    assert_eq!(config.trusted_proxies, nets.map(|(a, len)| Cidr { addr: a.parse().unwrap(), len }));
+
+    let off = good(
+        "admin: off\nmetrics: false\naccess_log: off\ntrusted_proxies: off\n\
+         listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools: { app: { workers: [127.0.0.1:1] } }",
+    )
+    .config;
+    assert!(off.admin.is_empty() && off.metrics.is_none() && off.trusted_proxies.is_empty());
+}
+
+#[test]
+fn what_is_not_built_may_be_off() {
+    good(
+        "dns: off\nlisteners: { web: { bind: 127.0.0.1:0, pool: app, tls: off, filters: [], proxy_protocol: off } }\n\
+         pools: { app: { workers: [127.0.0.1:1], slow_start: 0, panic_below: 0, outlier: false, affinity: off,\n\
+         retry_budget: off, warm_up: off, protocol: http1, tls: off, send_proxy_protocol: false } }",
+    );
+}
+
+#[test]
+fn the_environment_fills_scalars_and_never_becomes_yaml() {
+    let env = |name: &str| match name {
+        "PORT" => Some("8001".to_owned()),
+        "SLOTS" => Some("4".to_owned()),
+        "YAML" => Some("{ a: b }".to_owned()),
+        _ => None,
+    };
+    let text = "listeners: { web: { bind: '127.0.0.1:${NONE:-0}', pool: app } }\n\
+                pools: { app: { slots: ${SLOTS}, workers: [{ address: \"127.0.0.1:${PORT}\", name: 'a$$b' }] } }";
+    // A flow collection needs the quotes; a block does not.
+    let text = text.replace("${SLOTS}", "'${SLOTS}'");
+    let config = load_str_with(&text, &registry(), &env).unwrap().config;
+    let worker = &config.pools["app"].workers[0];
+    assert_eq!((worker.name.as_str(), worker.slots), ("a$b", NonZeroU32::new(4)));
+    assert_eq!(worker.address.to_string(), "127.0.0.1:8001");
+
+    let text = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools:\n  app:\n    workers: [127.0.0.1:1]\n    health: ${YAML}";
+    let problems = load_str_with(text, &registry(), &env).unwrap_err().render(Colour::Never);
+    assert!(problems.contains("5:13: error: found `${YAML}`"), "{problems}");
+    assert!(!problems.contains("a: b"), "the environment is never shown: {problems}");
+}
+
+#[test]
+fn anchors_and_aliases_are_plain_yaml() {
+    let config = good(
+        "listeners: { web: { bind: 127.0.0.1:0, pool: a }, x: { bind: 127.0.0.1:0, pool: b } }\n\
+         pools:\n  a: &same { workers: [127.0.0.1:1] }\n  b: *same\n",
+    )
+    .config;
+    assert_eq!(config.pools["a"].workers, config.pools["b"].workers);
+}
+
+#[test]
+fn warnings_do_not_refuse() {
+    for (text, warning) in [
+        (
+            "pools: { app: { workers: [127.0.0.1:1] }, idle: { workers: [127.0.0.1:2] } }",
+            "the pool `idle` is never used",
+        ),
+        ("pools: { app: { workers: [127.0.0.1:1], queue: { max: 5 } } }", "nothing ever queues"),
+        (
+            "trusted_proxies: [10.1.2.3/8]\npools: { app: { workers: [127.0.0.1:1] } }",
+            "bits behind its length",
+        ),
+        (
+            "include: [does-not-exist/*.yaml]\npools: { app: { workers: [127.0.0.1:1] } }",
+            "matches no file",
+        ),
+        (
+            "sites: { s: [{ pool: app }] }\npools: { app: { workers: [127.0.0.1:1] } }",
+            "the site `s` is never used",
+        ),
+    ] {
+        let loaded =
+            good(&format!("{text}\nlisteners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}"));
+        assert!(loaded.warnings.to_string().contains(warning), "{text}\n{}", loaded.warnings);
+        assert_eq!(loaded.warnings.len(), 1);
+    }
+    let loaded = good(
+        "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app }, { pool: b }] } }\n\
+         pools: { app: { slots: 1, workers: [127.0.0.1:1] }, b: { slots: 1, workers: [127.0.0.1:1] } }",
+    );
+    let text = loaded.warnings.to_string();
+    assert!(text.contains("the pool `app` has this address too"), "{text}");
+    assert!(text.contains("another route before this one matches the same"), "{text}");
+}
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Dir {
+        let dir = std::env::temp_dir().join(format!("isobar-config-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(dir.join("conf.d")).unwrap();
+        Dir(dir)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn includes_are_merged() {
+    let dir = Dir::new("merged");
+    let main = dir.write(
+        "isobar.yaml",
+        "include: [conf.d/*.yaml]\nlisteners: { web: { bind: 127.0.0.1:0, pool: app } }\n",
+    );
+    dir.write("conf.d/a.yaml", "pools: { app: { workers: [127.0.0.1:1] } }\ninclude: more.yml\n");
+    dir.write("conf.d/more.yml", "pools: { b: { workers: [127.0.0.1:2] } }\nshards: 2\n");
+    dir.write("conf.d/.hidden.yaml", "broken");
+    dir.write("conf.d/b.yaml", "listeners: { x: { bind: 127.0.0.1:0, pool: b } }\n");
+    let config = load(&main, &registry()).unwrap_or_else(|p| panic!("{p}")).config;
+    assert_eq!(config.summary().to_string(), "2 listeners, 2 routes, 2 pools, 2 workers");
+    assert_eq!(config.shards, Shards::Count(NonZeroUsize::new(2).unwrap()));
+}
+
+#[test]
+fn includes_that_go_wrong_say_where() {
+    let dir = Dir::new("wrong");
+    let main = dir.write(
+        "isobar.yaml",
+        "include: [conf.d/*.yaml, gone.yaml, 'c*/x.yaml', conf.d]\nshards: 1\npools: { app: { workers: [127.0.0.1:1] } }\n",
+    );
+    dir.write(
+        "conf.d/a.yaml",
+        "include: ../isobar.yaml\nshards: 2\npools: { app: { workers: [127.0.0.1:1] } }\n",
+    );
+    dir.write("conf.d/b.yaml", "a: [\n");
+    let text = load(&main, &registry()).unwrap_err().render(Colour::Never);
+    for part in [
+        "a.yaml:1:10: error: ",
+        "includes itself",
+        "a.yaml:2:9: error: `shards` is given in more than one file",
+        "a.yaml:3:10: error: found the pool `app` a second time",
+        "it is given at",
+        "b.yaml:1:4: error: not valid YAML",
+        "isobar.yaml:1:26: error: cannot read",
+        "isobar.yaml:1:37: error: cannot include `c*/x.yaml`",
+        "it is a directory",
+    ] {
+        assert!(text.contains(part), "{part}\n---\n{text}");
+    }
+    assert!(!text.contains("found no listener"), "what is missing may only look missing:\n{text}");
+}
+
+#[test]
+fn proxy_from_flags() {
+    let to = ["127.0.0.1:8001".to_owned(), "unix:/run/a.sock".to_owned()];
+    let config =
+        Config::proxy("127.0.0.1:8080", &to, Some("round_robin"), NonZeroU32::new(2), &registry())
+            .unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!(config.summary().to_string(), "1 listener, 1 route, 1 pool, 2 workers");
+    let pool = &config.pools["app"];
+    assert_eq!(pool.strategy.name, "round_robin");
+    assert_eq!(pool.queue, Some(Queue { max: 400, timeout: secs(10) }));
+
+    let to = ["127.0.0.1".to_owned(), "http://127.0.0.1:1".to_owned(), "localhost:1".to_owned()];
+    let problems = Config::proxy(":8080", &to, Some("raund_robin"), None, &registry()).unwrap_err();
+    let text = problems.render(Colour::Never);
+    for part in [
+        "--from: error: found `:8080`",
+        "--to: error: found `127.0.0.1`",
+        "hint: the port is missing",
+        "an address has no `http://`",
+        "--to: error: a host name as an address is not built yet",
+        "--strategy: error: there is no strategy `raund_robin`",
+        "did you mean `round_robin`?",
+    ] {
+        assert!(text.contains(part), "{part}\n---\n{text}");
+    }
+    assert_eq!(problems.len(), 5, "{text}");
+    assert!(Config::proxy("127.0.0.1:1", &[], None, None, &registry()).is_err());
+}
+
+/// Two YAML parsers agree on what a good file says.
+#[test]
+fn the_tree_reads_yaml_as_serde_yaml_does() {
+    let text = "listeners:\n  web:\n    bind: 127.0.0.1:0 # here\n    pool: 'a'\npools:\n  a:\n    workers:\n    - 127.0.0.1:1\n    - {address: \"127.0.0.1:2\", name: two}\n";
+    let value: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+    let config = good(text).config;
+    let pool = &value["pools"]["a"]["workers"];
+    assert_eq!(pool[0], config.pools["a"].workers[0].name);
+    assert_eq!(pool[1]["address"], config.pools["a"].workers[1].address.to_string());
+}
