@@ -1,1 +1,17 @@
-//! Being written.
+//! A process lives: threads, configuration, reload, drain, admin API, command line.
+//!
+//! This crate ties the others together and is the only one that knows them all. Start reading at
+//! [`cli`] (what can be asked), then `app` (what `run` does), then `reload`. It knows no HTTP/1
+//! framing, no strategy, and moves no client's byte.
+
+mod admin;
+mod app;
+pub mod cli;
+mod drain;
+mod logging;
+mod metrics;
+mod plan;
+mod registry;
+mod reload;
+mod shard;
+mod wellknown;

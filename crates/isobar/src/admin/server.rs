@@ -1,0 +1,116 @@
+//! HTTP/1.1 for a handful of callers: bounded in connections, bytes and time, so that nobody who
+//! may connect can keep others from it. One request per connection; who asks rarely pays little
+//! for it, and there is no idle connection to look after.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use isobar_pool::Stream;
+use isobar_proxy::ListenSocket;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::problem::{Answer, Problem};
+use super::{Door, api, guard};
+use crate::app::Control;
+
+const CONNECTIONS: usize = 64;
+const HEAD: Duration = Duration::from_secs(5);
+/// Request and answer together: a stalled reader is sent away. A reload waits for probes.
+const WHOLE: Duration = Duration::from_secs(30);
+const BODY: usize = 64 * 1024;
+/// How long accepting pauses when descriptors have run out.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Registers the socket with this thread's runtime.
+pub(crate) fn listener(socket: ListenSocket) -> io::Result<Listener> {
+    Ok(match socket {
+        ListenSocket::Tcp(socket) => Listener::Tcp(TcpListener::from_std(socket)?),
+        ListenSocket::Unix(socket) => Listener::Unix(UnixListener::from_std(socket)?),
+    })
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Listener::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
+            Listener::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
+pub(crate) async fn serve(listener: Listener, door: Door, control: Arc<Control>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // The next ones wait in the kernel's back-log.
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok(stream) => {
+                let control = control.clone();
+                tokio::spawn(async move {
+                    let _place = place;
+                    // Whoever is not done by now has left or never will be.
+                    let _ = timeout(WHOLE, converse(stream, door, control)).await;
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "admin: accept");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: Stream, door: Door, control: Arc<Control>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let control = control.clone();
+        async move { Ok::<Answer, Infallible>(respond(request, door, &control).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .keep_alive(false)
+        .max_buf_size(BODY)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "admin: a connection ended");
+    }
+}
+
+async fn respond(request: Request<Incoming>, door: Door, control: &Arc<Control>) -> Answer {
+    let outcome = async {
+        guard::admit(door, request.method(), request.headers())?;
+        let path = request.uri().path().to_owned();
+        match *request.method() {
+            Method::POST => api::post(control, &path, &body(request).await?).await,
+            _ => api::get(control, door, &path).await,
+        }
+    };
+    outcome.await.unwrap_or_else(|problem: Problem| problem.answer())
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), BODY).collect().await;
+    limited.map(|body| body.to_bytes()).map_err(|error| {
+        let status = if error.is::<http_body_util::LengthLimitError>() {
+            StatusCode::PAYLOAD_TOO_LARGE
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        Problem::new(status, error.to_string())
+    })
+}

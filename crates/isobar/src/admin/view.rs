@@ -1,0 +1,143 @@
+//! What is true, as JSON: `/v1/pools` and `/v1/config`. The keys are an interface; secrets would
+//! be left out here (there are none yet).
+
+use isobar_config::Config;
+use isobar_config::model::{self, AdminBind, Check, ListenerKind, Shards};
+use isobar_pool::{PoolStatus, WorkerStatus};
+use serde_json::{Map, Value, json};
+
+pub(crate) fn pools(pools: &[PoolStatus]) -> Value {
+    json!({ "pools": pools.iter().map(pool).collect::<Vec<_>>() })
+}
+
+pub(crate) fn pool(pool: &PoolStatus) -> Value {
+    json!({
+        "name": pool.name,
+        "version": pool.version,
+        "strategy": pool.strategy,
+        "queue": { "depth": pool.queue_depth },
+        "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
+    })
+}
+
+/// In force now; `file` is what the configuration says, `overrides` what was set since.
+pub(crate) fn worker(worker: &WorkerStatus) -> Value {
+    let (served, failed) = served_and_failed(worker);
+    let requests: Map<String, Value> =
+        worker.requests.iter().map(|(outcome, n)| ((*outcome).to_owned(), json!(n))).collect();
+    let mut overrides = Map::new();
+    if worker.weight != worker.file_weight {
+        overrides.insert("weight".into(), json!(worker.weight));
+    }
+    if worker.slots != worker.file_slots {
+        overrides.insert("slots".into(), json!(worker.slots));
+    }
+    let probe = worker.last_probe.as_ref().map(|probe| match probe {
+        Ok(()) => String::from("ok"),
+        Err(cause) => cause.clone(),
+    });
+    json!({
+        "name": worker.name,
+        "address": worker.address.to_string(),
+        "health": worker.health.label(),
+        "cause": worker.health.cause(),
+        "for_seconds": worker.since.elapsed().as_secs_f64(),
+        "tier": worker.tier,
+        "weight": worker.weight,
+        "slots": worker.slots,
+        "file": { "weight": worker.file_weight, "slots": worker.file_slots },
+        "overrides": overrides,
+        "in_flight": worker.in_flight,
+        "abandoned": worker.abandoned,
+        "served": served,
+        "failed": failed,
+        "requests": requests,
+        "busy_seconds": worker.busy.as_secs_f64(),
+        "connections": worker.connections_open,
+        "last_probe": probe,
+    })
+}
+
+/// Answers of any status count as served; a client that left is neither's fault.
+pub(crate) fn served_and_failed(worker: &WorkerStatus) -> (u64, u64) {
+    let mut sums = (0, 0);
+    for (outcome, count) in &worker.requests {
+        match *outcome {
+            "served" | "server_error" => sums.0 += count,
+            "client_gone" | "abandoned" => {}
+            _ => sums.1 += count,
+        }
+    }
+    sums
+}
+
+pub(crate) fn config(config: &Config) -> Value {
+    let seconds = |duration: std::time::Duration| duration.as_secs_f64();
+    let listeners: Map<String, Value> = config.listeners.iter().map(listener).collect();
+    let pools: Map<String, Value> = config.pools.iter().map(configured_pool).collect();
+    let admin = |bind: &AdminBind| match bind {
+        AdminBind::Unix { path, .. } => format!("unix:{}", path.display()),
+        AdminBind::Tcp(addr) => addr.to_string(),
+    };
+    let trusted = config.trusted_proxies.iter().map(|net| format!("{}/{}", net.addr, net.len));
+    json!({
+        "shards": match config.shards {
+            Shards::Auto => json!("auto"),
+            Shards::Count(count) => json!(count),
+        },
+        "grace_period_seconds": seconds(config.grace_period),
+        "drain_delay_seconds": seconds(config.drain_delay),
+        "admin": config.admin.iter().map(admin).collect::<Vec<_>>(),
+        "metrics": config.metrics.map(|addr| addr.to_string()),
+        "trusted_proxies": trusted.collect::<Vec<_>>(),
+        "listeners": listeners,
+        "pools": pools,
+    })
+}
+
+fn listener((name, listener): (&String, &model::Listener)) -> (String, Value) {
+    let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
+    let mut value = json!({ "bind": bind });
+    match &listener.kind {
+        ListenerKind::Tcp { pool } => {
+            value["protocol"] = json!("tcp");
+            value["pool"] = json!(pool);
+        }
+        ListenerKind::Http { routes } => {
+            let route = |route: &model::Route| json!({ "name": route.name, "pool": route.pool });
+            value["protocol"] = json!("http");
+            value["routes"] = routes.iter().map(route).collect();
+        }
+    }
+    (name.clone(), value)
+}
+
+fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
+    let worker = |worker: &model::Worker| {
+        json!({
+            "name": worker.name,
+            "address": worker.address.to_string(),
+            "weight": worker.weight,
+            "slots": worker.slots,
+            "tier": worker.tier,
+        })
+    };
+    let health = pool.health.as_ref().map(|health| match &health.check {
+        Check::Http { path, .. } => json!({ "http": path }),
+        Check::Tcp => json!({ "tcp": true }),
+    });
+    let queue = pool
+        .queue
+        .map(|queue| json!({ "max": queue.max, "timeout_seconds": queue.timeout.as_secs_f64() }));
+    let value = json!({
+        "strategy": pool.strategy.name,
+        "options": pool.strategy.options,
+        "queue": queue,
+        "health": health,
+        "abandon_after_seconds": pool.abandon_after.as_secs_f64(),
+        "connect_timeout_seconds": pool.connect_timeout.as_secs_f64(),
+        "buffer": { "request": pool.buffer.request, "response": pool.buffer.response },
+        "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
+    });
+    (name.clone(), value)
+}

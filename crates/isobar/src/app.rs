@@ -1,0 +1,186 @@
+//! A process lives: `run` and `proxy`.
+//!
+//! The main thread is the control plane: reload, probes, admin API, signals. The shards are
+//! threads of their own that never wait for it. The order of the start: signals are caught, the
+//! control plane's doors and the listeners are bound (or the process ends, naming all that
+//! failed), workers are probed, traffic is let in, `/ready` says so.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use isobar_config::model::{AccessLogFormat, AccessLogPath, Shards};
+use isobar_config::{Config, Loaded};
+use isobar_proxy::ProxyContext;
+use isobar_proxy::access_log::{AccessLog, Flushed, Format, Sink};
+use tokio::sync::{mpsc, watch};
+
+use crate::drain::Signals;
+use crate::logging::Level;
+use crate::metrics::Fairness;
+use crate::plan::Live;
+use crate::{admin, drain, logging, registry, reload, shard};
+
+/// How long the access log may take to get rid of its last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Where the configuration came from.
+pub(crate) enum Source {
+    File(PathBuf),
+    Flags,
+}
+
+/// How far the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting,
+    Ready,
+    Draining,
+}
+
+/// What every task of the control plane may use.
+pub(crate) struct Control {
+    pub(crate) source: Source,
+    pub(crate) context: Arc<ProxyContext>,
+    pub(crate) access_log: AccessLog,
+    pub(crate) level: Level,
+    pub(crate) reloads: reload::Requests,
+    pub(crate) tally: reload::Tally,
+    pub(crate) shutdown: mpsc::Sender<()>,
+    pub(crate) panics: Arc<AtomicU64>,
+    pub(crate) fairness: Fairness,
+    phase: watch::Sender<Phase>,
+    /// Written by one task at a time (start, then reload); never held across an await.
+    live: Mutex<Live>,
+}
+
+impl Control {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase() == Phase::Draining
+    }
+}
+
+/// `isobar run`.
+pub(crate) fn run_file(path: &Path) -> Result<(), String> {
+    let loaded = isobar_config::load(path, &registry::registry());
+    run(loaded.map_err(|problems| problems.to_string())?, Source::File(path.to_owned()))
+}
+
+/// `isobar proxy`: no file, one listener, one pool.
+pub(crate) fn run_proxy(
+    from: &str,
+    to: &[String],
+    strategy: Option<&str>,
+    slots: Option<NonZeroU32>,
+) -> Result<(), String> {
+    let config = Config::proxy(from, to, strategy, slots, &registry::registry());
+    let config = config.map_err(|problems| problems.to_string())?;
+    run(Loaded { config, warnings: Default::default() }, Source::Flags)
+}
+
+fn run(loaded: Loaded, source: Source) -> Result<(), String> {
+    let level = logging::start(&loaded.config.log);
+    if !loaded.warnings.is_empty() {
+        tracing::warn!("{}", loaded.warnings);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let ended = runtime.block_on(live(loaded.config, source, level));
+    // A thread that still encodes metrics is not worth waiting for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live(config: Config, source: Source, level: Level) -> Result<(), String> {
+    let panics = logging::count_panics();
+    let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+    raise_descriptor_limit();
+    let count = shard_count(config.shards);
+    // The control plane has the last cell of every counter.
+    let cells = count + 1;
+    isobar_balance::shard::enter(count);
+
+    let doors = admin::open(&config, &source)?;
+    let access_log = access_log(&config)?;
+    let (context, inboxes) = ProxyContext::new(count, access_log.clone());
+    let shards = shard::spawn(&context, inboxes).map_err(|error| format!("no thread: {error}"))?;
+    let (requests, queue) = reload::channel();
+    let (shutdown, shutdown_asked) = mpsc::channel(1);
+    let control = Arc::new(Control {
+        source,
+        context,
+        access_log,
+        level,
+        reloads: requests,
+        tally: reload::Tally::default(),
+        shutdown,
+        panics,
+        fairness: Fairness::default(),
+        phase: watch::Sender::new(Phase::Starting),
+        live: Mutex::new(Live::new(config.clone(), cells)),
+    });
+    let doors = doors.serve(&control);
+    reload::apply(&control, config).await?;
+    control.enter(Phase::Ready);
+    tokio::spawn(reload::run(control.clone(), queue));
+    tokio::spawn(Fairness::sample(control.clone()));
+    tracing::info!(shards = count, "ready: {}", control.lock().config().summary());
+
+    let ended = drain::until_told(&control, signals, shutdown_asked, shards).await;
+    drop(doors);
+    // The names of the listeners' unix sockets go with us, whoever still holds `control`.
+    control.lock().forget_sockets();
+    if control.access_log.flush(LAST_LINES) == Flushed::Partly {
+        tracing::warn!("the last lines of the access log could not be written in time");
+    }
+    ended
+}
+
+fn shard_count(shards: Shards) -> usize {
+    match shards {
+        Shards::Count(count) => count.get(),
+        // Honours the CPU affinity and a container's quota.
+        Shards::Auto => std::thread::available_parallelism().map_or(1, Into::into),
+    }
+}
+
+fn access_log(config: &Config) -> Result<AccessLog, String> {
+    let Some(log) = &config.access_log else { return Ok(AccessLog::off()) };
+    let format = match log.format {
+        AccessLogFormat::Json => Format::Json,
+        AccessLogFormat::Combined => Format::Combined,
+    };
+    let sink = match &log.path {
+        AccessLogPath::Stdout => Sink::Stdout,
+        AccessLogPath::Stderr => Sink::Stderr,
+        AccessLogPath::File(path) => Sink::File(path.clone()),
+    };
+    AccessLog::start(format, sink).map_err(|error| match &log.path {
+        AccessLogPath::File(path) => format!("access_log: {}: {error}", path.display()),
+        _ => format!("access_log: {error}"),
+    })
+}
+
+/// A proxy needs two descriptors per request under way; shells hand out 1024.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}

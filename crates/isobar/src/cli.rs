@@ -1,0 +1,332 @@
+//! The command line: what can be said, which function does it, which code the process ends with.
+//!
+//! Exit codes: 0 ok, 1 bad configuration or the command failed, 2 usage. Diagnostics go to stderr,
+//! data to stdout. A command of the contract that is not built yet says so and fails; it is never
+//! ignored. This module knows nothing of threads, sockets or YAML.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app;
+
+mod change;
+mod check;
+mod client;
+mod find;
+mod output;
+mod status;
+
+use client::Reach;
+use output::{complain, say};
+
+/// Runs what the process's arguments ask for.
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect())
+}
+
+fn run(args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(spell_out(args)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // To stdout and 0 for `--help`, to stderr and 2 for a mistake. If even that cannot
+            // be written there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `isobar -t` is how users of nginx ask for `isobar check`.
+fn spell_out(mut args: Vec<OsString>) -> Vec<OsString> {
+    if let Some(first) = args.get_mut(1).filter(|first| *first == "-t") {
+        *first = "check".into();
+    }
+    args
+}
+
+/// What to tell the user about a command that failed; empty = it has been told already.
+pub(crate) type Told = String;
+
+#[derive(Parser)]
+#[command(
+    name = "isobar",
+    version,
+    about = "A load balancer: no request waits while a worker is free"
+)]
+#[command(disable_help_subcommand = true, arg_required_else_help = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run in the foreground
+    Run(ConfigArg),
+    /// Run without a file: one listener, one pool
+    Proxy(Proxy),
+    /// Validate a configuration: every problem at once (also: isobar -t)
+    Check(Check),
+    /// Have the running process read its configuration again
+    Reload(Admin),
+    /// Show the pools and workers of the running process
+    Status(Status),
+    /// Give a worker no new requests
+    Drain(WorkerArgs),
+    /// Give a worker requests again
+    Undrain(WorkerArgs),
+    /// Take a worker out, probes included
+    Maintenance(WorkerArgs),
+    /// Set a worker's weight
+    Weight(Number),
+    /// Set a worker's slots
+    Slots(Number),
+    /// Succeed if the running process is ready (for a container's HEALTHCHECK)
+    Healthcheck(Admin),
+    /// Show the version
+    Version(Version),
+    /// Spawn worker processes and balance over them (not built yet)
+    Spawn(Later),
+    /// Show the balancer at work (not built yet)
+    Demo(Later),
+    /// Restart a managed pool (not built yet)
+    Restart(Later),
+    /// Live view (not built yet)
+    Top(Later),
+    /// Why is it uneven? (not built yet)
+    Diagnose(Later),
+    /// Dry run of one request (not built yet)
+    Explain(Later),
+    /// Compare strategies in virtual time (not built yet)
+    Simulate(Later),
+    /// JSON Schema of the configuration (not built yet)
+    Schema(Later),
+    /// Shell completions (not built yet)
+    Completions(Later),
+    /// Manual page (not built yet)
+    Man(Later),
+}
+
+#[derive(Args)]
+struct ConfigArg {
+    /// The configuration [search: $ISOBAR_CONFIG, ./isobar.yaml, /etc/isobar/isobar.yaml]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Proxy {
+    /// Where to listen: HOST:PORT or unix:/PATH
+    #[arg(long, value_name = "ADDR")]
+    from: String,
+    /// A worker: HOST:PORT or unix:/PATH; may be repeated
+    #[arg(long, value_name = "ADDR", required = true)]
+    to: Vec<String>,
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<String>,
+    /// Requests each worker may serve at once
+    #[arg(long, value_name = "N")]
+    slots: Option<NonZeroU32>,
+}
+
+#[derive(Args)]
+struct Check {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How to reach the running process.
+#[derive(Args)]
+struct Admin {
+    /// Its admin address: unix:/PATH, /PATH or HOST:PORT [env: ISOBAR_ADMIN]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Args)]
+struct Status {
+    #[command(flatten)]
+    admin: Admin,
+    /// The admin API's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct WorkerArgs {
+    pool: String,
+    worker: String,
+    #[command(flatten)]
+    admin: Admin,
+}
+
+#[derive(Args)]
+struct Number {
+    #[command(flatten)]
+    worker: WorkerArgs,
+    n: NonZeroU32,
+}
+
+#[derive(Args)]
+struct Version {
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    args: Vec<OsString>,
+}
+
+impl Command {
+    fn run(self) -> Result<(), Told> {
+        match self {
+            Command::Run(args) => app::run_file(&find::config(args.config)?),
+            Command::Proxy(args) => {
+                app::run_proxy(&args.from, &args.to, args.strategy.as_deref(), args.slots)
+            }
+            Command::Check(args) => check::run(&find::config(args.config.config)?, args.format),
+            Command::Reload(admin) => change::reload(&admin.reach()),
+            Command::Status(args) => status::run(&args.admin.reach(), args.json),
+            Command::Drain(args) => args.state("drain"),
+            Command::Undrain(args) => args.state("up"),
+            Command::Maintenance(args) => args.state("maintenance"),
+            Command::Weight(args) => args.set("weight"),
+            Command::Slots(args) => args.set("slots"),
+            Command::Healthcheck(admin) => status::healthcheck(&admin.reach_any()),
+            Command::Version(args) => {
+                version(args.json);
+                Ok(())
+            }
+            Command::Spawn(later) => later.refuse("spawn"),
+            Command::Demo(later) => later.refuse("demo"),
+            Command::Restart(later) => later.refuse("restart"),
+            Command::Top(later) => later.refuse("top"),
+            Command::Diagnose(later) => later.refuse("diagnose"),
+            Command::Explain(later) => later.refuse("explain"),
+            Command::Simulate(later) => later.refuse("simulate"),
+            Command::Schema(later) => later.refuse("schema"),
+            Command::Completions(later) => later.refuse("completions"),
+            Command::Man(later) => later.refuse("man"),
+        }
+    }
+}
+
+impl Admin {
+    fn reach(self) -> Reach {
+        Reach::new(find::admin(self.admin, self.config.config))
+    }
+
+    /// Also the read-only metrics listener: it knows `/ready`, too.
+    fn reach_any(self) -> Reach {
+        Reach::new(find::admin_or_metrics(self.admin, self.config.config))
+    }
+}
+
+impl WorkerArgs {
+    fn state(self, state: &str) -> Result<(), Told> {
+        let wanted = serde_json::json!({ "state": state });
+        change::worker(&self.admin.reach(), &self.pool, &self.worker, &wanted)
+    }
+}
+
+impl Number {
+    fn set(self, what: &str) -> Result<(), Told> {
+        let WorkerArgs { pool, worker, admin } = self.worker;
+        change::worker(&admin.reach(), &pool, &worker, &serde_json::json!({ what: self.n }))
+    }
+}
+
+impl Later {
+    fn refuse(self, command: &str) -> Result<(), Told> {
+        drop(self.args);
+        Err(format!("isobar {command}: not built yet"))
+    }
+}
+
+fn version(json: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    if json {
+        let os = std::env::consts::OS;
+        let arch = std::env::consts::ARCH;
+        say(&serde_json::json!({ "name": "isobar", "version": version, "os": os, "arch": arch }));
+    } else {
+        say(&format_args!("isobar {version}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(spell_out(line.split_whitespace().map(OsString::from).collect()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn dash_t_is_check() {
+        let cli = parse("isobar -t -c a.yaml").unwrap();
+        let Command::Check(check) = cli.command else { panic!("not check") };
+        assert_eq!(check.config.config, Some("a.yaml".into()));
+    }
+
+    #[test]
+    fn proxy_takes_several_workers() {
+        let line = "isobar proxy --from 127.0.0.1:0 --to a:1 --to unix:/b --slots 1";
+        let Command::Proxy(proxy) = parse(line).unwrap().command else { panic!("not proxy") };
+        assert_eq!(proxy.to, ["a:1", "unix:/b"]);
+        assert_eq!(proxy.slots, NonZeroU32::new(1));
+    }
+
+    #[test]
+    fn slots_of_nought_is_a_usage_error() {
+        assert!(parse("isobar proxy --from a --to b --slots 0").is_err());
+        assert!(parse("isobar slots app w1 0").is_err());
+    }
+
+    #[test]
+    fn weight_names_pool_worker_and_number() {
+        let cli = parse("isobar weight app unix:/run/a.sock 3 --admin /tmp/a.sock").unwrap();
+        let Command::Weight(weight) = cli.command else { panic!("not weight") };
+        assert_eq!((weight.worker.worker.as_str(), weight.n.get()), ("unix:/run/a.sock", 3));
+    }
+
+    #[test]
+    fn what_is_not_built_yet_takes_any_arguments_and_fails() {
+        for line in [
+            "isobar spawn -n 8 -- gunicorn -w 1",
+            "isobar explain GET http://a/ -H k:v",
+            "isobar top",
+        ] {
+            assert!(parse(line).unwrap().command.run().unwrap_err().contains("not built yet"));
+        }
+    }
+}

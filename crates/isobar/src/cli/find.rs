@@ -1,0 +1,131 @@
+//! Where a command looks for the configuration and for the running process.
+//!
+//! Given names win and are never second-guessed; the others are tried in the order of the
+//! contract. Decides only where; opening and connecting is up to who asked.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use isobar_config::{Config, model::AdminBind};
+
+use super::Told;
+use crate::{registry, wellknown};
+
+/// One way to reach the running process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+    /// A name, for the resolver.
+    Host(String),
+}
+
+/// The configuration's path, or where it was looked for in vain.
+pub(crate) fn config(given: Option<PathBuf>) -> Result<PathBuf, Told> {
+    let from_env = std::env::var_os("ISOBAR_CONFIG");
+    search(given, from_env, &["isobar.yaml", "/etc/isobar/isobar.yaml"]).ok_or_else(|| {
+        let tried = "$ISOBAR_CONFIG, ./isobar.yaml, /etc/isobar/isobar.yaml";
+        format!("no configuration: give one with -c FILE (looked for {tried})")
+    })
+}
+
+fn search(given: Option<PathBuf>, env: Option<OsString>, usual: &[&str]) -> Option<PathBuf> {
+    let env = env.filter(|value| !value.is_empty()).map(PathBuf::from);
+    given.or(env).or_else(|| usual.iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
+pub(crate) fn admin(given: Option<String>, file: Option<PathBuf>) -> Vec<Door> {
+    doors(given, file, |_| None)
+}
+
+pub(crate) fn admin_or_metrics(given: Option<String>, file: Option<PathBuf>) -> Vec<Door> {
+    doors(given, file, |config| config.metrics)
+}
+
+fn doors(
+    given: Option<String>,
+    file: Option<PathBuf>,
+    also: impl Fn(&Config) -> Option<SocketAddr>,
+) -> Vec<Door> {
+    let from_env = || std::env::var("ISOBAR_ADMIN").ok().filter(|value| !value.is_empty());
+    if let Some(address) = given.or_else(from_env) {
+        return vec![parse(&address)];
+    }
+    let mut doors = Vec::new();
+    let mut add = |door| {
+        if !doors.contains(&door) {
+            doors.push(door);
+        }
+    };
+    // A broken file must not keep anybody from talking to the process that runs.
+    let read = |path: PathBuf| isobar_config::load(&path, &registry::registry()).ok();
+    let config = config(file).ok().and_then(read).map(|loaded| loaded.config);
+    for bind in config.iter().flat_map(|config| &config.admin) {
+        add(match bind {
+            AdminBind::Unix { path, .. } => Door::Unix(path.clone()),
+            AdminBind::Tcp(addr) => Door::Tcp(*addr),
+        });
+    }
+    wellknown::admin_sockets().into_iter().for_each(|path| add(Door::Unix(path)));
+    if let Some(addr) = config.as_ref().and_then(also) {
+        add(Door::Tcp(local(addr)));
+    }
+    doors
+}
+
+/// Something bound to every address is reached on this machine's own.
+fn local(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+fn parse(address: &str) -> Door {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return Door::Unix(path.into());
+    }
+    if address.contains('/') && !address.contains("://") {
+        return Door::Unix(Path::new(address).into());
+    }
+    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    address.parse().map_or_else(|_| Door::Host(address.to_owned()), Door::Tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_file_wins_over_the_environment_over_the_usual_places() {
+        let usual = ["Cargo.toml"];
+        assert_eq!(search(Some("a".into()), Some("b".into()), &usual), Some("a".into()));
+        assert_eq!(search(None, Some("b".into()), &usual), Some("b".into()));
+        assert_eq!(search(None, Some("".into()), &usual), Some("Cargo.toml".into()));
+        assert_eq!(search(None, None, &["no-such-file"]), None);
+    }
+
+    #[test]
+    fn admin_addresses() {
+        assert_eq!(parse("unix:/run/a.sock"), Door::Unix("/run/a.sock".into()));
+        assert_eq!(parse("./a.sock"), Door::Unix("./a.sock".into()));
+        let tcp = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert_eq!(parse(&tcp.to_string()), Door::Tcp(tcp));
+        assert_eq!(parse(&format!("http://{tcp}/")), Door::Tcp(tcp));
+        assert_eq!(parse("localhost:1"), Door::Host("localhost:1".into()));
+    }
+
+    #[test]
+    fn a_given_address_is_the_only_one_tried() {
+        assert_eq!(admin(Some("/x".into()), None), [Door::Unix("/x".into())]);
+    }
+
+    #[test]
+    fn everywhere_is_reached_here() {
+        assert_eq!(local(SocketAddr::from(([0, 0, 0, 0], 1))).ip().to_string(), "127.0.0.1");
+    }
+}

@@ -1,0 +1,30 @@
+//! Writes to the terminal: data to stdout, diagnostics to stderr.
+//!
+//! Decides whether colour may be used, and that a reader who left (`isobar status | head`) is no
+//! reason to panic.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+
+use isobar_config::Colour;
+
+/// Data for whoever asked.
+pub(crate) fn say(data: &dyn Display) {
+    let _ = writeln!(std::io::stdout(), "{data}");
+}
+
+/// Why it did not work; nothing if that has been told already.
+pub(crate) fn complain(message: &str) {
+    if !message.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
+    }
+}
+
+/// <https://no-color.org>: set and not empty means no.
+pub(crate) fn stderr_colour() -> Colour {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match std::io::stderr().is_terminal() && !refused {
+        true => Colour::Always,
+        false => Colour::Never,
+    }
+}

@@ -1,0 +1,67 @@
+//! The process's own log: lines on stderr, as text or JSON, at one level that a reload may change.
+//!
+//! The level comes from the configuration alone. Clients' bytes never get here unescaped: they
+//! are fields, and fields are written with `Debug` or as JSON.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use isobar_config::model::{Log, LogFormat, LogLevel};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+/// Changes the level of the running process.
+#[derive(Clone)]
+pub(crate) struct Level(Option<reload::Handle<LevelFilter, Registry>>);
+
+impl Level {
+    pub(crate) fn set(&self, level: LogLevel) {
+        if let Some(handle) = &self.0 {
+            let _ = handle.modify(|filter| *filter = filter_of(level));
+        }
+    }
+}
+
+/// Starts logging. A second start in one process changes nothing.
+pub(crate) fn start(log: &Log) -> Level {
+    let (filter, handle) = reload::Layer::new(filter_of(log.level));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match log.format {
+        LogFormat::Text => {
+            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            lines.with_ansi(std::io::stderr().is_terminal() && !no_colour).boxed()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Level(started.is_ok().then_some(handle))
+}
+
+/// Panics become log lines and are counted; what panicked is ended by its runtime, the process
+/// lives.
+pub(crate) fn count_panics() -> Arc<AtomicU64> {
+    let panics = Arc::new(AtomicU64::new(0));
+    let counter = panics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or("no message");
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("?");
+        tracing::error!(place, thread, message = ?said, "panic");
+    }));
+    panics
+}
+
+fn filter_of(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}

@@ -1,0 +1,252 @@
+//! From a configuration to live parts, and what of it is live now.
+//!
+//! In three steps, of which only the first may fail: [`Live::stage`] binds the sockets that are
+//! missing and changes nothing; [`Live::settle`] starts and reconfigures pools; [`Live::commit`]
+//! publishes the route table, opens and closes listeners, and says which pools are no longer
+//! named. Called at start and by `reload`; both are the same walk, from nothing or from something.
+//! What keeps its name keeps its life: sockets by address, pools and counters by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use isobar_config::Config;
+use isobar_config::model::{Bind, Listener};
+use isobar_pool::{Pool, PoolSettings};
+use isobar_proxy::{ListenerId, ListenerPlan, ProxyContext, RouteTable};
+
+pub(crate) mod pools;
+pub(crate) mod routes;
+pub(crate) mod socket;
+
+use routes::{Handles, Planner};
+use socket::{Bound, SocketFile};
+
+/// Why a configuration cannot be made live.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem(String);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What serves now.
+pub(crate) struct Live {
+    config: Config,
+    version: u64,
+    cells: usize,
+    pools: BTreeMap<String, Arc<Pool>>,
+    /// No longer named, but some of their leases have not ended.
+    retiring: BTreeMap<String, Arc<Pool>>,
+    /// By address as configured.
+    listening: BTreeMap<String, Listening>,
+    /// The last id given; ids are never given twice.
+    ids: u32,
+    handles: Handles,
+}
+
+struct Listening {
+    id: ListenerId,
+    _file: Option<SocketFile>,
+}
+
+/// Everything that could have failed has not.
+pub(crate) struct Staged {
+    opened: BTreeMap<String, Bound>,
+    settings: BTreeMap<String, PoolSettings>,
+}
+
+impl Live {
+    /// Nothing serves yet. `config` gives what does not depend on anything live.
+    pub(crate) fn new(config: Config, cells: usize) -> Live {
+        let none = Config { listeners: BTreeMap::new(), pools: BTreeMap::new(), ..config };
+        Live {
+            config: none,
+            version: 0,
+            cells,
+            pools: BTreeMap::new(),
+            retiring: BTreeMap::new(),
+            listening: BTreeMap::new(),
+            ids: 0,
+            handles: Handles::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn pools(&self) -> &BTreeMap<String, Arc<Pool>> {
+        &self.pools
+    }
+
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    /// Binds what is not bound yet. On any problem everything bound here is closed again.
+    pub(crate) fn stage(&self, config: &Config) -> Result<Staged, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut opened = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for (listener, bind) in binds(config) {
+            let key = bind.to_string();
+            let name = &listener.name;
+            if !seen.insert(key.clone()) {
+                problems.push(Problem(format!("listener {name}: {key} is bound twice")));
+            } else if !self.listening.contains_key(&key) {
+                match socket::bind(bind) {
+                    Ok(bound) => drop(opened.insert(key, bound)),
+                    Err(error) => {
+                        let text = format!("listener {name}: cannot listen on {key}: {error}");
+                        problems.push(Problem(text));
+                    }
+                }
+            }
+        }
+        let mut settings = BTreeMap::new();
+        for (name, pool) in &config.pools {
+            match pools::settings(pool) {
+                Ok(pool) => drop(settings.insert(name.clone(), pool)),
+                Err(error) => problems.push(Problem(format!("pool {name}: {error}"))),
+            }
+        }
+        if problems.is_empty() { Ok(Staged { opened, settings }) } else { Err(problems) }
+    }
+
+    /// Starts new pools and tells the others what changed; returns the new ones.
+    pub(crate) fn settle(&mut self, config: &Config, staged: &Staged) -> Vec<Arc<Pool>> {
+        let mut started = Vec::new();
+        for (name, wanted) in &config.pools {
+            let Some(settings) = staged.settings.get(name).cloned() else { continue };
+            let workers = pools::workers(wanted);
+            if let Some(pool) = self.pools.get(name) {
+                if self.config.pools.get(name) != Some(wanted) {
+                    pool.reconfigure(settings, workers);
+                }
+            } else if let Some(pool) = self.retiring.remove(name) {
+                // Back before its leases ended: the same slots, or a limit of 1 would be 2.
+                pool.reconfigure(settings, workers);
+                self.pools.insert(name.clone(), pool);
+            } else {
+                let pool = Pool::start(name, settings, workers, self.cells);
+                started.push(pool.clone());
+                self.pools.insert(name.clone(), pool);
+            }
+        }
+        started
+    }
+
+    /// Makes it true. Returns "ADDRESS (NAME)" of each socket that is new.
+    pub(crate) fn commit(
+        &mut self,
+        config: Config,
+        staged: Staged,
+        context: &ProxyContext,
+    ) -> Vec<String> {
+        let mut opened = staged.opened;
+        let mut listening = BTreeMap::new();
+        let mut fresh = Vec::new();
+        let mut table = Vec::new();
+        for (listener, plan) in self.listener_plans(&config) {
+            for key in listener.binds.iter().map(Bind::to_string) {
+                let id = match (self.listening.remove(&key), opened.remove(&key)) {
+                    (Some(kept), _) => {
+                        let id = kept.id;
+                        listening.insert(key, kept);
+                        id
+                    }
+                    (None, Some(bound)) => {
+                        let id = ListenerId(self.ids);
+                        self.ids += 1;
+                        fresh.push((id, bound.socket, bound.address, listener.name.clone()));
+                        listening.insert(key, Listening { id, _file: bound.file });
+                        id
+                    }
+                    (None, None) => continue,
+                };
+                table.push((id, plan.clone()));
+            }
+        }
+        let removed = std::mem::replace(&mut self.listening, listening);
+        self.version += 1;
+        context.publish(RouteTable {
+            version: self.version,
+            listeners: by_id(table, self.ids as usize),
+        });
+        for gone in removed.into_values() {
+            context.unlisten(gone.id);
+        }
+        let gone = |name: &String| !config.pools.contains_key(name);
+        let gone: Vec<String> = self.pools.keys().filter(|name| gone(name)).cloned().collect();
+        for name in gone {
+            if let Some(pool) = self.pools.remove(&name) {
+                self.retiring.insert(name, pool);
+            }
+        }
+        self.config = config;
+        let open = |(id, socket, address, name)| {
+            context.listen(id, socket);
+            format!("{address} ({name})")
+        };
+        fresh.into_iter().map(open).collect()
+    }
+
+    /// Pools that are no longer named and whose last lease has ended: theirs to close.
+    pub(crate) fn retired(&mut self) -> Vec<Arc<Pool>> {
+        let ended = |pool: &Pool| {
+            let status = pool.status();
+            status.queue_depth == 0 && status.workers.iter().all(|worker| worker.in_flight == 0)
+        };
+        let ended = self.retiring.iter().filter(|(_, pool)| ended(pool));
+        let names: Vec<String> = ended.map(|(name, _)| name.clone()).collect();
+        names.iter().filter_map(|name| self.retiring.remove(name)).collect()
+    }
+
+    /// Takes the listeners' unix sockets out of the file system.
+    pub(crate) fn forget_sockets(&mut self) {
+        self.listening.clear();
+    }
+
+    pub(crate) fn is_retiring(&self) -> bool {
+        !self.retiring.is_empty()
+    }
+
+    fn listener_plans<'c>(&mut self, config: &'c Config) -> Vec<(&'c Listener, Arc<ListenerPlan>)> {
+        let mut planner = Planner {
+            pools: &self.pools,
+            trusted: Arc::new(routes::trusted(&config.trusted_proxies)),
+            before: &self.handles,
+            handles: Handles::default(),
+            cells: self.cells,
+        };
+        let mut plan = |listener| Some((listener, Arc::new(planner.listener(listener)?)));
+        let plans = config.listeners.values().filter_map(&mut plan).collect();
+        self.handles = planner.handles;
+        plans
+    }
+}
+
+fn binds(config: &Config) -> impl Iterator<Item = (&Listener, &Bind)> {
+    config.listeners.values().flat_map(|listener| listener.binds.iter().map(move |b| (listener, b)))
+}
+
+/// The table's form: the plan of listener `n` at place `n`.
+fn by_id(
+    plans: Vec<(ListenerId, Arc<ListenerPlan>)>,
+    ids: usize,
+) -> Vec<Option<Arc<ListenerPlan>>> {
+    let mut places = vec![None; ids];
+    for (id, plan) in plans {
+        if let Some(place) = places.get_mut(id.0 as usize) {
+            *place = Some(plan);
+        }
+    }
+    places
+}

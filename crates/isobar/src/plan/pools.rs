@@ -1,0 +1,62 @@
+//! A pool of the configuration as the pool crate wants to be told about it.
+
+use std::sync::Arc;
+
+use isobar_balance::strategy;
+use isobar_config::model;
+use isobar_pool::{
+    Address, Buffer, Health, KeepAlive, PoolSettings, Probe, Queue, WorkerSpec, probe,
+};
+
+/// `Err`: a strategy this process does not have. A configuration that was read with our registry
+/// names none.
+pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
+    let name = &pool.strategy.name;
+    let strategy = strategy::find(name).ok_or_else(|| format!("unknown strategy `{name}`"))?;
+    Ok(PoolSettings {
+        strategy,
+        options: pool.strategy.options.clone(),
+        queue: pool.queue.map(|queue| Queue { max: queue.max, timeout: queue.timeout }),
+        health: pool.health.as_ref().map(|health| Health {
+            probe: probe(&health.check),
+            interval: health.interval,
+            timeout: health.timeout,
+            rise: health.rise,
+            fall: health.fall,
+        }),
+        connect_timeout: pool.connect_timeout,
+        keep_alive: KeepAlive { idle: pool.keep_alive.idle, max_idle: pool.keep_alive.max_idle },
+        abandon_after: pool.abandon_after,
+        buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
+    })
+}
+
+pub(crate) fn workers(pool: &model::Pool) -> Vec<WorkerSpec> {
+    let spec = |worker: &model::Worker| WorkerSpec {
+        name: worker.name.clone(),
+        address: address(&worker.address),
+        weight: worker.weight,
+        slots: worker.slots,
+        tier: worker.tier,
+    };
+    pool.workers.iter().map(spec).collect()
+}
+
+fn probe(check: &model::Check) -> Arc<dyn Probe> {
+    match check {
+        model::Check::Http { path, expect, host, port } => Arc::new(probe::Http {
+            path: path.clone(),
+            expect: expect.clone(),
+            host: host.clone(),
+            port: *port,
+        }),
+        model::Check::Tcp => Arc::new(probe::Tcp),
+    }
+}
+
+fn address(address: &model::Address) -> Address {
+    match address {
+        model::Address::Tcp(addr) => Address::Tcp(*addr),
+        model::Address::Unix(path) => Address::Unix(path.clone()),
+    }
+}

@@ -1,0 +1,120 @@
+//! A listener of the configuration as the proxy wants to be told about it.
+//!
+//! Metric handles are resolved here, once per publication, and outlive it: the same listener,
+//! route and pool get the same handles after every reload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use isobar_config::model;
+use isobar_pool::Pool;
+use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
+use isobar_proxy::route::{Match, PathMatch, RetryPolicy, RouteSpec, Routes};
+use isobar_proxy::{
+    ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
+};
+
+/// Listener, route and pool.
+pub(crate) type RouteKey = (String, String, String);
+
+/// The counters of everything that serves, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Handles {
+    pub(crate) listeners: BTreeMap<String, Arc<ListenerMetrics>>,
+    pub(crate) routes: BTreeMap<RouteKey, Arc<RouteMetrics>>,
+}
+
+/// Makes listener plans; keeps the handles of what it has planned, forgets the others.
+pub(crate) struct Planner<'a> {
+    pub(crate) pools: &'a BTreeMap<String, Arc<Pool>>,
+    pub(crate) trusted: Arc<TrustedProxies>,
+    pub(crate) before: &'a Handles,
+    pub(crate) handles: Handles,
+    pub(crate) cells: usize,
+}
+
+impl Planner<'_> {
+    /// `None`: it names a pool that is not there; no configuration that was read does.
+    pub(crate) fn listener(&mut self, listener: &model::Listener) -> Option<ListenerPlan> {
+        let serve = match &listener.kind {
+            model::ListenerKind::Tcp { pool } => Serve::Tcp(self.pools.get(pool)?.clone()),
+            model::ListenerKind::Http { routes } => {
+                let specs = routes.iter().map(|route| self.route(&listener.name, route));
+                Serve::Http(Routes::build(specs.collect::<Option<_>>()?))
+            }
+        };
+        let name = listener.name.clone();
+        let cells = self.cells;
+        let fresh = || Arc::new(ListenerMetrics::new(cells));
+        let metrics = self.before.listeners.get(&name).cloned().unwrap_or_else(fresh);
+        self.handles.listeners.insert(name.clone(), metrics.clone());
+        Some(ListenerPlan {
+            name,
+            serve,
+            timeouts: timeouts(&listener.timeouts),
+            limits: limits(&listener.limits),
+            client_fin: match listener.client_fin {
+                model::ClientFin::Answer => ClientFin::Answer,
+                model::ClientFin::Abort => ClientFin::Abort,
+            },
+            trusted: self.trusted.clone(),
+            metrics,
+        })
+    }
+
+    fn route(&mut self, listener: &str, route: &model::Route) -> Option<RouteSpec> {
+        let key = (listener.to_owned(), route.name.clone(), route.pool.clone());
+        let cells = self.cells;
+        let fresh = || Arc::new(RouteMetrics::new(cells));
+        // Two routes of one name and pool share their handle: one series.
+        let known = self.handles.routes.get(&key).or_else(|| self.before.routes.get(&key));
+        let metrics = known.cloned().unwrap_or_else(fresh);
+        self.handles.routes.insert(key, metrics.clone());
+        let pool = self.pools.get(&route.pool)?.clone();
+        let retry = &route.retry;
+        Some(RouteSpec {
+            name: route.name.clone(),
+            matches: route.matches.iter().map(match_of).collect(),
+            pool,
+            request_timeout: route.timeouts.request,
+            first_byte: route.timeouts.first_byte,
+            retry: RetryPolicy { attempts: retry.attempts, per_try: retry.per_try },
+            metrics,
+        })
+    }
+}
+
+pub(crate) fn trusted(networks: &[model::Cidr]) -> TrustedProxies {
+    TrustedProxies::new(networks.iter().map(|network| (network.addr, network.len)).collect())
+}
+
+fn match_of(wanted: &model::Match) -> Match {
+    let exact = wanted.path.clone().map(PathMatch::Exact);
+    Match {
+        host: wanted.host.clone(),
+        path: exact.or_else(|| wanted.path_prefix.clone().map(PathMatch::Prefix)),
+        methods: wanted.methods.clone(),
+        headers: wanted.headers.clone(),
+    }
+}
+
+fn timeouts(timeouts: &model::Timeouts) -> ListenerTimeouts {
+    ListenerTimeouts {
+        header: timeouts.header,
+        body_idle: timeouts.body_idle,
+        write_stall: timeouts.write_stall,
+        keep_alive: timeouts.keep_alive,
+        idle: timeouts.idle,
+    }
+}
+
+fn limits(limits: &model::Limits) -> ListenerLimits {
+    ListenerLimits {
+        connections: limits.connections,
+        per_client: limits.per_client,
+        headers: limits.headers,
+        header_bytes: limits.header_bytes,
+        uri: limits.uri,
+        body: limits.body,
+    }
+}

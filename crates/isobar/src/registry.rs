@@ -1,0 +1,38 @@
+//! The strategies as the configuration needs to know them, taken from their own table.
+
+use std::collections::BTreeMap;
+
+use isobar_balance::strategy::TABLE;
+use isobar_config::{Registry, StrategyDef};
+
+type Judge = fn(&BTreeMap<String, String>) -> Result<(), String>;
+
+/// The configuration wants a plain function per strategy; a function that knows its place in the
+/// table is one.
+const JUDGES: &[Judge] = &[
+    judge::<0>, judge::<1>, judge::<2>, judge::<3>, judge::<4>, judge::<5>, judge::<6>, judge::<7>,
+];
+
+pub(crate) fn registry() -> Registry {
+    let strategies = TABLE.iter().zip(JUDGES);
+    Registry {
+        strategies: strategies
+            .map(|(entry, judge)| StrategyDef { name: entry.name, options: *judge })
+            .collect(),
+    }
+}
+
+fn judge<const PLACE: usize>(options: &BTreeMap<String, String>) -> Result<(), String> {
+    (TABLE[PLACE].build)(options).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_strategy_is_known() {
+        let known = registry().strategies;
+        assert!(known.iter().map(|def| def.name).eq(TABLE.iter().map(|entry| entry.name)));
+    }
+}

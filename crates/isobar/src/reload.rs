@@ -1,0 +1,238 @@
+//! A new configuration for the running process: all of it, or nothing changes.
+//!
+//! One task does it; who asks while it runs is answered by the one run that follows, however many
+//! they are. Everything that can fail (reading, binding) comes before the first change. Waiting
+//! for the first probes of new pools is part of it, so that no request meets a pool that knows
+//! none of its workers yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use isobar_config::{Config, Loaded};
+use isobar_pool::Pool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::app::{Control, Source};
+use crate::registry;
+
+/// Who may wait for a reload at once; more are told to try again.
+const WAITING: usize = 64;
+/// How long new pools may take to hear of their workers.
+const FIRST_PROBES: Duration = Duration::from_secs(2);
+/// How often removed pools are looked at.
+const RETIRE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done { version: u64, summary: String, warnings: Vec<String> },
+    Refused { diagnostics: String },
+}
+
+/// Where reloads are asked for.
+#[derive(Clone)]
+pub(crate) struct Requests(mpsc::Sender<oneshot::Sender<Arc<Outcome>>>);
+
+pub(crate) struct Queue(mpsc::Receiver<oneshot::Sender<Arc<Outcome>>>);
+
+/// What the metrics say about reloads.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) last_succeeded: AtomicBool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        // The configuration it started with counts as good.
+        let last_succeeded = AtomicBool::new(true);
+        Tally { succeeded: AtomicU64::new(0), refused: AtomicU64::new(0), last_succeeded }
+    }
+}
+
+pub(crate) fn channel() -> (Requests, Queue) {
+    let (requests, queue) = mpsc::channel(WAITING);
+    (Requests(requests), Queue(queue))
+}
+
+impl Requests {
+    /// The answer comes when the reload is done. `None`: too many wait, or nobody reloads any more.
+    pub(crate) fn ask(&self) -> Option<oneshot::Receiver<Arc<Outcome>>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(answer).ok().map(|()| answered)
+    }
+}
+
+/// The one task that reloads.
+pub(crate) async fn run(control: Arc<Control>, Queue(mut queue): Queue) {
+    while let Some(first) = queue.recv().await {
+        let mut waiting = vec![first];
+        while let Ok(another) = queue.try_recv() {
+            waiting.push(another);
+        }
+        let outcome = Arc::new(once(&control).await);
+        control.tally.note(&outcome);
+        for answer in waiting {
+            // Who asked by a signal does not wait for the answer.
+            let _ = answer.send(outcome.clone());
+        }
+    }
+}
+
+async fn once(control: &Arc<Control>) -> Outcome {
+    if control.is_draining() {
+        return refused(String::from("this process is shutting down"));
+    }
+    let Source::File(path) = &control.source else {
+        return refused(String::from("this process was started without a configuration file"));
+    };
+    let path = path.clone();
+    let read = move || isobar_config::load(&path, &registry::registry());
+    let Loaded { config, warnings } = match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(problems)) => return refused(problems.to_string()),
+        Err(error) => return refused(format!("reading the configuration failed: {error}")),
+    };
+    let mut said = lines(&warnings.to_string());
+    let config = keep_what_cannot_change(control.lock().config(), config, &mut said);
+    let summary = config.summary().to_string();
+    match apply(control, config).await {
+        Ok(version) => Outcome::Done { version, summary, warnings: said },
+        Err(diagnostics) => refused(diagnostics),
+    }
+}
+
+/// Also how the first configuration becomes live.
+pub(crate) async fn apply(control: &Arc<Control>, config: Config) -> Result<u64, String> {
+    let staged = control.lock().stage(&config).map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })?;
+    let started = control.lock().settle(&config, &staged);
+    first_verdicts(&started).await;
+    control.level.set(config.log.level);
+    let (opened, version, retiring) = {
+        let mut live = control.lock();
+        let opened = live.commit(config, staged, &control.context);
+        (opened, live.version(), live.is_retiring())
+    };
+    for socket in opened {
+        tracing::info!("listening on {socket}");
+    }
+    if retiring {
+        tokio::spawn(retire(control.clone()));
+    }
+    Ok(version)
+}
+
+/// Until every worker of these pools has had its first verdict, within reason.
+async fn first_verdicts(pools: &[Arc<Pool>]) {
+    let deadline = Instant::now() + FIRST_PROBES;
+    for pool in pools {
+        if timeout_at(deadline, pool.ready()).await.is_err() {
+            tracing::warn!(pool = pool.name(), "some workers have not answered their first probe");
+        }
+    }
+}
+
+/// Closes removed pools, each when its last lease has ended: tunnels live on.
+async fn retire(control: Arc<Control>) {
+    loop {
+        // Requests that began with the old table take their leases meanwhile.
+        sleep(RETIRE).await;
+        let ended = control.lock().retired();
+        for pool in ended {
+            pool.close().await;
+        }
+        if !control.lock().is_retiring() {
+            return;
+        }
+    }
+}
+
+/// Threads, the control plane's own sockets and the logs' destinations are as they were at the
+/// start; a reload that asks for others says so and does the rest.
+fn keep_what_cannot_change(now: &Config, wanted: Config, warnings: &mut Vec<String>) -> Config {
+    let mut differs = |what: &str, same: bool| {
+        if !same {
+            warnings.push(format!("warning: `{what}` changed: takes effect after a restart"));
+        }
+    };
+    differs("shards", now.shards == wanted.shards);
+    differs("admin", now.admin == wanted.admin);
+    differs("metrics", now.metrics == wanted.metrics);
+    differs("log.format", now.log.format == wanted.log.format);
+    differs("access_log", now.access_log == wanted.access_log);
+    let mut config = wanted;
+    config.shards = now.shards;
+    config.admin = now.admin.clone();
+    config.metrics = now.metrics;
+    config.log.format = now.log.format;
+    config.access_log = now.access_log.clone();
+    config
+}
+
+impl Tally {
+    fn note(&self, outcome: &Outcome) {
+        let succeeded = match outcome {
+            Outcome::Done { version, summary, warnings } => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                tracing::info!(version, "reloaded: {summary}");
+                true
+            }
+            Outcome::Refused { diagnostics } => {
+                tracing::error!("reload refused, nothing has changed: {diagnostics}");
+                false
+            }
+        };
+        let counter = if succeeded { &self.succeeded } else { &self.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.last_succeeded.store(succeeded, Ordering::Relaxed);
+    }
+}
+
+fn refused(diagnostics: String) -> Outcome {
+    Outcome::Refused { diagnostics }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    match text.trim_end() {
+        "" => Vec::new(),
+        text => vec![text.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        isobar_config::load_str(text, &registry::registry()).map(|loaded| loaded.config).unwrap()
+    }
+
+    const REST: &str = "
+listeners: { web: { bind: 127.0.0.1:0, pool: app } }
+pools: { app: { workers: [127.0.0.1:1] } }
+";
+
+    #[test]
+    fn what_needs_a_restart_is_kept_and_said() {
+        let now = config(&format!("shards: 1{REST}"));
+        let wanted = config(&format!("shards: 2\ngrace_period: 5s{REST}"));
+        let mut said = Vec::new();
+        let kept = keep_what_cannot_change(&now, wanted, &mut said);
+        assert_eq!(kept.shards, now.shards);
+        assert_eq!(kept.grace_period, Duration::from_secs(5));
+        assert_eq!(said, ["warning: `shards` changed: takes effect after a restart"]);
+    }
+
+    #[test]
+    fn nothing_to_say_about_the_same_configuration() {
+        let mut said = Vec::new();
+        keep_what_cannot_change(&config(REST), config(REST), &mut said);
+        assert!(said.is_empty());
+    }
+}
