@@ -3,6 +3,7 @@
 //! else here passes an operator's or the owner's wish on to the supervisor.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -210,6 +211,12 @@ impl Pool {
 
     fn control(&self) -> MutexGuard<'_, Supervisor> {
         lock(&self.control)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 

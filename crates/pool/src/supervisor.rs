@@ -11,7 +11,7 @@ mod watch;
 pub(crate) use self::watch::Task;
 use self::watch::Watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
-use isobar_balance::state::{Changes, Event, PoolState, Rules, Transition};
+use isobar_balance::state::{Changes, Event, PoolState, Rules};
 use isobar_balance::{Candidate, Health, Picker, Strategy};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -37,6 +37,9 @@ use crate::target::{Place, Target};
 
 /// How often resting connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Workers named in one line of the log.
+const TOLD: usize = 16;
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -199,6 +202,8 @@ impl Supervisor {
         if self.shared.closed.load(Ordering::SeqCst) {
             return;
         }
+        let up = changes.transitions.iter().filter(|t| t.to == Health::Up);
+        let came_up: HashSet<_> = up.map(|t| t.worker.as_str()).collect();
         let mut freed = false;
         for known in self.state.members() {
             let Some(reached) = self.reached.get(known.name()) else { continue };
@@ -206,8 +211,7 @@ impl Supervisor {
             if slots.load().limit() != known.slots().map(NonZeroU32::get) {
                 slots.set_limit(known.slots());
             }
-            let came_up = |t: &Transition| t.to == Health::Up && t.worker == known.name();
-            if *known.health() == Health::Up && changes.transitions.iter().any(came_up) {
+            if *known.health() == Health::Up && came_up.contains(known.name()) {
                 slots.open();
                 freed = true;
             }
@@ -264,11 +268,11 @@ impl Supervisor {
     }
 
     fn log(&self, changes: &Changes) {
-        let what: Vec<String> = changes
-            .transitions
-            .iter()
-            .map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause))
-            .collect();
+        let told = changes.transitions.iter().take(TOLD);
+        let told = told.map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause));
+        let untold = changes.transitions.len().saturating_sub(TOLD);
+        let more = (untold > 0).then(|| format!("{untold} more"));
+        let what: Vec<String> = told.chain(more).collect();
         let usable = self.shared.snapshot.load().candidates.len();
         tracing::info!(
             pool = self.shared.name,

@@ -1,5 +1,6 @@
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -191,4 +192,40 @@ async fn a_reload_that_changes_nothing_publishes_nothing() {
     pool.reconfigure(PoolSettings { queue: None, ..settings() }, workers());
     assert_eq!(pool.status().version, version + 1);
     assert_eq!(pool.policy().queue, None);
+}
+
+#[tokio::test]
+async fn changes_under_load_lose_nobody() {
+    let addresses = [nowhere(), nowhere(), nowhere()];
+    let spec = |i: usize, slots| worker(["a", "b", "c"][i], addresses[i].clone(), slots);
+    let pool = Pool::start("p", settings(), vec![spec(0, 1), spec(1, 2)], 5);
+    let done = Arc::new(AtomicUsize::new(0));
+    let shards: Vec<_> = (0..4)
+        .map(|index| {
+            let (pool, done) = (pool.clone(), done.clone());
+            on_shard(index, async move || {
+                for _ in 0..1000 {
+                    let lease = lease(&pool).await.expect("somebody is always there");
+                    tokio::task::yield_now().await;
+                    lease.finish(DONE);
+                }
+                done.fetch_add(1, SeqCst);
+            })
+        })
+        .collect();
+    let mut version = 0;
+    while done.load(SeqCst) < 4 {
+        pool.reconfigure(settings(), vec![spec(0, 1), spec(2, 3)]);
+        pool.set_worker("a", limits(Some(2))).await.expect("a worker");
+        pool.set_worker("c", asks(AdminState::Drain)).await.expect("a worker");
+        tokio::task::yield_now().await;
+        pool.set_worker("c", asks(AdminState::Up)).await.expect("a worker");
+        pool.reconfigure(settings(), vec![spec(0, 2), spec(1, 1), spec(2, 1)]);
+        assert!(std::mem::replace(&mut version, pool.status().version) < pool.status().version);
+        tokio::task::yield_now().await;
+    }
+    for shard in shards {
+        shard.await;
+    }
+    assert_eq!((in_flight(&pool), pool.figures().queue_depth), (0, 0));
 }
