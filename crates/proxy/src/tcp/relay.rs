@@ -1,0 +1,323 @@
+//! Copies between two streams, both ways in one task, until both have ended, one is reset, or
+//! nothing moved for too long.
+//!
+//! All relays of a shard read into one buffer; only what the other side does not take at once is
+//! kept, so an idle relay holds no memory. A half-close is passed on as a half-close, a reset as a
+//! reset. What a side sent before it was reset may be lost with it, as without us.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use isobar_pool::Stream;
+use rustix::net::RecvFlags;
+use tokio::{
+    io::Interest,
+    time::{Instant, sleep_until},
+};
+
+const SCRATCH: usize = 64 * 1024;
+/// Reads of one direction before other tasks get their turn.
+const TURNS: u32 = 16;
+/// Stands for "never", which `Instant` has no value for.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+/// What was read of either side before the relay began.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Early<'a> {
+    pub(crate) from_client: &'a [u8],
+    pub(crate) from_worker: &'a [u8],
+}
+
+/// How a relay ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RelayEnd {
+    /// Bytes written to the worker.
+    pub(crate) from_client: u64,
+    /// Bytes written to the client.
+    pub(crate) from_worker: u64,
+    /// False after a reset: both sockets are set to be closed by one.
+    pub(crate) clean: bool,
+    pub(crate) how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Both sides sent all they had.
+    Done,
+    /// No byte moved for the idle time.
+    Idle,
+    ClientReset,
+    WorkerReset,
+}
+
+/// Relays until the end. The caller closes the streams by dropping them.
+pub(crate) async fn relay(
+    client: &Stream,
+    worker: &Stream,
+    early: Early<'_>,
+    idle: Duration,
+) -> RelayEnd {
+    relay_counted(client, worker, early, idle, |_, _| {}).await
+}
+
+/// As [`relay`]; tells `count` the bytes from client and worker whenever some moved.
+pub(super) async fn relay_counted(
+    client: &Stream,
+    worker: &Stream,
+    early: Early<'_>,
+    idle: Duration,
+    mut count: impl FnMut(u64, u64),
+) -> RelayEnd {
+    let mut up = Direction { unsure: true, ..Direction::new(early.from_client) };
+    let mut down = Direction::new(early.from_worker);
+    let after = |now: Instant| now.checked_add(idle).unwrap_or(now + FAR);
+    let mut until = after(Instant::now());
+    let mut timer = pin!(sleep_until(until));
+    let how = std::future::poll_fn(|cx| {
+        let before = (up.written, down.written);
+        let moved_before = up.moved + down.moved;
+        let one = up.pump(cx, client, worker);
+        let other = down.pump(cx, worker, client);
+        if (up.written, down.written) != before {
+            count(up.written - before.0, down.written - before.1);
+        }
+        let how = match (one, other) {
+            (Poll::Ready(Err(broken)), _) => broken.blame(How::ClientReset, How::WorkerReset),
+            (_, Poll::Ready(Err(broken))) => broken.blame(How::WorkerReset, How::ClientReset),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => How::Done,
+            _ => {
+                if up.moved + down.moved != moved_before {
+                    until = after(Instant::now());
+                }
+                // The timer stays where it is until it fires; only then does it learn of `until`.
+                loop {
+                    ready!(timer.as_mut().poll(cx));
+                    if Instant::now() >= until {
+                        break How::Idle;
+                    }
+                    timer.as_mut().reset(until);
+                }
+            }
+        };
+        Poll::Ready(how)
+    })
+    .await;
+    let clean = matches!(how, How::Done | How::Idle);
+    if !clean {
+        // A side that is gone already cannot be told; the other one matters.
+        let _ = (client.set_linger_zero(), worker.set_linger_zero());
+    }
+    RelayEnd { from_client: up.written, from_worker: down.written, clean, how }
+}
+
+/// Which end of a direction failed.
+enum Broken {
+    Source,
+    Sink,
+}
+
+impl Broken {
+    fn blame(self, source: How, sink: How) -> How {
+        match self {
+            Broken::Source => source,
+            Broken::Sink => sink,
+        }
+    }
+}
+
+struct Direction {
+    /// Read, but not taken by the sink yet, from `sent` on.
+    kept: Vec<u8>,
+    sent: usize,
+    state: State,
+    /// What the runtime says of the source is not to be relied on yet: bytes may have come before
+    /// it was asked, or been looked at without being read.
+    unsure: bool,
+    /// Bytes read and bytes written, together: whether anything happens.
+    moved: u64,
+    written: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The source has ended; what is kept is still to be written.
+    Ended,
+    /// The sink knows.
+    Closed,
+}
+
+impl Direction {
+    fn new(early: &[u8]) -> Self {
+        Self {
+            kept: early.to_vec(),
+            sent: 0,
+            state: State::Open,
+            unsure: false,
+            moved: 0,
+            written: 0,
+        }
+    }
+
+    /// Ready when this direction is over; pending with a wake-up in store else.
+    fn pump(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &Stream,
+        sink: &Stream,
+    ) -> Poll<Result<(), Broken>> {
+        let mut turns = 0;
+        loop {
+            ready!(self.write_kept(cx, sink))?;
+            match self.state {
+                State::Closed => return Poll::Ready(Ok(())),
+                State::Ended => {
+                    self.state = State::Closed;
+                    // It fails only if the sink is gone, which its own direction finds out.
+                    let _ = sink.shutdown_write();
+                    return Poll::Ready(Ok(()));
+                }
+                State::Open => {}
+            }
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            turns += 1;
+            match self.copy(source, sink) {
+                Ok(Copied::Some) => {}
+                Ok(Copied::End) => self.state = State::Ended,
+                Ok(Copied::Nothing) => {
+                    ready!(source.poll_read_ready(cx)).map_err(|_| Broken::Source)?;
+                }
+                Err(broken) => return Poll::Ready(Err(broken)),
+            }
+        }
+    }
+
+    fn write_kept(&mut self, cx: &mut Context<'_>, sink: &Stream) -> Poll<Result<(), Broken>> {
+        while self.sent < self.kept.len() {
+            match write(sink, &self.kept[self.sent..]) {
+                Ok(0) => ready!(sink.poll_write_ready(cx)).map_err(|_| Broken::Sink)?,
+                Ok(taken) => {
+                    self.sent += taken;
+                    self.written += taken as u64;
+                    self.moved += taken as u64;
+                }
+                Err(_) => return Poll::Ready(Err(Broken::Sink)),
+            }
+        }
+        if self.sent > 0 {
+            self.kept = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One read, and what the sink takes of it at once.
+    fn copy(&mut self, source: &Stream, sink: &Stream) -> Result<Copied, Broken> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let read = match self.read_into(source, buffer) {
+                Ok(Some(0)) => return Ok(Copied::End),
+                Ok(Some(read)) => read,
+                Ok(None) => return Ok(Copied::Nothing),
+                Err(_) => return Err(Broken::Source),
+            };
+            debug_assert!(self.kept.is_empty(), "at most one buffer is ever kept");
+            let mut taken = 0;
+            while taken < read {
+                match write(sink, &buffer[taken..read]) {
+                    Ok(0) => break,
+                    Ok(more) => taken += more,
+                    Err(_) => return Err(Broken::Sink),
+                }
+            }
+            self.written += taken as u64;
+            self.moved += (read + taken) as u64;
+            self.kept.extend_from_slice(&buffer[taken..read]);
+            Ok(Copied::Some)
+        })
+    }
+
+    /// `None` = nothing there now.
+    fn read_into(&mut self, source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        if !self.unsure {
+            return read_ready(source, buffer);
+        }
+        let read = would_block(receive(source, buffer))?;
+        // A full buffer may have left something behind, of which nobody would tell us.
+        self.unsure = read == Some(buffer.len());
+        Ok(read)
+    }
+}
+
+enum Copied {
+    Some,
+    Nothing,
+    End,
+}
+
+/// Reads if the runtime holds `source` for readable. A read that does not fill the buffer has
+/// emptied the socket: the runtime is told so, which saves the read that would find out.
+fn read_ready(source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    let mut short = None;
+    let read = try_io(source, || {
+        let read = receive(source, buffer)?;
+        if (1..buffer.len()).contains(&read) {
+            short = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    if short.is_some() { Ok(short) } else { would_block(read) }
+}
+
+pub(super) fn try_io<T>(stream: &Stream, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    match stream {
+        Stream::Tcp(stream) => stream.try_io(Interest::READABLE, io),
+        Stream::Unix(stream) => stream.try_io(Interest::READABLE, io),
+    }
+}
+
+fn receive(source: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
+    let flags = RecvFlags::empty();
+    loop {
+        let received = match source {
+            Stream::Tcp(stream) => rustix::net::recv(stream, &mut *buffer, flags),
+            Stream::Unix(stream) => rustix::net::recv(stream, &mut *buffer, flags),
+        };
+        match received {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok((read, _)) => return Ok(read),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// 0 = the sink takes nothing now.
+fn write(sink: &Stream, bytes: &[u8]) -> io::Result<usize> {
+    match sink.try_write(bytes) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        written => would_block(written).map(Option::unwrap_or_default),
+    }
+}
+
+fn would_block(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! One accepted socket: lease, connect, relay, finish; one log line and one set of metrics.
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant, SystemTime},
+};
+
+use isobar_balance::{Failure, Outcome, Tried};
+use isobar_pool::{
+    ConnectError, Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target,
+};
+
+use super::{
+    relay::{Early, How, RelayEnd, relay_counted},
+    waiting::Watch,
+};
+use crate::{
+    access_log::{AccessLog, Entry},
+    forwarded,
+    metrics::ListenerMetrics,
+    reason::Reason,
+    shard::ProxyContext,
+    table::ListenerPlan,
+};
+
+/// Serves `stream` to its end.
+pub(crate) async fn serve_tcp(
+    context: &ProxyContext,
+    listener: &ListenerPlan,
+    pool: &Arc<Pool>,
+    stream: Stream,
+    ip: Option<IpAddr>,
+) {
+    let terms = Terms {
+        listener: &listener.name,
+        idle: listener.timeouts.idle,
+        metrics: &listener.metrics,
+        log: &context.access_log,
+    };
+    serve(&terms, pool, stream, ip).await;
+}
+
+/// What of its listener a connection needs.
+struct Terms<'a> {
+    listener: &'a str,
+    idle: Duration,
+    metrics: &'a ListenerMetrics,
+    log: &'a AccessLog,
+}
+
+async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<IpAddr>) {
+    let mut record = Record::new();
+    match reach(pool, &stream, ip, &mut record).await {
+        Ok((lease, worker)) => {
+            pool.observe_handover(lease.granted_at().elapsed());
+            let count = |up, down| terms.metrics.add_bytes(up, down);
+            let early = Early::default();
+            let end = relay_counted(&stream, worker.stream(), early, terms.idle, count).await;
+            // The slot is free only once its connection is closed.
+            drop(worker);
+            lease.finish(outcome(&end));
+            record.over(&end);
+        }
+        Err(reason) => {
+            record.reason = Some(reason);
+            // It got nothing from anybody: a clean end would look like an empty answer.
+            let _ = stream.set_linger_zero();
+        }
+    }
+    drop(stream);
+    record.write(terms, pool, ip);
+}
+
+fn outcome(end: &RelayEnd) -> Outcome {
+    match end.how {
+        How::Done | How::Idle => Outcome::Served { status: 0 },
+        How::ClientReset => Outcome::ClientGone,
+        How::WorkerReset if end.from_worker == 0 => Outcome::Failed(Failure::Reset),
+        How::WorkerReset => Outcome::Failed(Failure::ResetMidBody),
+    }
+}
+
+/// A connected worker, or why there is none. A worker that refuses costs nothing but the next one;
+/// any other failure to connect is tried once more, elsewhere.
+async fn reach(
+    pool: &Arc<Pool>,
+    stream: &Stream,
+    ip: Option<IpAddr>,
+    record: &mut Record,
+) -> Result<(Lease, Connection), Reason> {
+    let key = ip.map_or(0, isobar_balance::client_key);
+    let mut tried = Tried::new();
+    let mut again = true;
+    let mut failed = None;
+    loop {
+        let mut lease = match lease(pool, stream, &LeaseRequest { key, tried: &tried }).await {
+            Ok(lease) => lease,
+            // Nobody is left: what the last one said tells more.
+            Err(reason) => return Err(failed.unwrap_or(reason)),
+        };
+        record.attempts += 1;
+        record.queue += lease.queued();
+        record.worker = Some(Arc::clone(lease.target()));
+        let dialling = Instant::now();
+        let dialled = lease.dial().await;
+        record.connect += dialling.elapsed();
+        let (failure, reason) = match dialled {
+            Ok(worker) => return Ok((lease, worker)),
+            Err(ConnectError::Refused) => (Failure::ConnectRefused, Reason::ConnectRefused),
+            Err(ConnectError::Timeout) => (Failure::ConnectTimeout, Reason::ConnectTimeout),
+            Err(_) => (Failure::ConnectError, Reason::ConnectRefused),
+        };
+        tried.insert(lease.target().id());
+        lease.finish(Outcome::Failed(failure));
+        let free = failure == Failure::ConnectRefused && record.attempts < Tried::MOST as u32;
+        if !free && !std::mem::replace(&mut again, false) {
+            return Err(reason);
+        }
+        pool.count_retry();
+        failed = Some(reason);
+    }
+}
+
+/// A slot, at once or through the queue; in the queue only for as long as the client is there.
+async fn lease(
+    pool: &Arc<Pool>,
+    stream: &Stream,
+    request: &LeaseRequest<'_>,
+) -> Result<Lease, Reason> {
+    let wait = match pool.lease(request).map_err(no_lease)? {
+        Leased::Ready(lease) => return Ok(lease),
+        Leased::Queued(wait) => wait,
+    };
+    let (mut wait, mut watch) = (pin!(wait), Watch::new());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
+            return Poll::Ready(granted.map_err(no_lease));
+        }
+        watch.poll_left(stream, cx).map(|()| Err(Reason::ClientGone))
+    })
+    .await
+}
+
+fn no_lease(error: LeaseError) -> Reason {
+    match error {
+        LeaseError::NoWorker | LeaseError::NoOther => Reason::NoWorker,
+        LeaseError::QueueFull => Reason::QueueFull,
+        LeaseError::QueueTimeout => Reason::QueueTimeout,
+        LeaseError::Draining => Reason::Draining,
+    }
+}
+
+/// What the log will say.
+struct Record {
+    at: SystemTime,
+    started: Instant,
+    queue: Duration,
+    connect: Duration,
+    worker: Option<Arc<Target>>,
+    attempts: u32,
+    received: u64,
+    sent: u64,
+    reason: Option<Reason>,
+}
+
+impl Record {
+    fn new() -> Self {
+        Self {
+            at: SystemTime::now(),
+            started: Instant::now(),
+            queue: Duration::ZERO,
+            connect: Duration::ZERO,
+            worker: None,
+            attempts: 0,
+            received: 0,
+            sent: 0,
+            reason: None,
+        }
+    }
+
+    fn over(&mut self, end: &RelayEnd) {
+        (self.received, self.sent) = (end.from_client, end.from_worker);
+        self.reason = match end.how {
+            How::Done | How::Idle => None,
+            How::ClientReset => Some(Reason::ClientGone),
+            How::WorkerReset if end.from_worker == 0 => Some(Reason::ResetBeforeHead),
+            How::WorkerReset => Some(Reason::ResetMidBody),
+        };
+    }
+
+    fn write(&self, terms: &Terms<'_>, pool: &Pool, ip: Option<IpAddr>) {
+        if !terms.log.enabled() {
+            return;
+        }
+        terms.log.write(&Entry {
+            at: self.at,
+            request_id: &forwarded::new_request_id(),
+            client_ip: ip.map(|ip| ip.to_canonical()),
+            listener: terms.listener,
+            proto: Some("tcp"),
+            method: None,
+            host: None,
+            path: None,
+            status: None,
+            bytes_in: self.received,
+            bytes_out: self.sent,
+            duration: self.started.elapsed(),
+            queue: self.queue,
+            connect: self.connect,
+            first_byte: None,
+            route: None,
+            pool: Some(pool.name()),
+            worker: self.worker.as_ref().map(|worker| worker.name()),
+            attempts: self.attempts,
+            reason: self.reason.map(Reason::code),
+            user_agent: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Whether a client that waits for a slot is still there, without reading what it has sent.
+//!
+//! A client that said nothing and closed has left; one that sent its bytes and closed its side
+//! may wait for the answer to them. A reset is always a good-bye.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use isobar_pool::Stream;
+use rustix::net::RecvFlags;
+
+use super::relay::try_io;
+
+pub(super) struct Watch {
+    /// The client closed its side behind bytes that are not read yet. That hides all that follows.
+    blind: bool,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self { blind: false }
+    }
+
+    /// Ready once the client has left.
+    pub(super) fn poll_left(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
+        let mut seen = false;
+        while !self.blind {
+            if ready!(stream.poll_read_ready(cx)).is_err() || is_broken(stream) {
+                return Poll::Ready(());
+            }
+            match peek(stream) {
+                Seen::End => return Poll::Ready(()),
+                // The runtime forgot that there are bytes; if it says so again at once, it is for
+                // the end behind them, which it never forgets.
+                Seen::Bytes => self.blind = std::mem::replace(&mut seen, true),
+                Seen::Nothing => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+enum Seen {
+    Bytes,
+    Nothing,
+    End,
+}
+
+/// Makes the runtime forget that the stream is readable, unless it has ended.
+fn peek(stream: &Stream) -> Seen {
+    let mut bytes = false;
+    let peeked = try_io(stream, || {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK;
+        let (peeked, _) = match stream {
+            Stream::Tcp(stream) => rustix::net::recv(stream, &mut byte, flags),
+            Stream::Unix(stream) => rustix::net::recv(stream, &mut byte, flags),
+        }?;
+        bytes = peeked > 0;
+        if bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match peeked {
+        _ if bytes => Seen::Bytes,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Seen::Nothing,
+        _ => Seen::End,
+    }
+}
+
+fn is_broken(stream: &Stream) -> bool {
+    let error = match stream {
+        Stream::Tcp(stream) => stream.take_error(),
+        Stream::Unix(stream) => stream.take_error(),
+    };
+    !matches!(error, Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.unwrap(), Stream::Tcp(accepted.unwrap().0))
+    }
+
+    async fn left(watch: &mut Watch, stream: &Stream) {
+        std::future::poll_fn(|cx| watch.poll_left(stream, cx)).await;
+    }
+
+    async fn stays(watch: &mut Watch, stream: &Stream) {
+        // The runtime's clock only moves on when everything else is idle.
+        tokio::time::pause();
+        let limit = std::time::Duration::from_secs(1);
+        assert!(tokio::time::timeout(limit, left(watch, stream)).await.is_err());
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_said_nothing_leaves_by_closing() {
+        let (client, stream) = pair().await;
+        let mut watch = Watch::new();
+        stays(&mut watch, &stream).await;
+        drop(client);
+        left(&mut watch, &stream).await;
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_seen_behind_bytes() {
+        let (mut client, stream) = pair().await;
+        let mut watch = Watch::new();
+        client.write_all(b"hello").await.unwrap();
+        stream.readable().await.unwrap();
+        stays(&mut watch, &stream).await;
+        client.set_zero_linger().unwrap();
+        drop(client);
+        left(&mut watch, &stream).await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sent_and_closed_its_side_waits_and_nothing_is_consumed() {
+        let (mut client, mut stream) = pair().await;
+        let mut watch = Watch::new();
+        client.write_all(b"hello").await.unwrap();
+        client.shutdown().await.unwrap();
+        stream.readable().await.unwrap();
+        stays(&mut watch, &stream).await;
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"hello");
+    }
+}
