@@ -1,1 +1,35 @@
-//! Being written.
+//! Bytes flow: listeners, HTTP/1, TCP, routes, the life of one request.
+//!
+//! Read [`exchange`] first: it is one request from its first byte to its log line. A shard
+//! ([`shard`]) owns its connections and never shares them; what all shards read ([`table`]) is
+//! immutable and swapped whole. This crate knows pools as something that grants leases; it does
+//! not know the configuration file, processes, signals or the admin socket.
+
+mod abandon;
+pub mod access_log;
+mod answer;
+mod attempt;
+mod client;
+mod deadline;
+mod exchange;
+mod forward;
+mod forwarded;
+mod h1;
+mod headers;
+mod listener;
+pub mod metrics;
+mod reason;
+mod record;
+pub mod route;
+mod scratch;
+pub mod shard;
+pub mod table;
+mod tcp;
+mod upload;
+
+pub use forwarded::TrustedProxies;
+pub use listener::ListenSocket;
+pub use shard::{ProxyContext, ShardInbox, serve_shard};
+pub use table::{
+    ClientFin, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, RouteTable, Serve,
+};

@@ -1,0 +1,282 @@
+//! One attempt: a lease, a connection, the request written, the response head read.
+//!
+//! An attempt decides nothing about what follows: it says what happened and whether the same
+//! request may be tried again; `exchange` decides. A failed attempt has ended its lease.
+
+use std::{task::Poll, time::Duration};
+
+use isobar_balance::{Failure, Outcome};
+use isobar_http1::{Limits, Parsed};
+use isobar_pool::{ConnectError, Connection, Lease, Reuse};
+use tokio::time::Instant;
+
+use crate::{
+    abandon,
+    client::{Gone, poll_read},
+    exchange::Exchange,
+    reason::Reason,
+    table::ClientFin,
+    upload::{Broken, Upload},
+};
+
+/// Interim responses passed on per request, and read at all (UP-12).
+const INTERIM_PASSED: u32 = 8;
+const INTERIM_READ: u32 = 64;
+
+/// A worker's head may be this large.
+const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
+
+pub(crate) enum Attempt {
+    /// `scratch.response` holds the head, `scratch.down` what came behind it.
+    Answered(Answered),
+    Failed(Reason, Again),
+}
+
+/// A worker's response head, and what is needed to forward what follows it.
+pub(crate) struct Answered {
+    pub(crate) lease: Lease,
+    pub(crate) worker: Connection,
+    pub(crate) upload: Upload,
+}
+
+/// May the request be tried again, on another worker?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Never,
+    /// Not one byte was written to a worker that is known to be down: costs no attempt.
+    Free,
+    /// Not one byte was written.
+    Unsent,
+    /// Written and not answered: only for what may be executed twice.
+    Unanswered,
+}
+
+/// How the wait for a response head ended.
+enum Wait {
+    Head,
+    Interim,
+    /// The connection ended or broke first.
+    Broke,
+    BadResponse,
+    FirstByteTimeout,
+    RequestTimeout,
+    BodyTimeout,
+    Client(Reason),
+}
+
+pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attempt {
+    // A reused connection may have died unseen. What may be executed twice is simply written
+    // again; anything else takes only a connection that was just looked at.
+    let reuse = if exchange.may_repeat() { Reuse::Any } else { Reuse::Live };
+    let mut kept = lease.reuse(reuse);
+    loop {
+        let connecting = std::time::Instant::now();
+        let worker = match kept.take() {
+            Some(worker) => worker,
+            None => match lease.dial().await {
+                Ok(worker) => {
+                    exchange.record.connect += connecting.elapsed();
+                    worker
+                }
+                Err(error) => return refused(lease, &error),
+            },
+        };
+        let reused = worker.reused();
+        match write_and_wait(exchange, lease, worker).await {
+            Ok(answered) => return Attempt::Answered(answered),
+            Err(Lost { lease: same, wrote }) => {
+                let replay = reused
+                    && (wrote == 0 || exchange.may_repeat())
+                    && exchange.holds_whole_request();
+                match same {
+                    Some(same) if replay => lease = same,
+                    Some(same) => {
+                        same.finish(Outcome::Failed(Failure::Reset));
+                        let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
+                        return Attempt::Failed(Reason::ResetBeforeHead, again);
+                    }
+                    None => return Attempt::Failed(wrote_reason(exchange), Again::Never),
+                }
+            }
+        }
+    }
+}
+
+/// An attempt without an answer. `lease` is there if only the connection failed.
+struct Lost {
+    lease: Option<Lease>,
+    wrote: u64,
+}
+
+fn wrote_reason(exchange: &Exchange<'_>) -> Reason {
+    exchange.record.reason.unwrap_or(Reason::Internal)
+}
+
+fn refused(lease: Lease, error: &ConnectError) -> Attempt {
+    let (failure, reason, again) = match error {
+        ConnectError::Refused => (Failure::ConnectRefused, Reason::ConnectRefused, Again::Free),
+        ConnectError::Timeout => (Failure::ConnectTimeout, Reason::ConnectTimeout, Again::Unsent),
+        _ => (Failure::ConnectError, Reason::ConnectRefused, Again::Unsent),
+    };
+    lease.finish(Outcome::Failed(failure));
+    Attempt::Failed(reason, again)
+}
+
+async fn write_and_wait(
+    exchange: &mut Exchange<'_>,
+    lease: Lease,
+    mut worker: Connection,
+) -> Result<Answered, Lost> {
+    let mut upload = exchange.compose(&lease);
+    let handed_over = lease.was_queued().then(|| lease.granted_at());
+    let mut interim = 0;
+    loop {
+        let wait = wait(exchange, &mut upload, &mut worker, handed_over).await;
+        let wrote = upload.total();
+        let reason = match wait {
+            Wait::Head => {
+                exchange.record.first_byte = Some(exchange.started.elapsed());
+                return Ok(Answered { lease, worker, upload });
+            }
+            Wait::Interim => {
+                interim += 1;
+                if interim <= INTERIM_READ {
+                    if interim > INTERIM_PASSED || exchange.pass_interim().await.is_ok() {
+                        continue;
+                    }
+                    lease.finish(Outcome::ClientGone);
+                    exchange.record.reason = Some(Reason::ClientGone);
+                    return Err(Lost { lease: None, wrote });
+                }
+                Reason::BadResponse
+            }
+            Wait::Broke => return Err(Lost { lease: Some(lease), wrote }),
+            Wait::BadResponse => Reason::BadResponse,
+            Wait::FirstByteTimeout => Reason::FirstByteTimeout,
+            Wait::RequestTimeout => Reason::RequestTimeout,
+            Wait::BodyTimeout => Reason::BodyTimeout,
+            Wait::Client(reason) => reason,
+        };
+        exchange.record.reason = Some(reason);
+        let outcome = match reason {
+            Reason::BadResponse => Outcome::Failed(Failure::Protocol),
+            Reason::FirstByteTimeout | Reason::RequestTimeout => Outcome::Failed(Failure::Timeout),
+            _ => Outcome::ClientGone,
+        };
+        let whole = upload.finished(&exchange.incoming, &exchange.scratch.up) && !upload.gave_up();
+        let silent = exchange.scratch.down.is_empty() && interim == 0;
+        if lease.limited() && whole && silent && reason != Reason::BadResponse {
+            abandon::see_out(exchange, lease, worker, outcome);
+        } else {
+            lease.finish(outcome);
+        }
+        return Err(Lost { lease: None, wrote });
+    }
+}
+
+/// Writes the request and reads until a head is whole, whichever needs what first.
+async fn wait(
+    exchange: &mut Exchange<'_>,
+    upload: &mut Upload,
+    worker: &mut Connection,
+    mut handed_over: Option<std::time::Instant>,
+) -> Wait {
+    let limits = exchange.limits();
+    let Exchange { client, scratch, incoming, listener, route, .. } = exchange;
+    let answer = listener.client_fin == ClientFin::Answer;
+    let sent = upload.finished(incoming, &scratch.up);
+    let mut clock = Clock { limits, body_idle: listener.timeouts.body_idle, sent, phase: None };
+    std::future::poll_fn(|cx| {
+        if !upload.finished(incoming, &scratch.up) {
+            let before = upload.total();
+            let wrote =
+                upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.out);
+            if upload.total() != before {
+                clock.moved();
+                if let (Some(granted), Some(route)) = (handed_over.take(), route.as_ref()) {
+                    route.pool.observe_handover(granted.elapsed());
+                }
+            }
+            match wrote {
+                Poll::Ready(Ok(())) => clock.sent(),
+                Poll::Ready(Err(Broken::Worker)) => upload.give_up(),
+                Poll::Ready(Err(Broken::Client(reason))) => {
+                    return Poll::Ready(Wait::Client(reason));
+                }
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            if !scratch.down.is_empty() {
+                let method = scratch.request.method();
+                match scratch.response.parse(&scratch.down, &RESPONSE_LIMITS, method) {
+                    Ok(Parsed::Complete(used)) => {
+                        scratch.down.drain(..used);
+                        let interim = scratch.response.is_interim();
+                        return Poll::Ready(if interim { Wait::Interim } else { Wait::Head });
+                    }
+                    Ok(Parsed::Partial) => {}
+                    Err(_) => return Poll::Ready(Wait::BadResponse),
+                }
+            }
+            crate::scratch::furnish(&mut scratch.down);
+            match poll_read(worker, cx, &mut scratch.down) {
+                Poll::Ready(Ok(1..)) => {}
+                // A head that breaks off is no head.
+                Poll::Ready(_) if !scratch.down.is_empty() => {
+                    return Poll::Ready(Wait::BadResponse);
+                }
+                Poll::Ready(_) => return Poll::Ready(Wait::Broke),
+                Poll::Pending => break,
+            }
+        }
+        if incoming.ended() {
+            match client.poll_gone(cx) {
+                Poll::Ready(Gone::Fin) if answer => {}
+                Poll::Ready(_) => return Poll::Ready(Wait::Client(Reason::ClientGone)),
+                Poll::Pending => {}
+            }
+        }
+        let (at, ended) = clock.next();
+        client.deadline.poll_at(cx, at).map(|()| ended)
+    })
+    .await
+}
+
+/// The instants an attempt must not outlive.
+#[derive(Clone, Copy)]
+pub(crate) struct AttemptLimits {
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) request: Option<Instant>,
+}
+
+struct Clock {
+    limits: AttemptLimits,
+    body_idle: Duration,
+    sent: bool,
+    /// When the current phase ends; computed on its first wait.
+    phase: Option<Instant>,
+}
+
+impl Clock {
+    fn moved(&mut self) {
+        self.phase = None;
+    }
+
+    fn sent(&mut self) {
+        self.sent = true;
+        self.phase = None;
+    }
+
+    fn next(&mut self) -> (Instant, Wait) {
+        /// "Never", as far as a connection is concerned.
+        const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let limit = if self.sent { self.limits.first_byte.unwrap_or(FAR) } else { self.body_idle };
+        let phase = *self.phase.get_or_insert_with(|| Instant::now() + limit);
+        match self.limits.request {
+            Some(request) if request < phase => (request, Wait::RequestTimeout),
+            _ if self.sent => (phase, Wait::FirstByteTimeout),
+            _ => (phase, Wait::BodyTimeout),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A client's connection: its socket, what was read but not used, its one timer, its standing.
+//!
+//! Lives on the shard that serves it. Knows nothing of HTTP beyond "bytes arrived" and "gone".
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    io,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use isobar_pool::Stream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    task::AbortHandle,
+    time::Instant,
+};
+
+use crate::{
+    deadline::Deadline,
+    h1,
+    listener::{Accepted, Admission},
+    metrics::ListenerMetrics,
+    scratch,
+    shard::ProxyContext,
+    table::{ListenerId, Serve},
+    tcp,
+};
+
+pub(crate) struct Client {
+    pub(crate) context: Arc<ProxyContext>,
+    pub(crate) stream: Stream,
+    /// The other end of the socket; `None` on unix sockets.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) listener: ListenerId,
+    /// Read, not yet used. Without memory of its own while the connection is idle.
+    pub(crate) inbuf: Vec<u8>,
+    pub(crate) deadline: Deadline,
+    /// The client closed its sending side.
+    pub(crate) fin: bool,
+    place: Place,
+}
+
+/// The client is not there any more.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// It closed its sending side; it may still read.
+    Fin,
+    Reset,
+}
+
+/// Serves an accepted socket on the calling shard.
+pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepted) {
+    let place = Place::take(context, shard);
+    let (stream, ip, admission) = match accepted.into_stream() {
+        Ok(parts) => parts,
+        Err(error) => return tracing::debug!(%error, "an accepted socket could not be registered"),
+    };
+    let listener = admission.listener();
+    let Some(plan) = context.listener(listener) else { return };
+    let place = place.admitted(admission, Arc::clone(&plan.metrics));
+    let standing = Rc::clone(&place.standing);
+    let task = match &plan.serve {
+        Serve::Http(_) => {
+            let client = Client {
+                context: Arc::clone(context),
+                stream,
+                ip,
+                listener,
+                inbuf: Vec::new(),
+                deadline: Deadline::new(Instant::now() + h1::FIRST_BYTE),
+                fin: false,
+                place,
+            };
+            tokio::task::spawn_local(h1::serve(client))
+        }
+        Serve::Tcp(pool) => {
+            let (context, pool) = (Arc::clone(context), Arc::clone(pool));
+            tokio::task::spawn_local(async move {
+                let _place = place;
+                tcp::serve_tcp(&context, &plan, &pool, stream, ip).await;
+            })
+        }
+    };
+    let _ = standing.task.set(task.abort_handle());
+}
+
+impl Client {
+    /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
+    /// or stayed silent for too long.
+    pub(crate) async fn first_bytes(&mut self, until: Instant) -> bool {
+        self.place.standing.idle.set(true);
+        let Self { stream, inbuf, deadline, .. } = self;
+        let arrived = deadline
+            .within(until, |cx| {
+                let mut memory = scratch::buffer();
+                let read = poll_read(stream, cx, &mut memory);
+                match read {
+                    Poll::Ready(Ok(1..)) => *inbuf = memory,
+                    _ => scratch::recycle(&mut memory),
+                }
+                read
+            })
+            .await;
+        self.place.standing.idle.set(false);
+        matches!(arrived, Some(Ok(1..)))
+    }
+
+    /// Reads whatever arrives behind the current request, to learn whether the client is still
+    /// there. Ready only when it is not; stops looking when the buffer is full.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        loop {
+            if self.fin || self.inbuf.len() >= scratch::BUFFER {
+                return Poll::Pending;
+            }
+            scratch::furnish(&mut self.inbuf);
+            match ready!(poll_read(&mut self.stream, cx, &mut self.inbuf)) {
+                Ok(0) => {
+                    self.fin = true;
+                    return Poll::Ready(Gone::Fin);
+                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Gone::Reset),
+            }
+        }
+    }
+
+    /// Writes all of `bytes`, or fails when the client does not read for `stall`.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8], stall: Duration) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let Self { stream, deadline, .. } = self;
+            // The clock is read only if the first attempt did not succeed.
+            let mut until = None;
+            let wrote = std::future::poll_fn(|cx| {
+                if let Poll::Ready(wrote) = poll_write(stream, cx, &bytes[written..]) {
+                    return Poll::Ready(wrote);
+                }
+                let until = *until.get_or_insert_with(|| Instant::now() + stall);
+                deadline.poll_at(cx, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            });
+            written += wrote.await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the client that no more comes and lets it read what was sent: closing a socket with
+    /// unread input would reset it and destroy the answer on its way (RFC 9112 §9.6).
+    pub(crate) async fn linger(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        const MOST: usize = 1024 * 1024;
+        if self.stream.shutdown_write().is_err() {
+            return;
+        }
+        let until = Instant::now() + PATIENCE;
+        let Self { stream, inbuf, deadline, .. } = self;
+        scratch::furnish(inbuf);
+        let mut discarded = 0;
+        deadline
+            .within(until, |cx| {
+                loop {
+                    inbuf.clear();
+                    match ready!(poll_read(stream, cx, inbuf)) {
+                        Ok(n @ 1..) if discarded < MOST => discarded += n,
+                        _ => return Poll::Ready(()),
+                    }
+                }
+            })
+            .await;
+    }
+}
+
+/// Appends what is there to `buffer`'s spare capacity. `Ok(0)` = the other side closed.
+pub(crate) fn poll_read<S: tokio::io::AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    use std::future::Future;
+    std::pin::pin!(stream.read_buf(buffer)).poll(cx)
+}
+
+pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    match ready!(Pin::new(stream).poll_write(cx, bytes)) {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        wrote => Poll::Ready(wrote),
+    }
+}
+
+/// Whether a connection is between two requests, and how to end it if so.
+#[derive(Default)]
+struct Standing {
+    idle: Cell<bool>,
+    task: OnceCell<AbortHandle>,
+}
+
+thread_local! {
+    static STANDINGS: RefCell<Standings> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Standings {
+    all: Vec<Option<Rc<Standing>>>,
+    free: Vec<usize>,
+}
+
+/// Ends every connection of this shard that is between two requests.
+pub(crate) fn close_idle() {
+    let idle = STANDINGS.with_borrow(|standings| {
+        let idle = standings.all.iter().flatten().filter(|standing| standing.idle.get());
+        idle.cloned().collect::<Vec<_>>()
+    });
+    idle.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
+}
+
+/// A connection's place in every count; leaving is its drop, however the task ends.
+struct Place {
+    context: Arc<ProxyContext>,
+    shard: usize,
+    index: usize,
+    standing: Rc<Standing>,
+    admitted: Option<(Admission, Arc<ListenerMetrics>)>,
+}
+
+impl Place {
+    fn take(context: &Arc<ProxyContext>, shard: usize) -> Self {
+        let standing = Rc::new(Standing::default());
+        let index = STANDINGS.with_borrow_mut(|standings| {
+            let index = standings.free.pop().unwrap_or_else(|| {
+                standings.all.push(None);
+                standings.all.len() - 1
+            });
+            standings.all[index] = Some(Rc::clone(&standing));
+            index
+        });
+        Self { context: Arc::clone(context), shard, index, standing, admitted: None }
+    }
+
+    fn admitted(mut self, admission: Admission, metrics: Arc<ListenerMetrics>) -> Self {
+        metrics.opened();
+        self.admitted = Some((admission, metrics));
+        self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        STANDINGS.with_borrow_mut(|standings| {
+            standings.all[self.index] = None;
+            standings.free.push(self.index);
+        });
+        if let Some((_, metrics)) = &self.admitted {
+            metrics.closed();
+        }
+        self.context.closed(self.shard);
+    }
+}

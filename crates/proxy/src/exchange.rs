@@ -1,0 +1,376 @@
+//! One request's life, in the order of the architecture's "one request". Read this first.
+//!
+//! [`run`] reads the head, finds the route, holds what the shield wants of the body, and then
+//! asks the pool for a lease until an attempt is answered or nothing may be tried again. What
+//! comes back is forwarded by `forward`. Dropping the [`Exchange`] writes one log line and one
+//! set of metrics, however the request ended.
+
+use std::{net::IpAddr, sync::Arc, task::Poll, time::Instant};
+
+use isobar_balance::Tried;
+use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
+use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased};
+use tokio::time::Instant as Deadline;
+
+use crate::{
+    answer::{self, HeadOnly, KeepAlive},
+    attempt::{self, Again, Attempt, AttemptLimits},
+    client::{Client, poll_read},
+    forward,
+    h1::Next,
+    headers,
+    reason::Reason,
+    record::Record,
+    route::{self, Route, RouteQuery},
+    scratch::{self, Scratch},
+    table::{ListenerPlan, Serve},
+    upload::{Incoming, Upload},
+};
+
+/// How often a request may find a worker that has just gone down before it gives up.
+const FREE_TRIES: u32 = 6;
+
+pub(crate) struct Exchange<'c> {
+    pub(crate) client: &'c mut Client,
+    pub(crate) listener: Arc<ListenerPlan>,
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) scratch: Box<Scratch>,
+    pub(crate) incoming: Incoming,
+    /// Part of the body was sent on without being kept.
+    pub(crate) streamed: bool,
+    pub(crate) started: Instant,
+    pub(crate) record: Record,
+    /// Who the client is, past the proxies that are trusted.
+    pub(crate) client_ip: Option<IpAddr>,
+    /// A head was parsed: the log may speak of it.
+    pub(crate) parsed: bool,
+}
+
+/// Serves the request whose first bytes are in the client's buffer.
+pub(crate) async fn run(client: &mut Client) -> Next {
+    let Some(listener) = client.context.listener(client.listener) else { return Next::Close };
+    let mut exchange = Exchange {
+        client,
+        listener,
+        route: None,
+        scratch: Scratch::take(),
+        incoming: Incoming::new(Body::None, 0),
+        streamed: false,
+        started: Instant::now(),
+        record: Record::default(),
+        client_ip: None,
+        parsed: false,
+    };
+    match exchange.serve().await {
+        Ok(next) => next,
+        Err(reason) => exchange.refuse(reason).await,
+    }
+}
+
+impl Exchange<'_> {
+    async fn serve(&mut self) -> Result<Next, Reason> {
+        self.read_head().await?;
+        self.admit()?;
+        let route = self.find_route()?;
+        if self.incoming.ended() {
+            self.hold_nothing();
+        } else {
+            self.hold_body(&route).await?;
+        }
+        let mut tried = Tried::default();
+        let (mut attempts, mut free) = (0, 0);
+        let mut last = Reason::NoWorker;
+        loop {
+            let lease = match self.lease(&route, &tried).await {
+                Ok(lease) => lease,
+                // Nobody is left to try: say what the last one said.
+                Err(Reason::NoWorker) => return Err(last),
+                Err(reason) => return Err(reason),
+            };
+            self.record.worker = Some(Arc::clone(lease.target()));
+            let worker = lease.target().id();
+            self.record.attempts += 1;
+            let (reason, again) = match attempt::run(self, lease).await {
+                Attempt::Answered(answered) => match forward::run(self, answered).await {
+                    Ok(next) => return Ok(next),
+                    // Not one byte of this answer went out yet.
+                    Err(reason) => (reason, Again::Unanswered),
+                },
+                Attempt::Failed(reason, again) => (reason, again),
+            };
+            last = reason;
+            tried.insert(worker);
+            let allowed = match again {
+                Again::Never => false,
+                Again::Free => {
+                    free += 1;
+                    attempts += u32::from(free > FREE_TRIES);
+                    true
+                }
+                Again::Unsent => self.holds_whole_request(),
+                Again::Unanswered => self.may_repeat() && self.holds_whole_request(),
+            };
+            attempts += u32::from(again != Again::Free);
+            let late = self.limits().request.is_some_and(|until| Deadline::now() >= until);
+            if !allowed || attempts >= route.retry.attempts.max(1) || late {
+                return Err(reason);
+            }
+            route.pool.count_retry();
+        }
+    }
+
+    /// Step 2: the head, whole, within `header_timeout` of its first byte.
+    async fn read_head(&mut self) -> Result<(), Reason> {
+        let limits = Limits {
+            head_bytes: self.listener.limits.header_bytes,
+            headers: self.listener.limits.headers,
+            uri: self.listener.limits.uri,
+        };
+        let header = self.listener.timeouts.header;
+        let Client { stream, inbuf, deadline, fin, .. } = &mut *self.client;
+        let request = &mut self.scratch.request;
+        request.reset();
+        let mut until = None;
+        let used = loop {
+            match request.parse(inbuf, &limits) {
+                Ok(Parsed::Complete(used)) => break used,
+                Ok(Parsed::Partial) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "refused");
+                    self.record.status = error.status();
+                    return Err(Reason::of(error.reason()));
+                }
+            }
+            let until = *until.get_or_insert_with(|| Deadline::now() + header);
+            let read = deadline.within(until, |cx| poll_read(stream, cx, inbuf)).await;
+            match read {
+                Some(Ok(1..)) => {}
+                Some(_) => {
+                    *fin = true;
+                    return Err(Reason::ClientGone);
+                }
+                None => return Err(Reason::HeaderTimeout),
+            }
+        };
+        if used == inbuf.len() {
+            inbuf.clear();
+        } else {
+            inbuf.drain(..used);
+        }
+        self.parsed = true;
+        let body = request.body();
+        self.incoming = Incoming::new(body, self.listener.limits.body);
+        Ok(())
+    }
+
+    /// What no route can allow.
+    fn admit(&mut self) -> Result<(), Reason> {
+        let request = &self.scratch.request;
+        let forwarded = request.values(FieldId::XForwardedFor);
+        self.client_ip = self
+            .client
+            .ip
+            .map(|ip| crate::forwarded::client_ip(ip, forwarded, &self.listener.trusted));
+        if matches!(request.method(), b"CONNECT" | b"TRACE") {
+            return Err(Reason::MethodNotAllowed);
+        }
+        if headers::passed_here_before(request, &self.client.context.pseudonym) {
+            return Err(Reason::Loop);
+        }
+        let limit = self.listener.limits.body;
+        if let Body::Length(length) = request.body()
+            && limit != 0
+            && length > limit
+        {
+            return Err(Reason::BodyTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Step 3: host and path in their normal form, which is also the form that is forwarded.
+    fn find_route(&mut self) -> Result<Arc<Route>, Reason> {
+        let Serve::Http(routes) = &self.listener.serve else { return Err(Reason::Internal) };
+        let request = &mut self.scratch.request;
+        let normal = route::path::normalise(request.path_and_query());
+        if let std::borrow::Cow::Owned(normal) = normal.map_err(|_| Reason::BadRequest)? {
+            request.set_path(&normal);
+        }
+        let target = request.path_and_query();
+        let path = target.split(|&byte| byte == b'?').next().unwrap_or(target);
+        let query =
+            RouteQuery { host: request.authority(), path, method: request.method(), head: request };
+        let route = Arc::clone(routes.find(&query).ok_or(Reason::NoRoute)?);
+        self.route = Some(Arc::clone(&route));
+        Ok(route)
+    }
+
+    fn hold_nothing(&mut self) {
+        self.scratch.body.clear();
+    }
+
+    /// Step 4½, the shield: where slots are limited a slow client's body is waited for here, not
+    /// in a worker. What already came is taken in any case, so that it can be sent again.
+    async fn hold_body(&mut self, route: &Route) -> Result<(), Reason> {
+        let shield = if route.pool.limited() { route.pool.policy().buffer.request } else { 0 };
+        let body_idle = self.listener.timeouts.body_idle;
+        scratch::furnish(&mut self.scratch.body);
+        self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
+        if !self.incoming.ended() && self.scratch.request.expect_continue() {
+            let stall = self.listener.timeouts.write_stall;
+            let told = self.client.write_all(answer::CONTINUE, stall).await;
+            told.map_err(|_| Reason::ClientGone)?;
+        }
+        while !self.incoming.ended() && self.scratch.body.len() < shield {
+            let until = Deadline::now() + body_idle;
+            let Self { client, incoming, scratch, .. } = self;
+            let read = std::future::poll_fn(|cx| {
+                if let Poll::Ready(read) = incoming.poll_more(client, cx, &mut scratch.body) {
+                    return Poll::Ready(read);
+                }
+                client.deadline.poll_at(cx, until).map(|()| Err(Reason::BodyTimeout))
+            });
+            read.await?;
+        }
+        Ok(())
+    }
+
+    /// Step 5: a slot, at once or through the queue; in the queue only for as long as the client
+    /// is there.
+    async fn lease(&mut self, route: &Route, tried: &Tried) -> Result<Lease, Reason> {
+        let key = self.client_ip.map_or(0, isobar_balance::client_key);
+        let wait = match route.pool.lease(&LeaseRequest { key, tried }) {
+            Ok(Leased::Ready(lease)) => return Ok(lease),
+            Ok(Leased::Queued(wait)) => wait,
+            Err(error) => return Err(no_lease(&error)),
+        };
+        let mut wait = std::pin::pin!(wait);
+        let queued = Instant::now();
+        let request = self.limits().request;
+        let client = &mut *self.client;
+        let granted = std::future::poll_fn(|cx| {
+            if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
+                return Poll::Ready(granted.map_err(|error| no_lease(&error)));
+            }
+            if client.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Reason::ClientGone));
+            }
+            match request {
+                Some(until) => {
+                    client.deadline.poll_at(cx, until).map(|()| Err(Reason::RequestTimeout))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        self.record.queued += match &granted {
+            Ok(lease) => lease.queued(),
+            Err(_) => queued.elapsed(),
+        };
+        granted
+    }
+
+    /// The request as this lease's worker gets it, in `scratch.up`.
+    pub(crate) fn compose(&mut self, lease: &Lease) -> Upload {
+        let held = self.scratch.body.len() as u64;
+        // A body that is held whole goes out with its length, however it came.
+        let framing = match self.scratch.request.body() {
+            Body::Chunked if self.incoming.ended() => Body::Length(held),
+            body => body,
+        };
+        scratch::furnish(&mut self.scratch.up);
+        self.scratch.up.clear();
+        self.scratch.down.clear();
+        headers::compose(self, framing, lease.queued());
+        let Self { scratch, incoming, streamed, .. } = self;
+        let ended = incoming.ended();
+        *streamed |= !ended;
+        Upload::start(framing, &scratch.body, ended, &mut scratch.up)
+    }
+
+    /// Executing it twice is the same as once (RFC 9110 §9.2.2).
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.scratch.request.is_idempotent()
+    }
+
+    pub(crate) fn holds_whole_request(&self) -> bool {
+        !self.streamed
+    }
+
+    pub(crate) fn limits(&self) -> AttemptLimits {
+        let route = self.route.as_ref();
+        let request = route.and_then(|route| route.request_timeout);
+        AttemptLimits {
+            first_byte: route.and_then(|route| route.retry.per_try.or(route.first_byte)),
+            request: request.map(|after| Deadline::from_std(self.started + after)),
+        }
+    }
+
+    /// Passes an interim response on (not to HTTP/1.0 clients, RFC 9110 §15.2).
+    pub(crate) async fn pass_interim(&mut self) -> std::io::Result<()> {
+        let Scratch { request, response, out, .. } = &mut *self.scratch;
+        // `100 Continue` was ours to say.
+        if request.version() == Version::Http10 || response.status() == 100 {
+            return Ok(());
+        }
+        let mut interim = std::mem::take(out);
+        interim.clear();
+        response.encode_interim(&mut interim);
+        let stall = self.listener.timeouts.write_stall;
+        let passed = self.client.write_all(&interim, stall).await;
+        self.scratch.out = interim;
+        passed
+    }
+
+    /// The proxy's own answer, and what it leaves of the connection.
+    async fn refuse(&mut self, reason: Reason) -> Next {
+        self.record.reason = Some(reason);
+        if self.record.forwarding {
+            return Next::Reset;
+        }
+        if self.record.status == 0 {
+            self.record.status = reason.status();
+        }
+        if reason == Reason::ClientGone || reason == Reason::WriteTimeout {
+            return Next::Close;
+        }
+        let clean = self.parsed && self.incoming.ended() && !self.client.fin;
+        let keep = clean
+            && self.scratch.request.keep_alive()
+            && self.scratch.request.upgrade().is_none()
+            && !self.client.context.is_draining();
+        let head_only = match self.parsed && self.scratch.request.method() == b"HEAD" {
+            true => HeadOnly::Yes,
+            false => HeadOnly::No,
+        };
+        let alive = if keep { KeepAlive::Yes } else { KeepAlive::Close };
+        headers::name_request(self);
+        let mut out = std::mem::take(&mut self.scratch.out);
+        out.clear();
+        let status = self.record.status;
+        answer::write(&mut out, status, reason, self.record.request_id(), alive, head_only);
+        let wrote = self.client.write_all(&out, self.listener.timeouts.write_stall).await;
+        self.record.sent = out.len() as u64;
+        self.scratch.out = out;
+        match wrote {
+            Err(_) => Next::Close,
+            Ok(()) if keep => Next::Request,
+            Ok(()) => Next::Linger,
+        }
+    }
+}
+
+fn no_lease(error: &LeaseError) -> Reason {
+    match error {
+        LeaseError::NoWorker | LeaseError::NoOther => Reason::NoWorker,
+        LeaseError::QueueFull => Reason::QueueFull,
+        LeaseError::QueueTimeout => Reason::QueueTimeout,
+        LeaseError::Draining => Reason::Draining,
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        Record::write(self);
+        Scratch::give(std::mem::take(&mut self.scratch));
+    }
+}

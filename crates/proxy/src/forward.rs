@@ -1,0 +1,364 @@
+//! A worker's response on its way to the client.
+//!
+//! Two things decide everything here. The lease ends when the *worker* is done, so where slots
+//! are limited up to `buffer.response` is read ahead of a slow client. And a message that breaks
+//! is passed on as broken: a client never takes a truncated body for a whole one.
+
+use std::{io, task::Poll};
+
+use isobar_balance::{Failure, Outcome};
+use isobar_http1::{
+    BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, State, Version, chunked,
+};
+use isobar_pool::{Connection, Lease};
+use tokio::time::Instant;
+
+use crate::{
+    abandon,
+    attempt::Answered,
+    client::{poll_read, poll_write},
+    exchange::Exchange,
+    h1::Next,
+    reason::Reason,
+    scratch::{self, BUFFER},
+    tcp,
+    upload::Upload,
+};
+
+/// Forwards the response whose head is in `scratch.response`. `Err`: not one byte of it has been
+/// sent, and the lease has ended.
+pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
+    let Answered { lease, worker, upload } = answered;
+    exchange.record.status = exchange.scratch.response.status();
+    if exchange.scratch.response.status() == 101 {
+        return tunnel(exchange, lease, worker).await;
+    }
+    let mut download = Download::start(exchange, lease, worker, upload);
+    match download.run(exchange).await {
+        Ok(()) => Ok(download.next(exchange)),
+        Err(reason) if exchange.record.forwarding => {
+            exchange.record.reason = Some(reason);
+            Ok(if reason == Reason::ClientGone { Next::Close } else { Next::Reset })
+        }
+        Err(reason) => {
+            exchange.record.status = 0;
+            Err(reason)
+        }
+    }
+}
+
+struct Download {
+    /// Until the worker is done.
+    from: Option<(Lease, Connection)>,
+    reader: BodyReader,
+    framing: ResponseFraming,
+    upload: Upload,
+    /// Bytes of `scratch.out` that the client's socket has taken.
+    sent: usize,
+    /// Read on from the worker while this much waits for the client.
+    window: usize,
+    hold: Hold,
+    /// Without a byte from the worker for this long, the body has broken.
+    idle: std::time::Duration,
+    worker_keeps: bool,
+    client_keeps: bool,
+}
+
+/// Whether the first byte may go out before the last one came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Whole,
+    Nothing,
+}
+
+impl Download {
+    fn start(
+        exchange: &mut Exchange<'_>,
+        lease: Lease,
+        worker: Connection,
+        upload: Upload,
+    ) -> Self {
+        let limited = lease.limited();
+        let ahead = lease.policy().buffer.response;
+        let finished = upload.finished(&exchange.incoming, &exchange.scratch.up);
+        let (request, response) = (&exchange.scratch.request, &exchange.scratch.response);
+        let body = response.body();
+        let http10 = request.version() == Version::Http10;
+        let framing = match body {
+            ResponseBody::None => ResponseFraming::None,
+            ResponseBody::Length(length) => ResponseFraming::Length(length),
+            _ if http10 => ResponseFraming::UntilClose,
+            _ => ResponseFraming::Chunked,
+        };
+        let fits = matches!(body, ResponseBody::Length(length) if length <= ahead as u64);
+        let client_keeps = request.keep_alive()
+            && framing != ResponseFraming::UntilClose
+            && finished
+            && !upload.gave_up()
+            && !exchange.client.fin
+            && !exchange.client.context.is_draining();
+        let stream = response
+            .value(FieldId::ContentType)
+            .is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let patience = exchange.listener.timeouts.idle;
+        let first_byte = exchange.route.as_ref().and_then(|route| route.first_byte);
+        let idle = if stream { patience } else { first_byte.unwrap_or(patience) };
+        let worker_keeps = response.keep_alive() && finished && !upload.gave_up();
+        let mut out = std::mem::take(&mut exchange.scratch.out);
+        scratch::furnish(&mut out);
+        out.clear();
+        let keep = if client_keeps { Keep::KeepAlive } else { Keep::Close };
+        response.encode(&mut out, framing, keep, request.version());
+        exchange.record.head = out.len() as u64;
+        exchange.scratch.out = out;
+        Self {
+            from: Some((lease, worker)),
+            reader: BodyReader::from(body),
+            framing,
+            upload,
+            sent: 0,
+            window: if limited { ahead.max(BUFFER / 4) } else { 1 },
+            hold: if limited && fits { Hold::Whole } else { Hold::Nothing },
+            idle,
+            worker_keeps,
+            client_keeps,
+        }
+    }
+
+    async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        if let Err(reason) = self.take(exchange) {
+            return Err(self.broke(reason));
+        }
+        let stall = exchange.listener.timeouts.write_stall;
+        let request_limit = match self.reader {
+            BodyReader::UntilClose => None,
+            _ => exchange.limits().request,
+        };
+        let mut until = None;
+        let done = std::future::poll_fn(|cx| {
+            loop {
+                let mut moved = false;
+                let Exchange { client, scratch, incoming, record, .. } = &mut *exchange;
+                // The rest of the request, if the worker answered before it had all of it.
+                if let Some((_, worker)) = &mut self.from
+                    && !self.upload.finished(incoming, &scratch.up)
+                {
+                    let mut decoded = std::mem::take(&mut scratch.body);
+                    let wrote = self.upload.poll(
+                        cx,
+                        client,
+                        incoming,
+                        worker,
+                        &mut scratch.up,
+                        &mut decoded,
+                    );
+                    scratch.body = decoded;
+                    if matches!(wrote, Poll::Ready(Err(_))) {
+                        self.upload.give_up();
+                    }
+                }
+                let may_write = self.hold == Hold::Nothing || self.from.is_none();
+                if may_write && self.sent < scratch.out.len() {
+                    match poll_write(&mut client.stream, cx, &scratch.out[self.sent..]) {
+                        Poll::Ready(Ok(wrote)) => {
+                            record.forwarding = true;
+                            record.sent += wrote as u64;
+                            self.sent += wrote;
+                            moved = true;
+                        }
+                        Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
+                        Poll::Pending => {}
+                    }
+                    if self.sent == scratch.out.len() {
+                        scratch.out.clear();
+                        self.sent = 0;
+                    }
+                }
+                let waiting = scratch.out.len() - self.sent;
+                if self.from.is_none() {
+                    if waiting == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                } else if waiting < self.window || self.hold == Hold::Whole {
+                    match self.poll_body(exchange, cx) {
+                        Poll::Ready(Ok(())) => moved = true,
+                        Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+                        Poll::Pending => {}
+                    }
+                }
+                if moved {
+                    until = None;
+                    continue;
+                }
+                let waiting = exchange.scratch.out.len() > self.sent
+                    && (self.hold == Hold::Nothing || self.from.is_none());
+                let (limit, reason) = match waiting {
+                    true => (stall, Reason::WriteTimeout),
+                    false => (self.idle, Reason::ResetMidBody),
+                };
+                let until = *until.get_or_insert_with(|| Instant::now() + limit);
+                let (at, reason) = match request_limit {
+                    Some(at) if at < until => (at, Reason::RequestTimeout),
+                    _ => (until, reason),
+                };
+                let passed = exchange.client.deadline.poll_at(cx, at);
+                return passed.map(|()| Err(reason));
+            }
+        })
+        .await;
+        done.map_err(|reason| self.broke(reason))
+    }
+
+    /// Reads once from the worker, behind what waits for the client.
+    fn poll_body(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Result<(), Reason>> {
+        let Some((_, worker)) = &mut self.from else { return Poll::Ready(Ok(())) };
+        let scratch = &mut exchange.scratch;
+        if self.sent > 0 && scratch.out.len() >= BUFFER {
+            scratch.out.drain(..self.sent);
+            self.sent = 0;
+        }
+        scratch::furnish(&mut scratch.down);
+        match poll_read(worker, cx, &mut scratch.down) {
+            Poll::Ready(Ok(1..)) => Poll::Ready(self.take(exchange)),
+            Poll::Ready(ended) => Poll::Ready(self.ended(exchange, ended)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes what came from the worker into what goes to the client.
+    fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        let scratch = &mut *exchange.scratch;
+        let mut used = 0;
+        while used < scratch.down.len() && !self.reader.is_done() {
+            let progress = self.reader.advance(&scratch.down[used..]);
+            let progress = progress.map_err(|_| Reason::BadResponse)?;
+            let start = used + progress.skip;
+            let data = &scratch.down[start..start + progress.data];
+            if !data.is_empty() {
+                exchange.record.body += data.len() as u64;
+                if self.framing == ResponseFraming::Chunked {
+                    chunked::encode_size(data.len(), &mut scratch.out);
+                    scratch.out.extend_from_slice(data);
+                    scratch.out.extend_from_slice(b"\r\n");
+                } else {
+                    scratch.out.extend_from_slice(data);
+                }
+            }
+            used = start + progress.data;
+            if progress.state == State::Done || progress.skip + progress.data == 0 {
+                break;
+            }
+        }
+        // Bytes behind the end of a message belong to nobody (UP-10).
+        let surplus = self.reader.is_done() && used < scratch.down.len();
+        if used == scratch.down.len() || surplus {
+            scratch.down.clear();
+        } else {
+            scratch.down.drain(..used);
+        }
+        if self.reader.is_done() {
+            self.worker_keeps &= !surplus;
+            self.whole(exchange);
+        }
+        Ok(())
+    }
+
+    /// The worker closed or broke the connection.
+    fn ended(&mut self, exchange: &mut Exchange<'_>, how: io::Result<usize>) -> Result<(), Reason> {
+        let fin = how.is_ok();
+        if !fin || self.reader.eof().is_err() {
+            return Err(Reason::ResetMidBody);
+        }
+        self.worker_keeps = false;
+        self.whole(exchange);
+        Ok(())
+    }
+
+    /// The worker's last byte is here: its lease ends, and the slot moves on at once.
+    fn whole(&mut self, exchange: &mut Exchange<'_>) {
+        if self.framing == ResponseFraming::Chunked {
+            chunked::encode_last(self.reader.trailers(), &mut exchange.scratch.out);
+        }
+        let Some((mut lease, worker)) = self.from.take() else { return };
+        if let Some(route) = &exchange.route {
+            route.pool.observe_response(lease.granted_at().elapsed());
+        }
+        let outcome = Outcome::Served { status: exchange.record.status };
+        let upload_finished = self.upload.finished(&exchange.incoming, &exchange.scratch.up);
+        let closed = matches!(exchange.scratch.response.body(), ResponseBody::UntilClose);
+        if self.worker_keeps && upload_finished {
+            lease.keep(worker);
+            lease.finish(outcome);
+        } else if lease.limited() && !closed {
+            abandon::await_fin(lease, worker, outcome);
+        } else {
+            drop(worker);
+            lease.finish(outcome);
+        }
+    }
+
+    /// Ends the lease of a response that will not become whole.
+    fn broke(&mut self, reason: Reason) -> Reason {
+        if let Some((lease, worker)) = self.from.take() {
+            drop(worker);
+            lease.finish(match reason {
+                Reason::ClientGone | Reason::WriteTimeout => Outcome::ClientGone,
+                Reason::BadResponse => Outcome::Failed(Failure::Protocol),
+                Reason::RequestTimeout => Outcome::Failed(Failure::Timeout),
+                _ => Outcome::Failed(Failure::ResetMidBody),
+            });
+        }
+        reason
+    }
+
+    fn next(&self, exchange: &Exchange<'_>) -> Next {
+        let whole_request = exchange.incoming.ended() && !self.upload.gave_up();
+        match self.client_keeps {
+            true if whole_request && exchange.scratch.request.upgrade().is_none() => Next::Request,
+            _ if !whole_request || !exchange.client.inbuf.is_empty() => Next::Linger,
+            _ if exchange.client.fin || !self.client_keeps => Next::Close,
+            _ => Next::Linger,
+        }
+    }
+}
+
+/// The worker switched protocols because we asked it to: from here on bytes are only copied.
+async fn tunnel(
+    exchange: &mut Exchange<'_>,
+    lease: Lease,
+    worker: Connection,
+) -> Result<Next, Reason> {
+    let asked = exchange.scratch.request.upgrade().is_some_and(|asked| {
+        let given = exchange.scratch.response.upgrade();
+        given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
+    });
+    if !asked {
+        lease.finish(Outcome::Failed(Failure::Protocol));
+        exchange.record.status = 0;
+        return Err(Reason::BadResponse);
+    }
+    let mut out = std::mem::take(&mut exchange.scratch.out);
+    out.clear();
+    let Exchange { client, scratch, listener, record, .. } = exchange;
+    scratch.response.encode(&mut out, ResponseFraming::None, Keep::Upgrade, Version::Http11);
+    let switched = client.write_all(&out, listener.timeouts.write_stall).await;
+    record.sent += out.len() as u64;
+    scratch.out = out;
+    record.forwarding = true;
+    if switched.is_err() {
+        lease.finish(Outcome::ClientGone);
+        record.reason = Some(Reason::ClientGone);
+        return Ok(Next::Close);
+    }
+    let early = tcp::Early { from_client: &client.inbuf, from_worker: &scratch.down };
+    let end = tcp::relay(&client.stream, worker.stream(), early, listener.timeouts.idle).await;
+    client.inbuf.clear();
+    record.received += end.from_client;
+    record.sent += end.from_worker;
+    lease.finish(Outcome::Served { status: 101 });
+    Ok(if end.clean { Next::Close } else { Next::Reset })
+}

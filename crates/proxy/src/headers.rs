@@ -1,0 +1,116 @@
+//! The request as the worker gets it: end-to-end fields, ours on top, the framing.
+//!
+//! What a client says about where it comes from is believed only if its socket's other end is
+//! trusted; otherwise it is overwritten (design: "headers from untrusted peers overwritten").
+
+use std::{
+    io::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use isobar_http1::{Body, FieldId, RequestHead};
+
+use crate::{
+    exchange::Exchange,
+    forwarded::{self, Hop},
+};
+
+/// Fields that only we may write towards a worker.
+const OURS: [FieldId; 12] = [
+    FieldId::XForwardedFor,
+    FieldId::XForwardedProto,
+    FieldId::XForwardedHost,
+    FieldId::XForwardedPort,
+    FieldId::XForwardedPrefix,
+    FieldId::XRealIp,
+    FieldId::Forwarded,
+    FieldId::XRequestId,
+    FieldId::XRequestStart,
+    FieldId::XQueueTime,
+    FieldId::Via,
+    // Answered by us before the body was read.
+    FieldId::Expect,
+];
+
+/// Appends the request's head to `scratch.up`.
+pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Duration) {
+    if exchange.scratch.lines.is_empty() {
+        write_lines(exchange);
+    }
+    let scratch = &mut *exchange.scratch;
+    if scratch.request.upgrade().is_some() {
+        scratch.request.encode_upgrade(&mut scratch.up);
+    } else {
+        scratch.request.encode(&mut scratch.up, framing);
+    }
+    // Our lines go before the empty line that ends the head.
+    scratch.up.truncate(scratch.up.len() - b"\r\n".len());
+    scratch.up.extend_from_slice(&scratch.lines);
+    let mut digits = itoa::Buffer::new();
+    scratch.up.extend_from_slice(b"X-Queue-Time: ");
+    scratch.up.extend_from_slice(digits.format(queued.as_millis()).as_bytes());
+    scratch.up.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Our own fields, the same for every attempt, into `scratch.lines`.
+fn write_lines(exchange: &mut Exchange<'_>) {
+    name_request(exchange);
+    let Exchange { client, listener, scratch, record, .. } = exchange;
+    let (request, lines) = (&mut scratch.request, &mut scratch.lines);
+    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
+    forwarded::write(request, &Hop { ip: client.ip, trusted, proto: b"http" }, lines);
+    if trusted {
+        // What a trusted proxy added is kept; the rest of the family is never ours to vouch for.
+        let kept = [FieldId::XForwardedPort, FieldId::XForwardedPrefix, FieldId::XRealIp];
+        for (id, name) in
+            kept.into_iter().zip(["X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-IP"])
+        {
+            if let Some(value) = request.value(id) {
+                line(lines, name.as_bytes(), value);
+            }
+        }
+    }
+    line(lines, b"X-Request-Id", record.request_id());
+    match request.value(FieldId::XRequestStart).filter(|_| trusted) {
+        Some(start) => line(lines, b"X-Request-Start", start),
+        None => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let _ = write!(lines, "X-Request-Start: t={}.", now.as_secs());
+            let _ = write!(lines, "{:03}\r\n", now.subsec_millis());
+        }
+    }
+    lines.extend_from_slice(b"Via: ");
+    for via in request.values(FieldId::Via) {
+        lines.extend_from_slice(via);
+        lines.extend_from_slice(b", ");
+    }
+    lines.extend_from_slice(b"1.1 ");
+    lines.extend_from_slice(client.context.pseudonym.as_bytes());
+    lines.extend_from_slice(b"\r\n");
+    OURS.into_iter().for_each(|id| request.remove(id));
+}
+
+/// Settles the request's id: a trusted, valid one is kept, else it gets a new one.
+pub(crate) fn name_request(exchange: &mut Exchange<'_>) {
+    let Exchange { client, listener, scratch, record, parsed, .. } = exchange;
+    if record.named() {
+        return;
+    }
+    let trusted = *parsed && client.ip.is_none_or(|ip| listener.trusted.contains(ip));
+    let given = trusted.then(|| scratch.request.value(FieldId::XRequestId)).flatten();
+    record.name(given);
+}
+
+/// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.
+pub(crate) fn passed_here_before(request: &RequestHead, pseudonym: &str) -> bool {
+    request
+        .values(FieldId::Via)
+        .any(|via| memchr::memmem::find(via, pseudonym.as_bytes()).is_some())
+}
+
+fn line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    lines.extend_from_slice(name);
+    lines.extend_from_slice(b": ");
+    lines.extend_from_slice(value);
+    lines.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,90 @@
+//! Why the proxy itself answered, or ended, a request: one stable code each.
+//!
+//! The code stands in the response header `x-isobar-reason`, in the access log and in the
+//! metrics. This table is the only place that says which status a reason has.
+
+/// A reason of the stable list; the log's `reason` key is null when the worker answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    NoRoute,
+    NoWorker,
+    QueueFull,
+    QueueTimeout,
+    ConnectRefused,
+    ConnectTimeout,
+    ResetBeforeHead,
+    ResetMidBody,
+    FirstByteTimeout,
+    RequestTimeout,
+    HeaderTimeout,
+    BodyTimeout,
+    WriteTimeout,
+    ClientGone,
+    BadRequest,
+    BadResponse,
+    HeaderTooLarge,
+    UriTooLong,
+    BodyTooLarge,
+    MethodNotAllowed,
+    NotImplemented,
+    ExpectationFailed,
+    ConnectionLimit,
+    Loop,
+    Draining,
+    Internal,
+}
+
+impl Reason {
+    /// The reason a refused head names.
+    pub(crate) fn of(code: &str) -> Self {
+        let of_heads = [
+            Self::HeaderTooLarge,
+            Self::UriTooLong,
+            Self::BodyTooLarge,
+            Self::NotImplemented,
+            Self::ExpectationFailed,
+            Self::MethodNotAllowed,
+        ];
+        of_heads.into_iter().find(|reason| reason.code() == code).unwrap_or(Self::BadRequest)
+    }
+
+    pub(crate) const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status the client gets if the head has not been sent; 499 only stands in the log.
+    pub(crate) const fn status(self) -> u16 {
+        self.row().1
+    }
+
+    const fn row(self) -> (&'static str, u16) {
+        match self {
+            Self::NoRoute => ("no_route", 404),
+            Self::NoWorker => ("no_worker", 503),
+            Self::QueueFull => ("queue_full", 503),
+            Self::QueueTimeout => ("queue_timeout", 503),
+            Self::ConnectRefused => ("connect_refused", 502),
+            Self::ConnectTimeout => ("connect_timeout", 504),
+            Self::ResetBeforeHead => ("reset_before_head", 502),
+            Self::ResetMidBody => ("reset_mid_body", 502),
+            Self::FirstByteTimeout => ("first_byte_timeout", 504),
+            Self::RequestTimeout => ("request_timeout", 504),
+            Self::HeaderTimeout => ("header_timeout", 408),
+            Self::BodyTimeout => ("body_timeout", 408),
+            Self::WriteTimeout => ("write_timeout", 499),
+            Self::ClientGone => ("client_gone", 499),
+            Self::BadRequest => ("bad_request", 400),
+            Self::BadResponse => ("bad_response", 502),
+            Self::HeaderTooLarge => ("header_too_large", 431),
+            Self::UriTooLong => ("uri_too_long", 414),
+            Self::BodyTooLarge => ("body_too_large", 413),
+            Self::MethodNotAllowed => ("method_not_allowed", 405),
+            Self::NotImplemented => ("not_implemented", 501),
+            Self::ExpectationFailed => ("expectation_failed", 417),
+            Self::ConnectionLimit => ("connection_limit", 429),
+            Self::Loop => ("loop", 508),
+            Self::Draining => ("draining", 503),
+            Self::Internal => ("internal", 500),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is known of one request once it is over: its log line and its metrics.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use isobar_http1::{FieldId, Version};
+use isobar_pool::Target;
+
+use crate::{access_log::Entry, exchange::Exchange, forwarded, reason::Reason};
+
+const LONGEST_ID: usize = 128;
+
+pub(crate) struct Record {
+    pub(crate) status: u16,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) attempts: u32,
+    pub(crate) queued: Duration,
+    pub(crate) connect: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) worker: Option<Arc<Target>>,
+    /// Bytes of the response, head included, that the client's socket has taken.
+    pub(crate) sent: u64,
+    /// Bytes read beyond a request's body: a tunnel's.
+    pub(crate) received: u64,
+    /// Length of the response's head as sent.
+    pub(crate) head: u64,
+    /// Bytes of the response's body.
+    pub(crate) body: u64,
+    /// The worker's answer has begun to go out: it is too late for one of our own.
+    pub(crate) forwarding: bool,
+    id: [u8; LONGEST_ID],
+    id_len: usize,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            status: 0,
+            reason: None,
+            attempts: 0,
+            queued: Duration::ZERO,
+            connect: Duration::ZERO,
+            first_byte: None,
+            worker: None,
+            sent: 0,
+            received: 0,
+            head: 0,
+            body: 0,
+            forwarding: false,
+            id: [0; LONGEST_ID],
+            id_len: 0,
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn named(&self) -> bool {
+        self.id_len != 0
+    }
+
+    /// Keeps a valid id that was given, or makes a new one.
+    pub(crate) fn name(&mut self, given: Option<&[u8]>) {
+        let given = given.filter(|id| forwarded::is_valid_request_id(id));
+        let fresh;
+        let id = match given {
+            Some(id) => id,
+            None => {
+                fresh = forwarded::new_request_id();
+                &fresh[..]
+            }
+        };
+        self.id[..id.len()].copy_from_slice(id);
+        self.id_len = id.len();
+    }
+
+    pub(crate) fn request_id(&self) -> &[u8] {
+        &self.id[..self.id_len]
+    }
+
+    /// One log line and one set of metrics for one request.
+    pub(crate) fn write(exchange: &mut Exchange<'_>) {
+        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
+        // A connection that closed before it said anything was no request.
+        if !exchange.parsed && record.reason == Some(Reason::ClientGone) {
+            return;
+        }
+        let took = started.elapsed();
+        let received = incoming.received() + record.received;
+        listener.metrics.add_bytes(received, record.sent);
+        let status = if record.status == 0 { 499 } else { record.status };
+        match route {
+            Some(route) => route.metrics.observe(status, took),
+            None => listener.metrics.unrouted(status, took),
+        }
+        if !client.context.access_log.enabled() {
+            return;
+        }
+        let request = exchange.parsed.then_some(&scratch.request);
+        let target = request.map_or(&b""[..], |request| request.path_and_query());
+        client.context.access_log.write(&Entry {
+            at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
+            request_id: record.request_id(),
+            client_ip: exchange.client_ip,
+            listener: &listener.name,
+            proto: request.map(|request| match request.version() {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            }),
+            method: request.map(|request| request.method()),
+            host: request.map(|request| request.authority()),
+            path: request.map(|_| target.split(|&byte| byte == b'?').next().unwrap_or(target)),
+            status: Some(status),
+            bytes_in: received,
+            bytes_out: record.sent,
+            duration: took,
+            queue: record.queued,
+            connect: record.connect,
+            first_byte: record.first_byte,
+            route: route.as_ref().map(|route| route.name.as_str()),
+            pool: route.as_ref().map(|route| route.pool.name()),
+            worker: record.worker.as_ref().map(|worker| worker.name()),
+            attempts: record.attempts,
+            reason: record.reason.map(Reason::code),
+            user_agent: request.and_then(|request| request.value(FieldId::UserAgent)),
+        });
+    }
+}

@@ -1,0 +1,201 @@
+//! A shard: one thread, one runtime, its own connections.
+//!
+//! [`ProxyContext`] is what the control plane holds: it publishes tables and sends commands;
+//! [`serve_shard`] is what each data-plane thread runs. A listening socket belongs to one shard,
+//! which hands raw accepted sockets to the shard with the fewest connections; nothing else
+//! crosses between shards. The data plane never waits for the control plane.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, cache::Cache};
+use crossbeam_utils::CachePadded;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    access_log::AccessLog,
+    client,
+    listener::{Accepted, Gate, ListenSocket, accept},
+    table::{ListenerId, ListenerPlan, RouteTable},
+};
+
+/// Sockets a shard may have in its inbox before the accepting shard keeps them itself.
+const INBOX: usize = 256;
+
+/// The data plane as the control plane sees it.
+pub struct ProxyContext {
+    table: Arc<ArcSwap<RouteTable>>,
+    pub(crate) access_log: AccessLog,
+    shards: Box<[Port]>,
+    draining: AtomicBool,
+    /// Our name in `Via`: a request that carries it has been here before.
+    pub(crate) pseudonym: String,
+}
+
+struct Port {
+    inbox: mpsc::Sender<Command>,
+    connections: CachePadded<AtomicUsize>,
+}
+
+/// A shard's end of its port; given to [`serve_shard`].
+pub struct ShardInbox {
+    index: usize,
+    commands: mpsc::Receiver<Command>,
+}
+
+enum Command {
+    Connection(Accepted),
+    Listen(Arc<Gate>, ListenSocket),
+    Unlisten(ListenerId),
+    Drain,
+    Stop,
+}
+
+impl ProxyContext {
+    pub fn new(shards: usize, access_log: AccessLog) -> (Arc<Self>, Vec<ShardInbox>) {
+        let (ports, inboxes) = (0..shards)
+            .map(|index| {
+                let (inbox, commands) = mpsc::channel(INBOX);
+                let port = Port { inbox, connections: CachePadded::default() };
+                (port, ShardInbox { index, commands })
+            })
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        let empty = RouteTable { version: 0, listeners: Vec::new() };
+        let context = Self {
+            table: Arc::new(ArcSwap::from_pointee(empty)),
+            access_log,
+            shards: ports.into(),
+            draining: AtomicBool::new(false),
+            pseudonym: format!("isobar-{:012x}", fastrand::u64(..) >> 16),
+        };
+        (Arc::new(context), inboxes)
+    }
+
+    /// Makes `table` the truth for every request that starts from now on.
+    pub fn publish(&self, table: RouteTable) {
+        self.table.store(Arc::new(table));
+    }
+
+    pub fn table(&self) -> Arc<RouteTable> {
+        self.table.load_full()
+    }
+
+    /// Starts accepting on `socket`. One call per address; a listener may have several.
+    pub fn listen(&self, id: ListenerId, socket: ListenSocket) {
+        let owner = id.0 as usize % self.shards.len();
+        self.command(owner, Command::Listen(Arc::new(Gate::new(id)), socket));
+    }
+
+    /// Stops accepting on all sockets of this listener, after what its back-log holds.
+    pub fn unlisten(&self, id: ListenerId) {
+        self.command(id.0 as usize % self.shards.len(), Command::Unlisten(id));
+    }
+
+    /// Stops accepting everywhere, closes idle connections, says `Connection: close` on the rest.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Drain));
+    }
+
+    /// Ends every shard's [`serve_shard`] now, whatever is open.
+    pub fn stop(&self) {
+        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Stop));
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Client connections open now, over all shards.
+    pub fn connections(&self) -> usize {
+        self.shard_connections().iter().sum()
+    }
+
+    pub fn shard_connections(&self) -> Vec<usize> {
+        self.shards.iter().map(|port| port.connections.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Control-plane commands are few: when an inbox is full of sockets, wait for it off-thread.
+    fn command(&self, shard: usize, command: Command) {
+        let inbox = &self.shards[shard].inbox;
+        if let Err(mpsc::error::TrySendError::Full(command)) = inbox.try_send(command) {
+            let inbox = inbox.clone();
+            std::thread::spawn(move || inbox.blocking_send(command));
+        }
+    }
+
+    /// Gives an accepted socket to the shard with the fewest connections: the accepting one when
+    /// it is among them (no wake-up) or when the other's inbox is full.
+    fn dispatch(self: &Arc<Self>, own: usize, accepted: Accepted) {
+        let count = |shard: usize| self.shards[shard].connections.load(Ordering::Relaxed);
+        let fewest = (0..self.shards.len()).min_by_key(|&shard| (count(shard), shard != own));
+        let target = fewest.unwrap_or(own);
+        self.shards[target].connections.fetch_add(1, Ordering::Relaxed);
+        if target == own {
+            return client::spawn(self, own, accepted);
+        }
+        if let Err(error) = self.shards[target].inbox.try_send(Command::Connection(accepted)) {
+            self.shards[target].connections.fetch_sub(1, Ordering::Relaxed);
+            if let Command::Connection(accepted) = error.into_inner() {
+                self.shards[own].connections.fetch_add(1, Ordering::Relaxed);
+                client::spawn(self, own, accepted);
+            }
+        }
+    }
+
+    pub(crate) fn closed(&self, shard: usize) {
+        self.shards[shard].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A listener's plan through this shard's cache: no lock, no shared write while nothing
+    /// changed. Who keeps it sees one version to its end.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<Arc<ListenerPlan>> {
+        TABLE.with_borrow_mut(|cache| {
+            let cache = cache.get_or_insert_with(|| Cache::new(Arc::clone(&self.table)));
+            cache.load().listener(id).cloned()
+        })
+    }
+}
+
+type CachedTable = Cache<Arc<ArcSwap<RouteTable>>, Arc<RouteTable>>;
+
+thread_local! {
+    static TABLE: RefCell<Option<CachedTable>> =
+        const { RefCell::new(None) };
+}
+
+/// Runs one shard until it is told to stop. Call it once on each data-plane thread, inside a
+/// current-thread `LocalRuntime`.
+pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
+    isobar_balance::shard::enter(inbox.index);
+    let shard = inbox.index;
+    let mut accepting: HashMap<ListenerId, Vec<oneshot::Sender<()>>> = HashMap::new();
+    while let Some(command) = inbox.commands.recv().await {
+        match command {
+            Command::Connection(accepted) => client::spawn(&context, shard, accepted),
+            Command::Listen(gate, socket) => {
+                let (stop, stopped) = oneshot::channel();
+                accepting.entry(gate.id).or_default().push(stop);
+                let context = Arc::clone(&context);
+                tokio::task::spawn_local(async move {
+                    let each = |accepted| context.dispatch(shard, accepted);
+                    accept(&context, gate, socket, stopped, each).await;
+                });
+            }
+            // Dropping the sender is the signal.
+            Command::Unlisten(id) => drop(accepting.remove(&id)),
+            Command::Drain => {
+                accepting.clear();
+                client::close_idle();
+            }
+            Command::Stop => break,
+        }
+    }
+    TABLE.with_borrow_mut(Option::take);
+}

@@ -1,0 +1,79 @@
+//! What every shard reads and nobody edits: the listeners' plans and their routes.
+//!
+//! Built by the control plane, published with one store, cached per shard. A request takes one
+//! `Arc` of the whole table and keeps it to its end, so it never sees two versions.
+
+use std::{sync::Arc, time::Duration};
+
+use isobar_pool::Pool;
+
+use crate::{TrustedProxies, metrics::ListenerMetrics, route::Routes};
+
+/// The serving plan of the whole process. `version` only grows.
+pub struct RouteTable {
+    pub version: u64,
+    /// Indexed by [`ListenerId`]; `None` = a listener that is no more.
+    pub listeners: Vec<Option<Arc<ListenerPlan>>>,
+}
+
+impl RouteTable {
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerPlan>> {
+        self.listeners.get(id.0 as usize)?.as_ref()
+    }
+}
+
+/// A listener keeps its id for as long as its name is in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u32);
+
+/// All that a connection needs to know about the listener it came in by.
+pub struct ListenerPlan {
+    pub name: String,
+    pub serve: Serve,
+    pub timeouts: ListenerTimeouts,
+    pub limits: ListenerLimits,
+    pub client_fin: ClientFin,
+    pub trusted: Arc<TrustedProxies>,
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+/// What a listener does with a connection.
+pub enum Serve {
+    Http(Routes),
+    Tcp(Arc<Pool>),
+}
+
+/// A client's time limits. Each is checked with a resolution of 50 ms.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerTimeouts {
+    /// From a head's first byte to its last.
+    pub header: Duration,
+    /// Between two reads of a request body.
+    pub body_idle: Duration,
+    /// Between two successful writes to a client that does not read.
+    pub write_stall: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// Without a byte either way: TCP connections and upgraded tunnels.
+    pub idle: Duration,
+}
+
+/// A client's size limits; 0 = none.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerLimits {
+    pub connections: usize,
+    pub per_client: usize,
+    pub headers: usize,
+    pub header_bytes: usize,
+    pub uri: usize,
+    pub body: u64,
+}
+
+/// What a FIN after a complete request means (a FIN while queued always means "left").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFin {
+    /// The client only closed its sending side: it gets its answer (RFC 9112 §9.6 allows it).
+    Answer,
+    /// The client is gone.
+    Abort,
+}
