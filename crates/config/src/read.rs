@@ -130,18 +130,13 @@ impl<T: Read> Read for Spanned<T> {
 }
 
 /// What a section says about one of its keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) enum Field<T> {
+    #[default]
     Absent,
     /// It is there, and its problem has been reported.
     Broken,
     Given(Spanned<T>),
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Field::Absent
-    }
 }
 
 impl<T> Field<T> {

@@ -469,6 +469,44 @@ fn proxy_from_flags() {
     assert!(Config::proxy("127.0.0.1:1", &[], None, None, &registry()).is_err());
 }
 
+#[test]
+fn one_mistake_is_one_problem() {
+    let base = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\n";
+    for (pools, part) in [
+        ("{ app: { workers: [127.0.0.1:1, 127.0.0.1:1] } }", "2:40: error: found this address"),
+        (
+            "{ app: { workers: [{ name: a, address: 127.0.0.1:1 }, { name: a, address: 127.0.0.1:2 }] } }",
+            "2:70: error: found this worker name",
+        ),
+        ("{ app: { workers: [127.0.0.1:0] } }", "a worker's port is 1 to 65535"),
+        ("{ app: { workers: [localhost:80] } }", "a host name as an address is not built yet"),
+        ("{ app: { run: { command: [x] } } }", "`run` is not built yet"),
+        ("{ app: { discover: { file: x } } }", "`discover` is not built yet"),
+        (
+            "{ app: { strategy: least_time, workers: [127.0.0.1:1] } }",
+            "`least_time` is not built yet",
+        ),
+        (
+            "{ app: { strategy: { round_robin: { x: 1 } }, workers: [127.0.0.1:1] } }",
+            "the options of `round_robin` are wrong: there is no option `x`",
+        ),
+        ("{ app: { workers: [] } }", "the pool `app` has no workers"),
+        ("{ app: { workers: [127.0.0.1:1], health: { rise: 1 } } }", "found no kind of check"),
+        (
+            "{ app: { workers: [127.0.0.1:1], health: { http: {} } } }",
+            "found a check without a path",
+        ),
+        ("{ app: { workers: [{ weight: 1 }] } }", "found a worker without an address"),
+        ("{ app: { workers: [127.0.0.1:1], slots: 4294967296 } }", "from 1 to 1000000"),
+    ] {
+        let text = format!("{base}pools: {pools}");
+        let problems = load_str(&text, &registry()).unwrap_err();
+        let shown = problems.render(Colour::Never);
+        assert!(shown.contains(part), "{text}\n{shown}");
+        assert_eq!(problems.len(), 1, "{shown}");
+    }
+}
+
 /// Two YAML parsers agree on what a good file says.
 #[test]
 fn the_tree_reads_yaml_as_serde_yaml_does() {

@@ -36,7 +36,10 @@ pub(super) fn convert(
     }
     let bind_span = raw.bind.as_given().map(|b| b.span);
     let addresses = raw.bind.value().map(|b| b.0);
-    if let (Some(span), Some(true)) = (bind_span, addresses.as_ref().map(Vec::is_empty)) {
+    // Whoever was left out of the list was reported.
+    if let (Some(span), Some(true), false) =
+        (bind_span, addresses.as_ref().map(Vec::is_empty), cx.has_errors())
+    {
         cx.report(Draft::error(span, "found no address").expected("at least one"));
     }
     let mut bound = Vec::new();

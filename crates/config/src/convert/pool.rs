@@ -155,22 +155,22 @@ fn workers(
         else {
             continue;
         };
-        if let Some(first) = addresses.insert(address.clone(), at) {
+        let address_before = addresses.insert(address.clone(), at);
+        if let Some(first) = address_before {
+            let line = first.line;
             cx.report(
                 Draft::error(at, "found this address a second time in its pool")
                     .expected("every worker once")
-                    .hint(format!(
-                        "it stands in line {} already; more share: `weight`",
-                        first.line
-                    )),
+                    .hint(format!("it stands in line {line} already; more share: `weight`")),
             );
         }
         let (name, name_span) = match raw.name.given() {
             Some(Spanned { value, span }) => (value.0, span),
             None => (address.to_string(), at),
         };
+        // A second address without a name has the same name, and was reported.
         if let Some(first) = names.insert(name.clone(), name_span)
-            && first != addresses.get(&address).copied().unwrap_or(first)
+            && (address_before.is_none() || name_span != at)
         {
             cx.report(
                 Draft::error(name_span, "found this worker name a second time in its pool")

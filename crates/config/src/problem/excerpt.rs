@@ -60,7 +60,9 @@ impl Excerpt {
 
 /// For every text that a file or the environment had a hand in.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(printable).collect()
+    let mut chars: Vec<char> = text.chars().collect();
+    mask_login(&mut chars);
+    chars.into_iter().map(printable).collect()
 }
 
 fn printable(c: char) -> char {
@@ -90,13 +92,17 @@ fn mask(line: &str) -> String {
             }
         }
     }
-    if let Some(scheme) = find(&lower, &[':', '/', '/']) {
-        let rest = scheme + 3;
-        if let Some(sign) = lower[rest..].iter().position(|c| *c == '@') {
-            chars[rest..rest + sign].fill('*');
-        }
-    }
+    mask_login(&mut chars);
     chars.into_iter().collect()
+}
+
+/// What stands between `://` and `@`.
+fn mask_login(chars: &mut [char]) {
+    let Some(scheme) = find(chars, &[':', '/', '/']) else { return };
+    let rest = &mut chars[scheme + 3..];
+    if let Some(at) = rest.iter().position(|c| *c == '@') {
+        rest[..at].fill('*');
+    }
 }
 
 /// From a value's start to its end: the quote that closes it, a comma, a brace, or the line's end.
