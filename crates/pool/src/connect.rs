@@ -110,3 +110,24 @@ pub(crate) async fn open(address: &Address) -> Result<Stream, ConnectError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sl_11_failures_have_kinds() {
+        for (number, label) in [(23, "exhausted"), (24, "exhausted"), (13, "connect_error")] {
+            assert_eq!(ConnectError::from(io::Error::from_raw_os_error(number)).label(), label);
+        }
+        for (kind, label) in [
+            (io::ErrorKind::AddrNotAvailable, "exhausted"),
+            (io::ErrorKind::ConnectionRefused, "connect_refused"),
+            (io::ErrorKind::NotFound, "connect_refused"),
+            (io::ErrorKind::TimedOut, "connect_timeout"),
+            (io::ErrorKind::HostUnreachable, "connect_error"),
+        ] {
+            assert_eq!(ConnectError::from(io::Error::from(kind)).label(), label);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! that have gone; it lives only while something rests.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Store {
-    lists: HashMap<u64, List>,
+    /// By the target's serial number.
+    lists: BTreeMap<u64, List>,
     swept: bool,
 }
 

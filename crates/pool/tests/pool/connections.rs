@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use isobar_balance::Outcome;
 use isobar_pool::{ConnectError, KeepAlive, Pool, PoolSettings, Reuse};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
@@ -168,4 +169,33 @@ async fn a_storm_of_refusals_loses_nobody() {
     let status = pool.status();
     assert!(status.workers.iter().all(|worker| worker.health.label() == "down"));
     assert!(status.version <= version + 3, "one rebuild for all, not one each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_backlog_is_busy_and_not_down() {
+    let path = socket_path();
+    let at = SockAddr::unix(&path).expect("an address");
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    listener.bind(&at).expect("bound");
+    listener.listen(1).expect("listening");
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        client.set_nonblocking(true).expect("non-blocking");
+        match client.connect(&at) {
+            Ok(()) => waiting.push(client),
+            Err(_full) => break,
+        }
+    }
+    let workers = vec![worker("a", isobar_pool::Address::Unix(path.clone()), 1)];
+    let pool = Pool::start("p", settings(), workers, 1);
+    let mut lease = ready(&pool);
+    assert!(matches!(lease.dial().await, Err(ConnectError::Timeout)));
+    let (dialled, _) = tokio::join!(lease.dial(), async {
+        pass(0.1).await;
+        listener.accept().expect("one of those that wait")
+    });
+    assert!(dialled.is_ok());
+    assert_eq!(status(&pool, "a").health.label(), "up");
+    std::fs::remove_file(path).expect("removed");
 }
