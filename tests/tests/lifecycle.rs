@@ -243,7 +243,7 @@ fn serves_and_drops(isobar: &mut Isobar) {
 #[test]
 fn ad_07_one_line_per_request_whatever_it_contains() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let isobar = start(&origin, "access_log: { format: json, path: access.log }\n");
+    let isobar = start(&origin, "access_log: { format: json, path: ./access.log }\n");
     let mut connection = isobar.open("web");
     connection
         .send(b"GET /a%0d%0ab\"c HTTP/1.1\r\nHost: h\r\nUser-Agent: \x80\"\\x\tz\r\n\r\n")
@@ -338,6 +338,7 @@ fn proxy_needs_no_file() {
         .env("XDG_RUNTIME_DIR", scratch.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("starts");
     let until = Instant::now() + Duration::from_secs(5);

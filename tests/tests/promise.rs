@@ -69,7 +69,7 @@ fn config(shards: usize, apps: &[App]) -> String {
     let workers: Vec<String> = apps.iter().map(|app| app.address().to_string()).collect();
     format!(
         "shards: {shards}\n\
-         access_log: {{ format: json, path: access.log }}\n\
+         access_log: {{ format: json, path: ./access.log }}\n\
          listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app }} }}\n\
          pools: {{ app: {{ slots: 1, workers: [{}] }} }}\n",
         workers.join(", ")

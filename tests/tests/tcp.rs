@@ -190,7 +190,7 @@ fn a_tcp_connection_is_one_log_line() {
     let origin = Origin::visits(echo_all);
     let isobar = Isobar::start(&format!(
         "shards: 1\n\
-         access_log: {{ format: json, path: access.log }}\n\
+         access_log: {{ format: json, path: ./access.log }}\n\
          listeners: {{ db: {{ bind: \"127.0.0.1:0\", protocol: tcp, pool: db }} }}\n\
          pools: {{ db: {{ workers: [\"{}\"] }} }}\n",
         origin.address()
