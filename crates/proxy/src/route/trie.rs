@@ -63,10 +63,12 @@ impl<V> Trie<V> {
         name: impl Iterator<Item = &'n [u8]>,
     ) -> impl Iterator<Item = &V> {
         let mut at = 0;
-        for element in name {
-            match self.nodes[at].children.get(element) {
-                Some(&child) => at = child,
-                None => break,
+        if !self.nodes[at].children.is_empty() {
+            for element in name {
+                match self.nodes[at].children.get(element) {
+                    Some(&child) => at = child,
+                    None => break,
+                }
             }
         }
         let mut next = Some(at);

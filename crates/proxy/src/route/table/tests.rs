@@ -168,9 +168,13 @@ fn ten_thousand_routes_are_all_found() {
 #[ignore = "prints figures"]
 fn price_of_a_look_up() {
     let time = |name: &str, find: &dyn Fn() -> Option<usize>| {
-        let started = std::time::Instant::now();
-        (0..1_000_000).for_each(|_| assert!(std::hint::black_box(find()).is_some()));
-        println!("{name}: {} ns", started.elapsed().as_nanos() / 1_000_000);
+        let batch = |_| {
+            let started = std::time::Instant::now();
+            (0..1000).for_each(|_| assert!(std::hint::black_box(find()).is_some()));
+            started.elapsed().as_nanos() / 1000
+        };
+        // The best batch: the others were interrupted.
+        println!("{name}: {} ns", (0..1000).map(batch).min().unwrap_or_default());
     };
     let one = table([Match::default()]);
     time("1 route", &|| find(&one, "www.example.com", "/v1/users/7"));

@@ -171,7 +171,8 @@ async fn sl_12_sixty_four_mebibytes_both_ways_with_slow_readers() {
         tokio::spawn(send(client_out)),
         tokio::spawn(send(worker_out)),
     );
-    (sent_up.unwrap(), sent_down.unwrap());
+    sent_up.unwrap();
+    sent_down.unwrap();
     assert_eq!((up.unwrap(), down.unwrap()), (BULK as u64, BULK as u64));
     let end = end.unwrap();
     assert_eq!((end.from_client, end.from_worker), (BULK as u64, BULK as u64));
