@@ -76,7 +76,7 @@ mod tests {
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let rest = (3..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         let times = times(&format!("7 (a) b (c) {rest}")).unwrap();
-        assert_eq!((times.cpu, times.start), ((14.0 + 15.0) / 100.0, 22.0 / 100.0));
+        assert_eq!((times.cpu, times.start), (14.0 / 100.0 + 15.0 / 100.0, 22.0 / 100.0));
     }
 
     #[test]
