@@ -56,7 +56,9 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
     let mut record = Record::new();
     match reach(pool, &stream, ip, &mut record).await {
         Ok((lease, worker)) => {
-            pool.observe_handover(lease.granted_at().elapsed());
+            if lease.was_queued() {
+                pool.observe_handover(lease.granted_at().elapsed());
+            }
             let count = |up, down| terms.metrics.add_bytes(up, down);
             let early = Early::default();
             let end = relay_counted(&stream, worker.stream(), early, terms.idle, count).await;
