@@ -303,7 +303,7 @@ fn too_much_body_is_refused() {
 /// One listener `web` on a free port, one pool with the worker `w1`, an admin socket.
 fn config(dir: &Dir, pool: &str, worker: &str) -> String {
     format!(
-        "admin: {{ bind: \"unix:{}\" }}\n\
+        "admin: {{ bind: \"unix:{}\", mode: \"0600\" }}\n\
          shards: 1\n\
          listeners:\n  web: {{ bind: \"127.0.0.1:0\", pool: {pool} }}\n\
          pools:\n  {pool}: {{ workers: [{{ name: w1, address: \"{worker}\" }}] }}\n",
