@@ -30,10 +30,4 @@ impl Entry {
     pub fn seconds(&self, key: &str) -> f64 {
         self.number(key).unwrap_or(0.0) / 1e3
     }
-
-    /// `ts` as seconds since the epoch.
-    pub fn timestamp(&self) -> f64 {
-        let ts: jiff::Timestamp = self.text("ts").parse().expect("ts in RFC 3339");
-        ts.as_microsecond() as f64 * 1e-6
-    }
 }

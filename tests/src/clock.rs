@@ -4,12 +4,8 @@
 use rustix::time::{ClockId, clock_gettime};
 
 pub fn monotonic() -> f64 {
-    seconds(ClockId::Monotonic)
-}
-
-/// What to add to a monotonic instant to get seconds since the epoch.
-pub fn epoch_offset() -> f64 {
-    seconds(ClockId::Realtime) - seconds(ClockId::Monotonic)
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }
 
 pub fn sleep_until(instant: f64) {
@@ -17,9 +13,4 @@ pub fn sleep_until(instant: f64) {
     if left > 0.0 {
         std::thread::sleep(std::time::Duration::from_secs_f64(left));
     }
-}
-
-fn seconds(clock: ClockId) -> f64 {
-    let now = clock_gettime(clock);
-    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }

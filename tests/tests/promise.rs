@@ -4,7 +4,6 @@
 
 use isobar_tests::access_log::{self, Entry};
 use isobar_tests::apps::{App, Kind, Occupied, Python};
-use isobar_tests::clock;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::load::{Shot, failures, get, open_loop, poisson};
 use isobar_tests::queueing::{Span, fifo_waits, idle_while_queued, mean, quantile};
@@ -112,27 +111,17 @@ fn judge(
     }
 }
 
-/// When each request was in the proxy's queue, by its access log: from its arrival for `queue_ms`.
-/// `ts` may be the beginning or the end of a request; the generator's own clock tells which.
+/// When each request was in the proxy's queue: from its sending (the proxy reads it some 50 µs
+/// later; `ts` has only milliseconds) for the `queue_ms` of its line in the access log.
 fn queue_spans(shots: &[Shot], log: &[Entry]) -> Vec<Span> {
-    let epoch = clock::epoch_offset();
     let id = |entry: &Entry| -> Option<usize> {
         entry.text("path").split('?').next()?.rsplit('/').next()?.parse().ok()
     };
-    let known: Vec<(&Shot, &Entry)> =
-        log.iter().filter_map(|entry| Some((shots.get(id(entry)?)?, entry))).collect();
-    assert_eq!(known.len(), shots.len(), "one log line each");
-    let off_start: Vec<f64> =
-        known.iter().map(|(shot, entry)| (entry.timestamp() - epoch - shot.sent).abs()).collect();
-    let off_end: Vec<f64> =
-        known.iter().map(|(shot, entry)| (entry.timestamp() - epoch - shot.ended).abs()).collect();
-    let stamped_at_end = mean(&off_end) < mean(&off_start);
-    let span = |(_, entry): &(&Shot, &Entry)| {
-        let stamp = entry.timestamp() - epoch;
-        let began = if stamped_at_end { stamp - entry.seconds("duration_ms") } else { stamp };
-        (began, began + entry.seconds("queue_ms"))
-    };
-    known.iter().map(span).collect()
+    let known = log.iter().filter_map(|entry| Some((shots.get(id(entry)?)?, entry)));
+    let span = |(shot, entry): (&Shot, &Entry)| (shot.sent, shot.sent + entry.seconds("queue_ms"));
+    let spans: Vec<Span> = known.map(span).collect();
+    assert_eq!(spans.len(), shots.len(), "one log line each");
+    spans
 }
 
 /// The log is written behind the requests: wait for its last line.

@@ -1,7 +1,7 @@
 //! Who gets how much, end to end, with one shard and with four.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
@@ -17,7 +17,7 @@ fn round_robin_is_exact_over_all_shards() {
         let target = isobar.address("web");
         let shots = closed_loop(target, 64, 400, |id| get(format!("/{id}")));
         assert_eq!(failures(&shots, 200), [""; 0]);
-        let counts: Vec<usize> = origins.iter().map(Origin::served).collect();
+        let counts = counts(&origins, shots.len());
         println!("round_robin, {shards} shard(s), 64 clients, 400 requests: {counts:?}");
         assert_eq!(counts, [100; 4]);
     }
@@ -37,7 +37,7 @@ fn weighted_is_exact_over_all_shards() {
         let target = isobar.address("web");
         let shots = closed_loop(target, 64, 400, |id| get(format!("/{id}")));
         assert_eq!(failures(&shots, 200), [""; 0]);
-        let counts: Vec<usize> = origins.iter().map(Origin::served).collect();
+        let counts = counts(&origins, shots.len());
         println!("weighted 3:1, {shards} shard(s), 400 requests: {counts:?}");
         assert_eq!(counts, [300, 100]);
     }
@@ -56,7 +56,7 @@ fn least_connections_follows_the_service_rates() {
         let target = isobar.address("web");
         let shots = closed_loop(target, 40, total, |id| get(format!("/{id}")));
         assert_eq!(failures(&shots, 200), [""; 0]);
-        let counts: Vec<usize> = origins.iter().map(Origin::served).collect();
+        let counts = counts(&origins, shots.len());
         println!("least_connections, one of four 10 × slower, {shards} shard(s): {counts:?}");
         for (count, rate) in counts.iter().zip(rates) {
             let fair = total as f64 * rate / rates.iter().sum::<f64>();
@@ -89,6 +89,18 @@ fn ip_hash_keeps_clients_and_moves_few_on_a_loss() {
         );
         assert!(after.iter().all(|worker| *worker != 3));
         assert!(moved <= CLIENTS as usize * 2 / 4, "{moved} moved");
+    }
+}
+
+/// How many each served; an origin notes a request after it has answered it.
+fn counts(origins: &[Origin], total: usize) -> Vec<usize> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let counts: Vec<usize> = origins.iter().map(Origin::served).collect();
+        if counts.iter().sum::<usize>() >= total || Instant::now() > until {
+            return counts;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
