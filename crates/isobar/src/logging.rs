@@ -51,7 +51,7 @@ pub(crate) fn count_panics() -> Arc<AtomicU64> {
         let said = panic.payload_as_str().unwrap_or("no message");
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("?");
-        tracing::error!(place, thread, message = ?said, "panic");
+        tracing::error!(place, thread, ?said, "panic");
     }));
     panics
 }

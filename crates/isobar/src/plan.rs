@@ -40,7 +40,7 @@ pub(crate) struct Live {
     pools: BTreeMap<String, Arc<Pool>>,
     /// No longer named, but some of their leases have not ended.
     retiring: BTreeMap<String, Arc<Pool>>,
-    /// By address as configured.
+    /// By `key`.
     listening: BTreeMap<String, Listening>,
     /// The last id given; ids are never given twice.
     ids: u32,
@@ -96,15 +96,15 @@ impl Live {
         let mut opened = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for (listener, bind) in binds(config) {
-            let key = bind.to_string();
+            let key = key(listener, bind);
             let name = &listener.name;
             if !seen.insert(key.clone()) {
-                problems.push(Problem(format!("listener {name}: {key} is bound twice")));
+                problems.push(Problem(format!("listener {name}: {bind} is bound twice")));
             } else if !self.listening.contains_key(&key) {
                 match socket::bind(bind) {
                     Ok(bound) => drop(opened.insert(key, bound)),
                     Err(error) => {
-                        let text = format!("listener {name}: cannot listen on {key}: {error}");
+                        let text = format!("listener {name}: cannot listen on {bind}: {error}");
                         problems.push(Problem(text));
                     }
                 }
@@ -155,7 +155,7 @@ impl Live {
         let mut fresh = Vec::new();
         let mut table = Vec::new();
         for (listener, plan) in self.listener_plans(&config) {
-            for key in listener.binds.iter().map(Bind::to_string) {
+            for key in listener.binds.iter().map(|bind| key(listener, bind)) {
                 let id = match (self.listening.remove(&key), opened.remove(&key)) {
                     (Some(kept), _) => {
                         let id = kept.id;
@@ -233,6 +233,15 @@ impl Live {
     }
 }
 
+/// What makes a socket the same one after a reload: its address, whatever listener names it. A
+/// port left to the system is another one for every listener.
+fn key(listener: &Listener, bind: &Bind) -> String {
+    match bind {
+        Bind::Tcp(addr) if addr.port() == 0 => format!("{addr} for {}", listener.name),
+        bind => bind.to_string(),
+    }
+}
+
 fn binds(config: &Config) -> impl Iterator<Item = (&Listener, &Bind)> {
     config.listeners.values().flat_map(|listener| listener.binds.iter().map(move |b| (listener, b)))
 }
@@ -249,4 +258,103 @@ fn by_id(
         }
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use isobar_proxy::access_log::AccessLog;
+
+    use super::*;
+    use crate::registry;
+
+    const TWO: &str = "
+listeners:
+  a: { bind: \"127.0.0.1:0\", pool: app }
+  b: { bind: \"127.0.0.1:0\", pool: app }
+pools: { app: { workers: [127.0.0.1:1] } }
+";
+    const ONE: &str = "
+listeners: { b: { bind: \"127.0.0.1:0\", pool: app } }
+pools: { app: { workers: [127.0.0.1:1] } }
+";
+
+    fn config(text: &str) -> Config {
+        isobar_config::load_str(text, &registry::registry()).map(|loaded| loaded.config).unwrap()
+    }
+
+    fn reload(live: &mut Live, text: &str, context: &ProxyContext) -> Vec<String> {
+        let config = config(text);
+        let staged = live.stage(&config).map_err(|problems| format!("{problems:?}")).unwrap();
+        live.settle(&config, &staged);
+        live.commit(config, staged, context)
+    }
+
+    /// Which listener each id serves.
+    fn names(context: &ProxyContext) -> Vec<Option<String>> {
+        let table = context.table();
+        table.listeners.iter().map(|plan| plan.as_ref().map(|plan| plan.name.clone())).collect()
+    }
+
+    #[tokio::test]
+    async fn ids_are_kept_and_never_given_twice() {
+        let (context, _inboxes) = ProxyContext::new(1, AccessLog::off());
+        let mut live = Live::new(config(ONE), 2);
+        assert_eq!(reload(&mut live, TWO, &context).len(), 2);
+        assert_eq!(names(&context), [Some("a".into()), Some("b".into())]);
+        assert!(reload(&mut live, ONE, &context).is_empty());
+        assert_eq!(names(&context), [None, Some("b".into())]);
+        assert_eq!(reload(&mut live, TWO, &context).len(), 1);
+        assert_eq!(names(&context), [None, Some("b".into()), Some("a".into())]);
+        assert_eq!(live.version(), 3);
+    }
+
+    #[tokio::test]
+    async fn counters_and_pools_outlive_a_reload_that_keeps_their_names() {
+        let (context, _inboxes) = ProxyContext::new(1, AccessLog::off());
+        let mut live = Live::new(config(ONE), 2);
+        reload(&mut live, ONE, &context);
+        let (handles, pool) = (live.handles().clone(), live.pools()["app"].clone());
+        reload(&mut live, &ONE.replace("127.0.0.1:1]", "127.0.0.1:1, 127.0.0.1:2]"), &context);
+        assert!(Arc::ptr_eq(&handles.listeners["b"], &live.handles().listeners["b"]));
+        let (key, before) = handles.routes.first_key_value().unwrap();
+        assert!(Arc::ptr_eq(before, &live.handles().routes[key]));
+        assert!(Arc::ptr_eq(&pool, &live.pools()["app"]));
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_comes_back_before_its_leases_ended_is_the_same() {
+        let (context, _inboxes) = ProxyContext::new(1, AccessLog::off());
+        let mut live = Live::new(config(ONE), 2);
+        reload(&mut live, ONE, &context);
+        let pool = live.pools()["app"].clone();
+        reload(&mut live, &ONE.replace("app", "other"), &context);
+        assert!(live.is_retiring());
+        reload(&mut live, ONE, &context);
+        assert!(Arc::ptr_eq(&pool, &live.pools()["app"]));
+    }
+
+    #[test]
+    fn every_problem_is_named_and_nothing_stays_bound() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taken.local_addr().map(|addr| (taken, addr)).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let live = Live::new(config(ONE), 2);
+        let wanted = config(&format!(
+            "
+listeners:
+  a: {{ bind: \"{free}\", pool: app }}
+  b: {{ bind: [\"{}\", \"unix:/no/such/dir/s\"], pool: app }}
+pools: {{ app: {{ workers: [127.0.0.1:1] }} }}
+",
+            taken.1
+        ));
+        let problems = live.stage(&wanted).err().unwrap();
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with(&format!("listener b: cannot listen on {}: ", taken.1)));
+        assert!(said[1].contains("unix:/no/such/dir/s"));
+        TcpListener::bind(free).unwrap();
+    }
 }

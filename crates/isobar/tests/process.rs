@@ -175,7 +175,7 @@ fn a_reload_adds_and_removes_listeners_and_pools_and_keeps_counters() {
     let before = running.config();
     let more = before.replacen(
         "listeners:",
-        "listeners:\n  more: { bind: \"127.0.0.2:0\", pool: new }",
+        "listeners:\n  more: { bind: \"127.0.0.1:0\", pool: new }",
         1,
     );
     running.rewrite(&more.replacen(
