@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::Told;
-use super::find::Door;
+use super::find::{Door, Doors};
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// A reload waits for the first probes of new workers.
@@ -23,7 +23,7 @@ const MOST: usize = 64 * 1024 * 1024;
 
 /// The ways to the running process.
 pub(crate) struct Reach {
-    doors: Vec<Door>,
+    ways: Doors,
 }
 
 pub(crate) struct Answer {
@@ -32,8 +32,8 @@ pub(crate) struct Answer {
 }
 
 impl Reach {
-    pub(crate) fn new(doors: Vec<Door>) -> Reach {
-        Reach { doors }
+    pub(crate) fn new(ways: Doors) -> Reach {
+        Reach { ways }
     }
 
     pub(crate) fn fetch(&self, path: &str) -> Result<Answer, Told> {
@@ -49,14 +49,21 @@ impl Reach {
         let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
         runtime.block_on(async {
             let mut failures = Vec::new();
-            for door in &self.doors {
+            for door in &self.ways.doors {
                 match timeout(CONNECT, open(door)).await {
                     Ok(Ok(stream)) => return exchange(stream, door, method, path, body).await,
                     Ok(Err(error)) => failures.push(format!("{}: {error}", door.name())),
                     Err(_) => failures.push(format!("{}: no answer", door.name())),
                 }
             }
-            Err(format!("cannot reach a running isobar ({})", failures.join("; ")))
+            let tried = failures.join("; ");
+            Err(match &self.ways.unread {
+                None => format!("cannot reach a running isobar ({tried})"),
+                Some(problems) => format!(
+                    "{problems}\ncannot reach a running isobar ({tried}); the configuration, which \
+                     may name another admin address, cannot be read: try --admin ADDR"
+                ),
+            })
         })
     }
 }

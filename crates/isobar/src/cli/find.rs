@@ -35,11 +35,19 @@ fn search(given: Option<PathBuf>, env: Option<OsString>, usual: &[&str]) -> Opti
     given.or(env).or_else(|| usual.iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
-pub(crate) fn admin(given: Option<String>, file: Option<PathBuf>) -> Vec<Door> {
+/// The ways to the running process, best first.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doors {
+    pub(crate) doors: Vec<Door>,
+    /// The configuration, which may know better, cannot be read: why. Said if no door opens.
+    pub(crate) unread: Option<String>,
+}
+
+pub(crate) fn admin(given: Option<String>, file: Option<PathBuf>) -> Doors {
     doors(given, file, |_| None)
 }
 
-pub(crate) fn admin_or_metrics(given: Option<String>, file: Option<PathBuf>) -> Vec<Door> {
+pub(crate) fn admin_or_metrics(given: Option<String>, file: Option<PathBuf>) -> Doors {
     doors(given, file, |config| config.metrics)
 }
 
@@ -47,10 +55,10 @@ fn doors(
     given: Option<String>,
     file: Option<PathBuf>,
     also: impl Fn(&Config) -> Option<SocketAddr>,
-) -> Vec<Door> {
+) -> Doors {
     let from_env = || std::env::var("ISOBAR_ADMIN").ok().filter(|value| !value.is_empty());
     if let Some(address) = given.or_else(from_env) {
-        return vec![parse(&address)];
+        return Doors { doors: vec![parse(&address)], unread: None };
     }
     let mut doors = Vec::new();
     let mut add = |door| {
@@ -59,8 +67,12 @@ fn doors(
         }
     };
     // A broken file must not keep anybody from talking to the process that runs.
-    let read = |path: PathBuf| isobar_config::load(&path, &registry::registry()).ok();
-    let config = config(file).ok().and_then(read).map(|loaded| loaded.config);
+    let read = |path: PathBuf| isobar_config::load(&path, &registry::registry());
+    let (config, unread) = match config(file).ok().map(read) {
+        Some(Ok(loaded)) => (Some(loaded.config), None),
+        Some(Err(problems)) => (None, Some(problems.to_string())),
+        None => (None, None),
+    };
     for bind in config.iter().flat_map(|config| &config.admin) {
         add(match bind {
             AdminBind::Unix { path, .. } => Door::Unix(path.clone()),
@@ -71,7 +83,7 @@ fn doors(
     if let Some(addr) = config.as_ref().and_then(also) {
         add(Door::Tcp(local(addr)));
     }
-    doors
+    Doors { doors, unread }
 }
 
 /// Something bound to every address is reached on this machine's own.
@@ -121,7 +133,15 @@ mod tests {
 
     #[test]
     fn a_given_address_is_the_only_one_tried() {
-        assert_eq!(admin(Some("/x".into()), None), [Door::Unix("/x".into())]);
+        assert_eq!(admin(Some("/x".into()), None).doors, [Door::Unix("/x".into())]);
+    }
+
+    #[test]
+    fn a_broken_file_is_told_about_and_the_usual_places_are_tried() {
+        let broken = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let ways = doors(None, Some(broken), |_| None);
+        assert!(ways.unread.is_some_and(|why| why.contains("Cargo.toml")));
+        assert!(ways.doors.contains(&Door::Unix(wellknown::ADMIN_SOCKET.into())));
     }
 
     #[test]
