@@ -201,6 +201,31 @@ fn big_texts_end_soon() {
     }
 }
 
+/// Small to write, big to hold: what is read from the tree is bigger than the tree.
+#[test]
+fn many_small_things_end_soon() {
+    let pool = |item: &str, times: usize| {
+        format!("x: &x {item}\npools: {{ app: {{ workers: [{}] }} }}", "*x,".repeat(times))
+    };
+    let routes = |times: usize| {
+        format!(
+            "x: &x {{ pool: a, match: {{ path: / }} }}\nlisteners: {{ web: {{ bind: 127.0.0.1:1, routes: [{}] }} }}",
+            "*x,".repeat(times)
+        )
+    };
+    for (what, text) in [
+        ("workers", pool("127.0.0.1:1", 240_000)),
+        ("worker maps", pool("{ address: 127.0.0.1:1 }", 120_000)),
+        ("empty maps", pool("{}", 240_000)),
+        ("routes", routes(60_000)),
+    ] {
+        let started = Instant::now();
+        let problems = load_str(&text, &registry()).expect_err(what);
+        assert!(problems.len() > 1);
+        assert!(started.elapsed() < Duration::from_secs(3), "{what}: {:?}", started.elapsed());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

@@ -1,6 +1,6 @@
 //! Listeners and their routes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -167,6 +167,7 @@ pub(super) fn routes(
 ) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::with_capacity(list.len());
     let mut taken: HashSet<String> = HashSet::new();
+    let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut seen: HashSet<String> = HashSet::new();
     for Spanned { value: raw, span } in list {
         let matches_given = raw.matches.as_given().map(|m| m.span);
@@ -191,7 +192,7 @@ pub(super) fn routes(
                 }
                 value.0
             }
-            None => unique(words, &taken),
+            None => unique(words, &taken, &mut numbers),
         };
         taken.insert(name.clone());
         if raw.pool.is_absent() && !raw.later {
@@ -257,11 +258,16 @@ fn one_in_words(m: &Match) -> String {
     if out.is_empty() { "all".to_owned() } else { out.to_owned() }
 }
 
-fn unique(name: String, taken: &HashSet<String>) -> String {
+/// The first of `name`, `name #2`, … that is free; `numbers` remembers how far each name has come.
+fn unique(name: String, taken: &HashSet<String>, numbers: &mut HashMap<String, u32>) -> String {
     let short: String = name.chars().take(200).collect();
-    let numbered = (2..).map(|n| format!("{short} #{n}"));
-    let mut candidates = std::iter::once(short.clone()).chain(numbered);
-    candidates.find(|c| !taken.contains(c)).unwrap_or(short)
+    let number = numbers.entry(short.clone()).or_insert(1);
+    let mut candidate = short.clone();
+    while taken.contains(&candidate) {
+        *number += 1;
+        candidate = format!("{short} #{number}");
+    }
+    candidate
 }
 
 pub(super) fn route_timeouts(
