@@ -24,15 +24,25 @@ def _milliseconds_since_data(connection):
 
 
 class Worker(SyncWorker):
-    """gunicorn's synchronous worker, journalling each connection from accept to close."""
+    """gunicorn's synchronous worker, journalling each connection from accept to close, and since
+    when it had been ready for it: between a close and the next accept it keeps its own books."""
+
+    _ready = None
+
+    def accept(self, listener):
+        if self._ready is None:
+            self._ready = time.monotonic()
+        super().accept(listener)
 
     def handle(self, listener, client, addr):
         global current
-        accepted = time.monotonic()
+        accepted, ready = time.monotonic(), self._ready
         backlog = _milliseconds_since_data(client)
         current = "-"
         try:
             super().handle(listener, client, addr)
         finally:
             closed = time.monotonic()
-            write("occupied", current, f"{accepted:.6f}", f"{closed:.6f}", backlog, os.getpid())
+            instants = (f"{instant:.6f}" for instant in (ready, accepted, closed))
+            write("occupied", current, *instants, backlog, os.getpid())
+            self._ready = None
