@@ -24,6 +24,9 @@ mod pool;
 pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";
 const MODE: u32 = 0o660;
 
+/// Whoever may write to the admin socket runs the process: its owner alone, unless told otherwise.
+const ADMIN_MODE: u32 = 0o600;
+
 /// What the routes need to know of a pool.
 struct PoolFacts {
     name: Span,
@@ -112,14 +115,14 @@ fn listeners(
 }
 
 fn admin(field: Field<Switch<raw::Admin>>, binds: &mut Binds, cx: &mut Cx<'_>) -> Vec<AdminBind> {
-    let default = || AdminBind::Unix { path: ADMIN_SOCKET.into(), mode: MODE };
+    let default = || AdminBind::Unix { path: ADMIN_SOCKET.into(), mode: ADMIN_MODE };
     let admin = match field.value() {
         Some(Switch::On(admin)) => admin,
         Some(Switch::Off) => return Vec::new(),
         None => return vec![default()],
     };
     let mode_given = admin.mode.as_given().map(|m| m.span);
-    let mode = admin.mode.value().map_or(MODE, |m| m.0);
+    let mode = admin.mode.value().map_or(ADMIN_MODE, |m| m.0);
     let Some(OneOrMany(addresses)) = admin.bind.value() else {
         return vec![AdminBind::Unix { path: ADMIN_SOCKET.into(), mode }];
     };

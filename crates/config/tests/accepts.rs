@@ -63,7 +63,7 @@ fn the_smallest_file_has_every_default() {
     assert_eq!((config.grace_period, config.drain_delay), (secs(30), secs(0)));
     assert_eq!(
         config.admin,
-        [AdminBind::Unix { path: "/run/isobar/admin.sock".into(), mode: 0o660 }]
+        [AdminBind::Unix { path: "/run/isobar/admin.sock".into(), mode: 0o600 }]
     );
     assert_eq!(config.metrics, None);
     assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });

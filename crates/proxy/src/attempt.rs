@@ -129,9 +129,11 @@ async fn write_and_wait(
 ) -> Result<Answered, Lost> {
     let mut upload = exchange.compose(&lease);
     let handed_over = lease.was_queued().then(|| lease.granted_at());
+    let body_idle = exchange.listener.timeouts.body_idle;
+    let mut clock = Clock { limits: exchange.limits(), body_idle, sent: false, phase: None };
     let mut interim = 0;
     loop {
-        let wait = wait(exchange, &mut upload, &mut worker, handed_over).await;
+        let wait = wait(exchange, &mut upload, &mut worker, &mut clock, handed_over).await;
         let wrote = upload.total();
         let reason = match wait {
             Wait::Head => {
@@ -179,13 +181,11 @@ async fn wait(
     exchange: &mut Exchange<'_>,
     upload: &mut Upload,
     worker: &mut Connection,
+    clock: &mut Clock,
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
-    let limits = exchange.limits();
     let Exchange { client, scratch, incoming, listener, route, .. } = exchange;
     let answer = listener.client_fin == ClientFin::Answer;
-    let sent = upload.finished(incoming, &scratch.up);
-    let mut clock = Clock { limits, body_idle: listener.timeouts.body_idle, sent, phase: None };
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
@@ -223,9 +223,6 @@ async fn wait(
             match poll_read(worker, cx, &mut scratch.down) {
                 Poll::Ready(Ok(1..)) => {}
                 // A head that breaks off is no head.
-                Poll::Ready(_) if !scratch.down.is_empty() => {
-                    return Poll::Ready(Wait::BadResponse);
-                }
                 Poll::Ready(_) => return Poll::Ready(Wait::Broke),
                 Poll::Pending => break,
             }
@@ -250,6 +247,7 @@ pub(crate) struct AttemptLimits {
     pub(crate) request: Option<Instant>,
 }
 
+/// What the wait may last; interim responses do not wind it up again.
 struct Clock {
     limits: AttemptLimits,
     body_idle: Duration,

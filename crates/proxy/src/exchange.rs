@@ -5,7 +5,7 @@
 //! comes back is forwarded by `forward`. Dropping the [`Exchange`] writes one log line and one
 //! set of metrics, however the request ended.
 
-use std::{net::IpAddr, sync::Arc, task::Poll, time::Instant};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::Tried;
 use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
@@ -192,14 +192,14 @@ impl Exchange<'_> {
         let Serve::Http(routes) = &self.listener.serve else { return Err(Reason::Internal) };
         let request = &mut self.scratch.request;
         let normal = route::path::normalise(request.path_and_query());
-        if let std::borrow::Cow::Owned(normal) = normal.map_err(|_| Reason::BadRequest)? {
+        let normal = normal.map_err(|_| Reason::BadRequest)?;
+        let path = normal.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let (host, method) = (request.authority(), request.method());
+        let query = RouteQuery { host, path, method, head: request };
+        let route = Arc::clone(routes.find(&query).ok_or(Reason::NoRoute)?);
+        if let Cow::Owned(normal) = normal {
             request.set_path(&normal);
         }
-        let target = request.path_and_query();
-        let path = target.split(|&byte| byte == b'?').next().unwrap_or(target);
-        let query =
-            RouteQuery { host: request.authority(), path, method: request.method(), head: request };
-        let route = Arc::clone(routes.find(&query).ok_or(Reason::NoRoute)?);
         self.route = Some(Arc::clone(&route));
         Ok(route)
     }

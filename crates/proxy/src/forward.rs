@@ -96,6 +96,8 @@ impl Download {
             && finished
             && !upload.gave_up()
             && !exchange.client.fin
+            // Bytes sent in the hope of an upgrade are no request (H1-37).
+            && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
             && !exchange.client.context.is_draining();
         let stream = response
             .value(FieldId::ContentType)
@@ -318,7 +320,7 @@ impl Download {
     fn next(&self, exchange: &Exchange<'_>) -> Next {
         let whole_request = exchange.incoming.ended() && !self.upload.gave_up();
         match self.client_keeps {
-            true if whole_request && exchange.scratch.request.upgrade().is_none() => Next::Request,
+            true if whole_request => Next::Request,
             _ if !whole_request || !exchange.client.inbuf.is_empty() => Next::Linger,
             _ if exchange.client.fin || !self.client_keeps => Next::Close,
             _ => Next::Linger,
