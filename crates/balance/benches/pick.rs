@@ -13,19 +13,23 @@ const TURNS: u32 = 300_000;
 
 fn main() {
     println!("ns per pick + release through an empty queue, median of {ROUNDS}");
-    println!("{:<20} {:>10} {:>10} {:>14}", "strategy", "4 workers", "64 workers", "64, 2 threads");
+    println!(
+        "{:<20} {:>10} {:>10} {:>10} {:>10}",
+        "strategy", "4 idle", "64 idle", "64 busy", "2 threads"
+    );
     for entry in TABLE {
         let strategy = match (entry.build)(&Options::new()) {
             Ok(strategy) => strategy,
             Err(problem) => return eprintln!("{}: {problem}", entry.name),
         };
-        let measure = |workers, threads| {
-            let candidates = candidates(workers);
+        let measure = |workers, busy, threads| {
+            let candidates = candidates(workers, busy);
             let picker = strategy.prepare(&candidates);
             median(|| together(threads, &*picker, &candidates))
         };
-        let (few, many, shared) = (measure(4, 1), measure(64, 1), measure(64, 2));
-        println!("{:<20} {few:>10.1} {many:>10.1} {shared:>14.1}", entry.name);
+        let (few, many) = (measure(4, 0, 1), measure(64, 0, 1));
+        let (busy, shared) = (measure(64, 1, 1), measure(64, 1, 2));
+        println!("{:<20} {few:>10.1} {many:>10.1} {busy:>10.1} {shared:>10.1}", entry.name);
     }
     println!("{:<20} {:>10.1}", "hand-over", median(hand_overs));
 }
@@ -64,7 +68,7 @@ fn turns(seed: u64, picker: &dyn Picker, candidates: &[Candidate], waiters: &Wai
 fn hand_overs() -> Duration {
     use isobar_balance::Join;
     use std::task::{Context, Poll, Waker};
-    let chair = Chair(candidates(1).remove(0).worker);
+    let chair = Chair(candidates(1, 0).remove(0).worker);
     let waiters = Waiters::new();
     let now = Instant::now();
     waiters.publish(vec![chair.clone()], now);
@@ -91,15 +95,15 @@ fn median(measure: impl Fn() -> Duration) -> f64 {
     nanos[ROUNDS / 2]
 }
 
-fn candidates(n: u32) -> Vec<Candidate> {
+/// Each with one slot to give, and so many leases held besides.
+fn candidates(n: u32, busy: u32) -> Vec<Candidate> {
     let one = NonZeroU32::MIN;
-    (0..n)
-        .map(|id| Candidate {
-            worker: Arc::new(Worker::new(WorkerId(id), &format!("w{id}"), Some(one), 2)),
-            weight: one,
-            capacity: one,
-        })
-        .collect()
+    let candidate = |id| {
+        let worker = Worker::new(WorkerId(id), &format!("w{id}"), NonZeroU32::new(busy + 1), 2);
+        (0..busy).for_each(|_| assert!(worker.slots().try_reserve()));
+        Candidate { worker: Arc::new(worker), weight: one, capacity: one }
+    };
+    (0..n).map(candidate).collect()
 }
 
 #[derive(Clone)]

@@ -81,6 +81,32 @@ fn a_panic_under_the_lock_is_survived() {
     pool.end();
 }
 
+/// A limit was raised, and before `changed` says so somebody else comes by: the room goes to those
+/// who already wait for it, at the first opportunity.
+#[test]
+fn room_nobody_has_announced_belongs_to_who_waits() {
+    for seed in 0..20 {
+        let mut pool = Pool::new(seed, 2, Lateness::None);
+        pool.workers.iter().for_each(|seat| seat.slots().set_limit(NonZeroU32::new(1)));
+        pool.arrive(Some(0));
+        pool.arrive(Some(1));
+        pool.arrive(Some(0));
+        assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
+        pool.workers[0].slots().set_limit(NonZeroU32::new(2));
+        pool.arrive(None);
+        assert!(pool.tickets[0].woken.0.load(SeqCst), "a newcomer overtook");
+        assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
+
+        pool.arrive(None);
+        pool.workers[1].slots().set_limit(NonZeroU32::new(2));
+        let last = pool.held.remove(1);
+        assert_eq!(last.id(), 1);
+        pool.waiters.release(&last, pool.now);
+        assert_eq!((pool.waiters.len(), last.in_flight()), (0, 2), "both slots handed over");
+        pool.end();
+    }
+}
+
 /// One seat of a vanished worker is released long after: the new worker of that name is not it.
 #[test]
 fn a_worker_that_came_back_is_another() {

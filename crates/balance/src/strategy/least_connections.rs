@@ -1,6 +1,6 @@
 //! The worker with the fewest leases for its weight: exact, over all shards.
 //!
-//! Every candidate is looked at, and the choice is taken only if the chosen word is still the one
+//! Every candidate is looked at (up to an idle one), and the choice is taken only if the chosen word is still the one
 //! that was compared; so two shards never crowd onto one worker while another is lighter.
 
 use std::sync::Arc;
@@ -63,6 +63,10 @@ fn lightest(candidates: &[Candidate], cx: &PickCx<'_>, start: usize) -> Option<(
     let mut best: Option<(usize, SlotWord)> = None;
     for i in (start..candidates.len()).chain(0..start) {
         let Some(word) = cx.eligible(i) else { continue };
+        // Nobody is lighter than idle.
+        if word.in_flight() == 0 {
+            return Some((i, word));
+        }
         let lighter = best.is_none_or(|(best, than)| {
             // a/v < b/w without division.
             u64::from(word.in_flight()) * u64::from(candidates[best].weight.get())
