@@ -215,8 +215,13 @@ pub fn binary() -> PathBuf {
     beside
 }
 
+/// A configuration that names its admin addresses itself says `ADMIN_SOCKET` for the kit's.
 fn with_admin(config: &str, scratch: &Scratch) -> String {
-    format!("admin: {{ bind: \"unix:{}\" }}\n{config}\n", scratch.file("admin.sock").display())
+    let socket = format!("unix:{}", scratch.file("admin.sock").display());
+    match config.contains("ADMIN_SOCKET") {
+        true => config.replace("ADMIN_SOCKET", &socket),
+        false => format!("admin: {{ bind: \"{socket}\" }}\n{config}\n"),
+    }
 }
 
 fn listening(text: &str, name: &str) -> Option<SocketAddr> {

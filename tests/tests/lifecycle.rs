@@ -225,7 +225,9 @@ fn sl_10_a_full_disk_never_stops_serving() {
 }
 
 fn serves_and_drops(isobar: &mut Isobar) {
-    let shots = closed_loop(isobar.address("web"), 8, 20_000, |id| get(format!("/{id}")));
+    // Long lines, so that they fill what memory is set aside for them.
+    let long = "x".repeat(2_000);
+    let shots = closed_loop(isobar.address("web"), 8, 20_000, |_| get(format!("/{long}")));
     assert_eq!(failures(&shots, 200), [""; 0]);
     let slowest = shots.iter().map(|shot| shot.ended - shot.sent).fold(0.0, f64::max);
     let dropped = isobar.metrics().sum("isobar_log_lines_dropped_total", &[]);
@@ -264,20 +266,27 @@ fn ad_07_one_line_per_request_whatever_it_contains() {
 #[test]
 fn the_admin_socket_is_private_and_checks_host_and_origin() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let isobar = start(&origin, "metrics: { bind: \"127.0.0.1:0\" }\n");
+    let isobar = start(
+        &origin,
+        "admin: { bind: [\"ADMIN_SOCKET\", \"127.0.0.1:0\"] }\nmetrics: { bind: \"127.0.0.1:0\" }\n",
+    );
     let mode = std::fs::metadata(isobar.file("admin.sock")).expect("it").permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}");
     for path in ["/live", "/ready", "/metrics", "/v1/pools", "/v1/pools/app", "/"] {
         assert_eq!(isobar.admin("GET", path, "").status, 200, "{path}");
     }
     assert_eq!(isobar.admin("GET", "/v1/pools/none", "").status, 404);
+
+    // Over TCP a browser could be made to ask.
     let ask = |head: &str| {
-        let mut connection = Connection::open_unix(&isobar.file("admin.sock")).expect("connects");
+        let mut connection = isobar.open("admin");
         connection.send(format!("{head}\r\n\r\n").as_bytes()).expect("sends");
         connection.response_to("GET").expect("answers").status
     };
+    assert_eq!(ask("GET /v1/pools HTTP/1.1\r\nHost: localhost"), 200);
     assert!(matches!(ask("GET /v1/pools HTTP/1.1\r\nHost: evil.example"), 403 | 421));
-    let cross = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0";
+    let cross = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                 Origin: http://evil.example\r\nContent-Length: 0";
     assert_eq!(ask(cross), 403);
 
     // The metrics listener only reads.
