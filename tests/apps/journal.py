@@ -25,24 +25,26 @@ def _milliseconds_since_data(connection):
 
 class Worker(SyncWorker):
     """gunicorn's synchronous worker, journalling each connection from accept to close, and since
-    when it had been ready for it: between a close and the next accept it keeps its own books."""
+    when it had been idle before: after a close it first keeps its own books and accepts whoever is
+    there (some 100 us of Python); only when it then waits for a connection is it idle."""
 
-    _ready = None
+    _idle_since = None
 
-    def accept(self, listener):
-        if self._ready is None:
-            self._ready = time.monotonic()
-        super().accept(listener)
+    def wait(self, timeout):
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+        return super().wait(timeout)
 
     def handle(self, listener, client, addr):
         global current
-        accepted, ready = time.monotonic(), self._ready
+        accepted = time.monotonic()
+        idle_since = accepted if self._idle_since is None else self._idle_since
         backlog = _milliseconds_since_data(client)
         current = "-"
         try:
             super().handle(listener, client, addr)
         finally:
             closed = time.monotonic()
-            instants = (f"{instant:.6f}" for instant in (ready, accepted, closed))
+            instants = (f"{instant:.6f}" for instant in (idle_since, accepted, closed))
             write("occupied", current, *instants, backlog, os.getpid())
-            self._ready = None
+            self._idle_since = None

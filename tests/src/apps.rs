@@ -37,8 +37,8 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Occupied {
     pub id: String,
-    /// From when the worker was ready to accept it: it was idle from then to `span.0`.
-    pub ready: f64,
+    /// Since when the worker had waited for it: it was idle from then to `span.0`.
+    pub idle_since: f64,
     pub span: Span,
     /// How long the connection's data had waited when it was accepted.
     pub backlog: f64,
@@ -155,14 +155,14 @@ impl Drop for App {
 }
 
 impl Occupied {
-    /// `occupied ID READY ACCEPTED CLOSED BACKLOG_MS PID`
+    /// `occupied ID IDLE_SINCE ACCEPTED CLOSED BACKLOG_MS PID`
     fn parse(words: &[String]) -> Option<Occupied> {
-        let [kind, id, ready, accepted, closed, backlog, pid] = words else { return None };
+        let [kind, id, idle_since, accepted, closed, backlog, pid] = words else { return None };
         let number = |text: &str| text.parse::<f64>().ok();
         (kind == "occupied").then_some(())?;
         Some(Occupied {
             id: id.clone(),
-            ready: number(ready)?,
+            idle_since: number(idle_since)?,
             span: (number(accepted)?, number(closed)?),
             backlog: number(backlog)? / 1e3,
             pid: pid.parse().ok()?,
@@ -188,7 +188,13 @@ mod tests {
         let line = Occupied::parse(&words).unwrap();
         assert_eq!(
             line,
-            Occupied { id: "17".into(), ready: 1.25, span: (1.5, 2.5), backlog: 0.008, pid: 99 }
+            Occupied {
+                id: "17".into(),
+                idle_since: 1.25,
+                span: (1.5, 2.5),
+                backlog: 0.008,
+                pid: 99
+            }
         );
         assert_eq!(Occupied::parse(&words[..4]), None);
     }

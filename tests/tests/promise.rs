@@ -97,7 +97,8 @@ fn judge(
     let work: Vec<f64> = order.iter().map(|&id| spans[id].1 - spans[id].0).collect();
     let waits = order.iter().map(|&id| spans[id].0 - sent[id]).collect();
 
-    let idle: Vec<Span> = occupied.iter().flatten().map(|one| (one.ready, one.span.0)).collect();
+    let idle: Vec<Span> =
+        occupied.iter().flatten().map(|one| (one.idle_since, one.span.0)).collect();
     let found = idle_while_queued(&queue_spans(shots, log), &idle);
     Seen {
         requests: shots.len(),
