@@ -32,6 +32,13 @@ pub struct PickCx<'a> {
     key: u64,
     now: Instant,
     bound: Option<usize>,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Reserve,
+    Look,
 }
 
 impl<'a> PickCx<'a> {
@@ -42,13 +49,19 @@ impl<'a> PickCx<'a> {
         rng: &'a mut fastrand::Rng,
         now: Instant,
     ) -> Self {
-        Self { candidates, tried, rng, key, now, bound: None }
+        Self { candidates, tried, rng, key, now, bound: None, purpose: Purpose::Reserve }
+    }
+
+    /// A pick that takes nothing, only to learn whom this request would wait for: while others
+    /// wait, a newcomer may not reserve, but it must join the right list.
+    pub fn looking(self) -> Self {
+        Self { purpose: Purpose::Look, ..self }
     }
 
     /// The word of candidate `i` if it may be reserved: not tried, open, and with a free slot.
     #[inline]
     pub fn eligible(&self, i: usize) -> Option<SlotWord> {
-        Some(self.untried(i)?.slots().load()).filter(|word| word.has_room())
+        Some(self.takeable(i)?.slots().load()).filter(|word| word.has_room())
     }
 
     /// Candidate `i` could be waited for: it lacks nothing but a free slot.
@@ -58,13 +71,13 @@ impl<'a> PickCx<'a> {
 
     #[inline]
     pub fn reserve(&self, i: usize) -> Option<Reserved> {
-        self.untried(i)?.slots().try_reserve().then_some(Reserved { index: i })
+        self.takeable(i)?.slots().try_reserve().then_some(Reserved { index: i })
     }
 
     /// Reserves only if the word still is the one the choice was made by.
     #[inline]
     pub fn reserve_if(&self, i: usize, seen: SlotWord) -> Option<Reserved> {
-        self.untried(i)?.slots().reserve_if(seen).then_some(Reserved { index: i })
+        self.takeable(i)?.slots().reserve_if(seen).then_some(Reserved { index: i })
     }
 
     /// This request waits for candidate `i` and no other.
@@ -91,6 +104,11 @@ impl<'a> PickCx<'a> {
     #[inline]
     pub fn rng(&mut self) -> &mut fastrand::Rng {
         self.rng
+    }
+
+    #[inline]
+    fn takeable(&self, i: usize) -> Option<&'a Worker> {
+        self.untried(i).filter(|_| self.purpose == Purpose::Reserve)
     }
 
     #[inline]
@@ -187,6 +205,16 @@ mod tests {
         assert!(cx.reserve_if(3, seen).is_none());
         cx.wait_for(1);
         assert_eq!(cx.bound(), Some(1));
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let candidates = [candidate(0, 1)];
+        let (tried, mut rng) = (Tried::default(), fastrand::Rng::with_seed(1));
+        let cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now()).looking();
+        assert!(cx.eligible(0).is_none() && cx.reserve(0).is_none());
+        assert!(cx.awaitable(0));
+        assert_eq!(candidates[0].worker.slots().load().in_flight(), 0);
     }
 
     #[test]

@@ -155,6 +155,8 @@ impl Pool {
                     }
                     Pick::Nothing(waits_for) => bound = waits_for,
                 }
+            } else {
+                bound = snapshot.bound(rq.key, rq.tried, rng, now);
             }
             match (snapshot.lack(rq.tried), snapshot.policy.queue) {
                 _ if snapshot.closed => Err(LeaseError::Draining),

@@ -68,6 +68,19 @@ impl Snapshot {
         }
     }
 
+    /// Whom this request would wait for, if not for anybody.
+    pub(crate) fn bound(
+        &self,
+        key: u64,
+        tried: &Tried,
+        rng: &mut fastrand::Rng,
+        now: Instant,
+    ) -> Option<WorkerId> {
+        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).looking();
+        self.picker.pick(&self.candidates, &mut cx);
+        cx.bound().map(|i| self.candidates[i].worker.id())
+    }
+
     pub(crate) fn lack(&self, tried: &Tried) -> Lack {
         let mut lack = Lack::Workers;
         for candidate in &self.candidates {

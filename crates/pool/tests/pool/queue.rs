@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use isobar_balance::{Outcome, Tried};
-use isobar_pool::{LeaseError, Leased, Pool, PoolSettings, Queue};
+use isobar_balance::{Outcome, Tried, strategy};
+use isobar_pool::{LeaseError, LeaseRequest, Leased, Pool, PoolSettings, Queue};
 use tokio::sync::oneshot;
 
 use crate::kit::*;
@@ -52,6 +52,35 @@ async fn the_queue_is_bounded_in_length_and_time() {
     drop(held);
     assert_eq!(in_flight(&pool), 0);
     ready(&pool).finish(DONE);
+}
+
+/// `on_full: wait`: whoever comes while others wait still waits for its own worker.
+#[tokio::test]
+async fn a_bound_client_keeps_its_worker_behind_a_queue() {
+    let strategy = strategy::find("ip_hash").expect("in the table");
+    let options = [("on_full".to_owned(), "wait".to_owned())].into();
+    let workers = vec![worker("a", nowhere(), 1), worker("b", nowhere(), 1)];
+    let pool = Pool::start("p", PoolSettings { strategy, options, ..settings() }, workers, 1);
+    let ask = |key| pool.lease(&LeaseRequest { key, tried: &Tried::new() });
+    let Ok(Leased::Ready(mine)) = ask(1) else { panic!("free") };
+    let home = mine.target().id();
+    // Some other key's home is the other worker.
+    let other = (2..100).find_map(|key| match ask(key) {
+        Ok(Leased::Ready(lease)) => Some(lease),
+        _ => None,
+    });
+    let other = other.expect("a key at home elsewhere");
+    let (Ok(Leased::Queued(first)), Ok(Leased::Queued(second))) = (ask(1), ask(1)) else {
+        panic!("both must queue")
+    };
+    other.finish(DONE);
+    mine.finish(DONE);
+    let first = first.await.expect("the slot");
+    assert_eq!(first.target().id(), home);
+    first.finish(DONE);
+    let second = second.await.expect("the slot");
+    assert_eq!(second.target().id(), home, "it came while somebody waited");
+    second.finish(DONE);
 }
 
 #[tokio::test]
