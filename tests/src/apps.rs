@@ -170,6 +170,20 @@ impl Occupied {
     }
 }
 
+/// Everything the gunicorn workers served, once that many requests are journalled: the line is
+/// written after the client has its answer.
+pub fn served(apps: &[App], requests: usize) -> Vec<Occupied> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut served: Vec<Occupied> = apps.iter().flat_map(App::occupied).collect();
+        served.retain(|one| one.id != "-");
+        if served.len() >= requests || Instant::now() > until {
+            return served;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// An address nobody listened on a moment ago, for servers that cannot be told port 0.
 fn free_address() -> SocketAddr {
     let free: io::Result<SocketAddr> =

@@ -3,7 +3,7 @@
 //! same arrivals and the same work. `ISOBAR_PROMISE_SECONDS=120` for the long run.
 
 use isobar_tests::access_log::{self, Entry};
-use isobar_tests::apps::{App, Kind, Occupied, Python};
+use isobar_tests::apps::{App, Kind, Occupied, Python, served};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::load::{Shot, failures, get, open_loop, poisson};
 use isobar_tests::queueing::{Span, fifo_waits, idle_while_queued, mean, quantile};
@@ -58,7 +58,7 @@ fn promise(shards: usize) {
     let handover_p99 = metrics.quantile("isobar_pool_handover_seconds", &pool, 0.99);
     let metric_idle = metrics.sum("isobar_pool_idle_while_waiting_seconds_total", &pool);
     let log = read_whole_log(&isobar, shots.len());
-    let occupied: Vec<Vec<Occupied>> = apps.iter().map(App::occupied).collect();
+    let occupied = served(&apps, shots.len());
     let seen = judge(&shots, &occupied, &log, handover_p99.unwrap_or(0.0), metric_idle);
     report(shards, seconds, &seen);
     seen.check();
@@ -77,13 +77,13 @@ fn config(shards: usize, apps: &[App]) -> String {
 
 fn judge(
     shots: &[Shot],
-    occupied: &[Vec<Occupied>],
+    occupied: &[Occupied],
     log: &[Entry],
     handover_p99: f64,
     metric_idle: f64,
 ) -> Seen {
     let mut by_id: Vec<Option<Span>> = vec![None; shots.len()];
-    for one in occupied.iter().flatten() {
+    for one in occupied {
         if let Ok(id) = one.id.parse::<usize>() {
             by_id[id] = Some(one.span);
         }
@@ -97,13 +97,12 @@ fn judge(
     let work: Vec<f64> = order.iter().map(|&id| spans[id].1 - spans[id].0).collect();
     let waits = order.iter().map(|&id| spans[id].0 - sent[id]).collect();
 
-    let idle: Vec<Span> =
-        occupied.iter().flatten().map(|one| (one.idle_since, one.span.0)).collect();
+    let idle: Vec<Span> = occupied.iter().map(|one| (one.idle_since, one.span.0)).collect();
     let found = idle_while_queued(&queue_spans(shots, log), &idle);
     Seen {
         requests: shots.len(),
         waits,
-        ideal: fifo_waits(&arrivals, &work, occupied.len()),
+        ideal: fifo_waits(&arrivals, &work, WORKERS),
         queued: found.queued,
         idle_while_queued: found.idle,
         handover_p99,
