@@ -2,7 +2,10 @@
 //! new one), and ends in exactly one outcome: `finish`, or its drop, which means that the client
 //! has gone. What is sent over the connection is unknown here.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use isobar_balance::Outcome;
@@ -96,7 +99,16 @@ impl Lease {
     pub async fn dial(&mut self) -> Result<Connection, ConnectError> {
         let target = self.target();
         let open = target.room().await;
-        match Connector::new(self.policy.connect_timeout).oneshot(target.address().clone()).await {
+        let connect = Connector::new(self.policy.connect_timeout);
+        let mut connected = pin!(connect.oneshot(target.address().clone()));
+        // The first poll sends the SYN; what this worker may still wait for goes right behind it.
+        let begun = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx))).await;
+        target.close_parting();
+        let connected = match begun {
+            Poll::Ready(connected) => connected,
+            Poll::Pending => connected.await,
+        };
+        match connected {
             Ok(stream) => Ok(Connection::new(stream, open)),
             Err(error) => {
                 target.unreachable(&error);
@@ -124,6 +136,16 @@ impl Lease {
                     target.shelf.clear();
                 }
             }
+        }
+    }
+
+    /// The worker has closed its side of this connection and may linger until we close ours
+    /// (RFC 9112 §9.6). If somebody waits for its slot, that close follows their connect instead of
+    /// preceding it, so the worker never looks for its next request before that is there.
+    pub fn part(&mut self, connection: Connection) {
+        let target = self.target();
+        if !target.shared.waiters.is_empty() {
+            target.part(connection.into_stream());
         }
     }
 

@@ -146,7 +146,7 @@ impl Pool {
     pub fn lease(self: &Arc<Self>, rq: &LeaseRequest<'_>) -> Result<Leased, LeaseError> {
         let now = Instant::now();
         with_snapshot(&self.shared, |snapshot, rng| {
-            let mut bound = None;
+            let bound;
             // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
             if snapshot.policy.queue.is_none() || self.shared.waiters.is_empty() {
                 match snapshot.pick(rq.key, rq.tried, rng, now) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_utils::atomic::AtomicCell;
 use isobar_balance::{Seat, Slots, Worker, WorkerId};
 
 use crate::address::Address;
@@ -16,6 +17,7 @@ use crate::idle::{Open, OpenCount};
 use crate::mailbox::{Observation, Seen};
 use crate::settings::KeepAlive;
 use crate::shared::Shared;
+use crate::stream::Stream;
 
 /// The serial number of no worker.
 const END: u64 = 0;
@@ -27,6 +29,8 @@ pub struct Target {
     retired: AtomicBool,
     pub(crate) open: OpenCount,
     pub(crate) shelf: Shelf,
+    /// See [`Lease::part`](crate::Lease::part).
+    parting: AtomicCell<Option<Box<Stream>>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -45,6 +49,7 @@ impl Target {
             retired: AtomicBool::new(false),
             open: OpenCount::default(),
             shelf: Shelf::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            parting: AtomicCell::new(None),
             shared,
         }
     }
@@ -96,6 +101,16 @@ impl Target {
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         self.shelf.clear();
+    }
+
+    pub(crate) fn part(&self, stream: Stream) {
+        // Two at once: the earlier one has waited long enough.
+        drop(self.parting.swap(Some(Box::new(stream))));
+    }
+
+    /// Closes what still waits to be closed. `true` if there was something.
+    pub fn close_parting(&self) -> bool {
+        self.parting.take().is_some()
     }
 
     pub(crate) fn keep_alive(&self) -> KeepAlive {

@@ -4,7 +4,7 @@
 //! behind a computation that the worker cannot stop. The answer is read and thrown away; if it
 //! ends cleanly even the connection lives on (design: "the lease ends when the worker is done").
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use isobar_balance::Outcome;
 use isobar_http1::{BodyReader, Limits, Parsed, State};
@@ -20,6 +20,9 @@ const HEAD_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0
 
 /// After its last byte a worker that said `Connection: close` may take this long to close.
 const FIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The next holder's connect is under way long before this.
+const PARTING: Duration = Duration::from_millis(2);
 
 /// Sees an abandoned lease to its end, on a task of its own.
 pub(crate) fn see_out(
@@ -41,7 +44,7 @@ pub(crate) fn see_out(
 }
 
 /// Ends the lease of a worker that announced it would close, once it has closed.
-pub(crate) fn await_fin(lease: Lease, mut worker: Connection, outcome: Outcome) {
+pub(crate) fn await_fin(mut lease: Lease, mut worker: Connection, outcome: Outcome) {
     tokio::task::spawn_local(async move {
         let mut rest = scratch::buffer();
         let closed = async {
@@ -51,8 +54,12 @@ pub(crate) fn await_fin(lease: Lease, mut worker: Connection, outcome: Outcome) 
         };
         let _ = tokio::time::timeout(FIN_PATIENCE, closed).await;
         scratch::recycle(&mut rest);
-        drop(worker);
+        let target = Arc::clone(lease.target());
+        lease.part(worker);
         lease.finish(outcome);
+        // Whoever was granted the slot connects and closes it; if nobody does, we do.
+        tokio::time::sleep(PARTING).await;
+        target.close_parting();
     });
 }
 
