@@ -119,9 +119,9 @@ impl Lease {
 
     /// Lays an idle connection, at the clean end of an exchange, aside for the next lease. Where
     /// slots are limited it goes beside the slot and on with it.
-    pub fn keep(&mut self, mut connection: Connection) {
+    pub fn keep(&mut self, mut connection: Connection, now: Instant) {
         let target = self.target();
-        connection.rest(Instant::now());
+        connection.rest(now);
         let word = target.slots().load();
         match word.limit() {
             _ if target.is_retired()
@@ -157,15 +157,19 @@ impl Lease {
     }
 
     /// The worker is done.
-    pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome);
+    pub fn finish(self, outcome: Outcome) {
+        self.finish_at(outcome, Instant::now());
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    /// The worker was done at `now`, the caller's latest look at the clock.
+    pub fn finish_at(mut self, outcome: Outcome, now: Instant) {
+        self.end(outcome, now);
+    }
+
+    fn end(&mut self, outcome: Outcome, now: Instant) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let now = Instant::now();
         let stats = self.place.0.worker().stats();
         stats.finished(outcome, now.saturating_duration_since(self.granted_at));
         if self.abandoned {
@@ -183,6 +187,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.end(if self.abandoned { Outcome::Abandoned } else { Outcome::ClientGone });
+        if !self.ended {
+            let outcome = if self.abandoned { Outcome::Abandoned } else { Outcome::ClientGone };
+            self.end(outcome, Instant::now());
+        }
     }
 }

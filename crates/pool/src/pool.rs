@@ -144,7 +144,7 @@ impl Pool {
 
     /// Whose turn is it? Reserves that worker's slot, or a place in the queue.
     pub fn lease(self: &Arc<Self>, rq: &LeaseRequest<'_>) -> Result<Leased, LeaseError> {
-        let now = Instant::now();
+        let now = rq.now;
         with_snapshot(&self.shared, |snapshot, rng| {
             let bound;
             // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.

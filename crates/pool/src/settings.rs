@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isobar_balance::Tried;
 use isobar_balance::strategy::{Entry, Options};
@@ -87,4 +87,6 @@ pub struct WorkerSpec {
 pub struct LeaseRequest<'a> {
     pub key: u64,
     pub tried: &'a Tried,
+    /// The caller's latest look at the clock.
+    pub now: Instant,
 }

@@ -4,7 +4,10 @@
 //! behind a computation that the worker cannot stop. The answer is read and thrown away; if it
 //! ends cleanly even the connection lives on (design: "the lease ends when the worker is done").
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use isobar_balance::Outcome;
 use isobar_http1::{BodyReader, Limits, Parsed, State};
@@ -37,7 +40,7 @@ pub(crate) fn see_out(
     tokio::task::spawn_local(async move {
         let discarded = tokio::time::timeout(patience, discard(&mut worker, &method)).await;
         if let Ok(Some(())) = discarded {
-            lease.keep(worker);
+            lease.keep(worker, Instant::now());
         }
         lease.finish(outcome);
     });

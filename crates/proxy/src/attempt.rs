@@ -130,14 +130,18 @@ async fn write_and_wait(
     let mut upload = exchange.compose(&lease);
     let handed_over = lease.was_queued().then(|| lease.granted_at());
     let body_idle = exchange.listener.timeouts.body_idle;
-    let mut clock = Clock { limits: exchange.limits(), body_idle, sent: false, phase: None };
+    let limits = exchange.limits();
+    // Without a body to send, waiting begins with the lease; a connect only makes it shorter.
+    let begun = exchange.incoming.ended().then(|| Instant::from_std(lease.granted_at()));
+    let mut clock = Clock { limits, body_idle, begun, sent: false, phase: None };
     let mut interim = 0;
     loop {
         let wait = wait(exchange, &mut upload, &mut worker, &mut clock, handed_over).await;
         let wrote = upload.total();
         let reason = match wait {
             Wait::Head => {
-                exchange.record.first_byte = Some(exchange.started.elapsed());
+                exchange.now = std::time::Instant::now();
+                exchange.record.first_byte = Some(exchange.now - exchange.started);
                 return Ok(Answered { lease, worker, upload });
             }
             Wait::Interim => {
@@ -211,9 +215,12 @@ async fn wait(
                 let method = scratch.request.method();
                 match scratch.response.parse(&scratch.down, &RESPONSE_LIMITS, method) {
                     Ok(Parsed::Complete(used)) => {
-                        scratch.down.drain(..used);
-                        let interim = scratch.response.is_interim();
-                        return Poll::Ready(if interim { Wait::Interim } else { Wait::Head });
+                        if scratch.response.is_interim() {
+                            scratch.down.drain(..used);
+                            return Poll::Ready(Wait::Interim);
+                        }
+                        scratch.parsed = used;
+                        return Poll::Ready(Wait::Head);
                     }
                     Ok(Parsed::Partial) => {}
                     Err(_) => return Poll::Ready(Wait::BadResponse),
@@ -251,6 +258,8 @@ pub(crate) struct AttemptLimits {
 struct Clock {
     limits: AttemptLimits,
     body_idle: Duration,
+    /// When the wait for the answer began, if that is known without looking at the clock.
+    begun: Option<Instant>,
     sent: bool,
     /// When the current phase ends; computed on its first wait.
     phase: Option<Instant>,
@@ -270,7 +279,9 @@ impl Clock {
         /// "Never", as far as a connection is concerned.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let limit = if self.sent { self.limits.first_byte.unwrap_or(FAR) } else { self.body_idle };
-        let phase = *self.phase.get_or_insert_with(|| Instant::now() + limit);
+        let begun = self.begun.filter(|_| self.sent);
+        let begin = || begun.unwrap_or_else(Instant::now) + limit;
+        let phase = *self.phase.get_or_insert_with(begin);
         match self.limits.request {
             Some(request) if request < phase => (request, Wait::RequestTimeout),
             _ if self.sent => (phase, Wait::FirstByteTimeout),

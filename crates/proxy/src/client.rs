@@ -40,6 +40,8 @@ pub(crate) struct Client {
     /// Read, not yet used. Without memory of its own while the connection is idle.
     pub(crate) inbuf: Vec<u8>,
     pub(crate) deadline: Deadline,
+    /// How long it may say nothing before the next request.
+    pub(crate) silent_until: Instant,
     /// The client closed its sending side.
     pub(crate) fin: bool,
     place: Place,
@@ -66,13 +68,15 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
     let standing = Rc::clone(&place.standing);
     let task = match &plan.serve {
         Serve::Http(_) => {
+            let silent_until = Instant::now() + h1::FIRST_BYTE;
             let client = Client {
                 context: Arc::clone(context),
                 stream,
                 ip,
                 listener,
                 inbuf: Vec::new(),
-                deadline: Deadline::new(Instant::now() + h1::FIRST_BYTE),
+                deadline: Deadline::new(silent_until),
+                silent_until,
                 fin: false,
                 place,
             };
@@ -92,8 +96,9 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
 impl Client {
     /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
     /// or stayed silent for too long.
-    pub(crate) async fn first_bytes(&mut self, until: Instant) -> bool {
+    pub(crate) async fn first_bytes(&mut self) -> bool {
         self.place.standing.idle.set(true);
+        let until = self.silent_until;
         let Self { stream, inbuf, deadline, .. } = self;
         let arrived = deadline
             .within(until, |cx| {

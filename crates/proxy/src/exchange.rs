@@ -39,6 +39,9 @@ pub(crate) struct Exchange<'c> {
     /// Part of the body was sent on without being kept.
     pub(crate) streamed: bool,
     pub(crate) started: Instant,
+    /// The latest look at the clock that is good enough for what follows at once: a look costs
+    /// as much as parsing half a head.
+    pub(crate) now: Instant,
     pub(crate) record: Record,
     /// Who the client is, past the proxies that are trusted.
     pub(crate) client_ip: Option<IpAddr>,
@@ -49,6 +52,7 @@ pub(crate) struct Exchange<'c> {
 /// Serves the request whose first bytes are in the client's buffer.
 pub(crate) async fn run(client: &mut Client) -> Next {
     let Some(listener) = client.context.listener(client.listener) else { return Next::Close };
+    let now = Instant::now();
     let mut exchange = Exchange {
         client,
         listener,
@@ -56,7 +60,8 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         scratch: Scratch::take(),
         incoming: Incoming::new(Body::None, 0),
         streamed: false,
-        started: Instant::now(),
+        started: now,
+        now,
         record: Record::default(),
         client_ip: None,
         parsed: false,
@@ -76,6 +81,7 @@ impl Exchange<'_> {
             self.hold_nothing();
         } else {
             self.hold_body(&route).await?;
+            self.now = Instant::now();
         }
         let mut tried = Tried::default();
         let (mut attempts, mut free) = (0, 0);
@@ -99,6 +105,7 @@ impl Exchange<'_> {
                 Attempt::Failed(reason, again) => (reason, again),
             };
             last = reason;
+            self.now = Instant::now();
             tried.insert(worker);
             let allowed = match again {
                 Again::Never => false,
@@ -111,7 +118,8 @@ impl Exchange<'_> {
                 Again::Unanswered => self.may_repeat() && self.holds_whole_request(),
             };
             attempts += u32::from(again != Again::Free);
-            let late = self.limits().request.is_some_and(|until| Deadline::now() >= until);
+            let now = Deadline::from_std(self.now);
+            let late = self.limits().request.is_some_and(|until| now >= until);
             if !allowed || attempts >= route.retry.attempts.max(1) || late {
                 return Err(reason);
             }
@@ -238,7 +246,7 @@ impl Exchange<'_> {
     /// is there.
     async fn lease(&mut self, route: &Route, tried: &Tried) -> Result<Lease, Reason> {
         let key = self.client_ip.map_or(0, isobar_balance::client_key);
-        let wait = match route.pool.lease(&LeaseRequest { key, tried }) {
+        let wait = match route.pool.lease(&LeaseRequest { key, tried, now: self.now }) {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
             Err(error) => return Err(no_lease(&error)),
@@ -280,6 +288,7 @@ impl Exchange<'_> {
         scratch::furnish(&mut self.scratch.up);
         self.scratch.up.clear();
         self.scratch.down.clear();
+        self.scratch.parsed = 0;
         headers::compose(self, framing, lease.queued());
         let Self { scratch, incoming, streamed, .. } = self;
         let ended = incoming.ended();

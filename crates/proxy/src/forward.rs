@@ -128,6 +128,7 @@ impl Download {
     }
 
     async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        // What came with the head came at the same time.
         if let Err(reason) = self.take(exchange) {
             return Err(self.broke(reason));
         }
@@ -225,8 +226,13 @@ impl Download {
         }
         scratch::furnish(&mut scratch.down);
         match poll_read(worker, cx, &mut scratch.down) {
-            Poll::Ready(Ok(1..)) => Poll::Ready(self.take(exchange)),
-            Poll::Ready(ended) => Poll::Ready(self.ended(exchange, ended)),
+            Poll::Ready(read) => {
+                exchange.now = std::time::Instant::now();
+                Poll::Ready(match read {
+                    Ok(1..) => self.take(exchange),
+                    ended => self.ended(exchange, ended),
+                })
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -234,7 +240,7 @@ impl Download {
     /// Takes what came from the worker into what goes to the client.
     fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         let scratch = &mut *exchange.scratch;
-        let mut used = 0;
+        let mut used = std::mem::take(&mut scratch.parsed);
         while used < scratch.down.len() && !self.reader.is_done() {
             let progress = self.reader.advance(&scratch.down[used..]);
             let progress = progress.map_err(|_| Reason::BadResponse)?;
@@ -287,14 +293,15 @@ impl Download {
         }
         let Some((mut lease, worker)) = self.from.take() else { return };
         if let Some(route) = &exchange.route {
-            route.pool.observe_response(lease.granted_at().elapsed());
+            let took = exchange.now.saturating_duration_since(lease.granted_at());
+            route.pool.observe_response(took);
         }
         let outcome = Outcome::Served { status: exchange.record.status };
         let upload_finished = self.upload.finished(&exchange.incoming, &exchange.scratch.up);
         let closed = matches!(exchange.scratch.response.body(), ResponseBody::UntilClose);
         if self.worker_keeps && upload_finished {
-            lease.keep(worker);
-            lease.finish(outcome);
+            lease.keep(worker, exchange.now);
+            lease.finish_at(outcome, exchange.now);
         } else if lease.limited() && !closed {
             abandon::await_fin(lease, worker, outcome);
         } else {
@@ -356,7 +363,8 @@ async fn tunnel(
         record.reason = Some(Reason::ClientGone);
         return Ok(Next::Close);
     }
-    let early = tcp::Early { from_client: &client.inbuf, from_worker: &scratch.down };
+    let early =
+        tcp::Early { from_client: &client.inbuf, from_worker: &scratch.down[scratch.parsed..] };
     let end = tcp::relay(&client.stream, worker.stream(), early, listener.timeouts.idle).await;
     client.inbuf.clear();
     record.received += end.from_client;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use isobar_http1::{FieldId, Version};
@@ -86,7 +86,10 @@ impl Record {
         if !exchange.parsed && record.reason == Some(Reason::ClientGone) {
             return;
         }
-        let took = started.elapsed();
+        let ended = Instant::now();
+        client.silent_until = ended.into();
+        client.silent_until += listener.timeouts.keep_alive;
+        let took = ended - *started;
         let received = incoming.received() + record.received;
         listener.metrics.add_bytes(received, record.sent);
         let status = if record.status == 0 { 499 } else { record.status };

@@ -32,6 +32,8 @@ pub(crate) struct Scratch {
     pub(crate) up: Vec<u8>,
     /// From the worker, not yet parsed or decoded.
     pub(crate) down: Vec<u8>,
+    /// So much of `down` was the head.
+    pub(crate) parsed: usize,
     /// Towards the client.
     pub(crate) out: Vec<u8>,
     /// Our own fields towards the worker, the same for every attempt.

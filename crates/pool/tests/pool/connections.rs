@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isobar_balance::Outcome;
 use isobar_pool::{ConnectError, KeepAlive, Pool, PoolSettings, Reuse};
@@ -56,7 +56,7 @@ async fn an_unlimited_workers_connections_stay_with_their_shard() {
     assert!(exchange(&mut first, b'q').await);
     let dialled = [first.dial().await, second.dial().await];
     for connection in dialled {
-        first.keep(connection.expect("a connection"));
+        first.keep(connection.expect("a connection"), Instant::now());
     }
     assert_eq!(status(&pool, "a").connections_open, 1, "max_idle");
     let there = pool.clone();
@@ -76,7 +76,7 @@ async fn up_10_a_dead_or_talkative_idle_connection_is_not_reused() {
             let mut lease = ready(&pool);
             exchange(&mut lease, question).await;
             // The close, or what nobody asked for, has come by now or comes soon.
-            while lease.reuse(Reuse::Live).map(|c| lease.keep(c)).is_some() {
+            while lease.reuse(Reuse::Live).map(|c| lease.keep(c, Instant::now())).is_some() {
                 tokio::task::yield_now().await;
             }
             assert_eq!(status(&pool, "a").connections_open, 0);
@@ -95,7 +95,7 @@ async fn a_slot_never_has_two_connections() {
     // A retry that will not trust the resting connection dials; that one has to go.
     let fresh = lease.dial().await.expect("a connection");
     assert_eq!(status(&pool, "a").connections_open, 1);
-    lease.keep(fresh);
+    lease.keep(fresh, Instant::now());
     lease.finish(DONE);
     assert_eq!(status(&pool, "a").connections_open, 1);
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use isobar_balance::{Tried, shard, strategy};
@@ -59,7 +59,7 @@ pub fn nowhere() -> Address {
 }
 
 pub fn ask(pool: &Arc<Pool>, tried: &Tried) -> Result<Leased, LeaseError> {
-    pool.lease(&LeaseRequest { key: 0, tried })
+    pool.lease(&LeaseRequest { key: 0, tried, now: Instant::now() })
 }
 
 /// A lease that is free now.
@@ -90,7 +90,7 @@ pub async fn exchange(lease: &mut Lease, question: u8) -> bool {
     let reused = connection.reused();
     connection.write_all(&[question]).await.expect("sent");
     assert_eq!(connection.read_u8().await.expect("answered"), b'a');
-    lease.keep(connection);
+    lease.keep(connection, Instant::now());
     reused
 }
 

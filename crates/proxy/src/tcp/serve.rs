@@ -99,11 +99,14 @@ async fn reach(
     let mut again = true;
     let mut failed = None;
     loop {
-        let mut lease = match lease(pool, stream, &LeaseRequest { key, tried: &tried }).await {
-            Ok(lease) => lease,
-            // Nobody is left: what the last one said tells more.
-            Err(reason) => return Err(failed.unwrap_or(reason)),
-        };
+        let mut lease =
+            match lease(pool, stream, &LeaseRequest { key, tried: &tried, now: Instant::now() })
+                .await
+            {
+                Ok(lease) => lease,
+                // Nobody is left: what the last one said tells more.
+                Err(reason) => return Err(failed.unwrap_or(reason)),
+            };
         record.attempts += 1;
         record.queue += lease.queued();
         record.worker = Some(Arc::clone(lease.target()));
