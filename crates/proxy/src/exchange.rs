@@ -343,7 +343,9 @@ impl Exchange<'_> {
             return Next::Close;
         }
         let clean = self.parsed && self.incoming.ended() && !self.client.fin;
+        // Who sends what cannot be understood is not understood again (adversaries probe this way).
         let keep = clean
+            && reason != Reason::BadRequest
             && self.scratch.request.keep_alive()
             && self.scratch.request.upgrade().is_none()
             && !self.client.context.is_draining();
