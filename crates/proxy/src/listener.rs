@@ -16,7 +16,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use isobar_pool::Stream;
@@ -36,6 +36,9 @@ use crate::{
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// And how often that is said.
+const COMPLAIN: Duration = Duration::from_secs(10);
 
 /// A bound, listening, non-blocking socket.
 pub enum ListenSocket {
@@ -157,6 +160,7 @@ pub(crate) async fn accept(
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the listening socket cannot be watched"),
     };
+    let mut complained = None;
     loop {
         let limit = context.listener(gate.id).map_or(0, |plan| plan.limits.connections);
         tokio::select! {
@@ -171,7 +175,7 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((fd, client)) => admit(context, &gate, fd, family, client, &each),
-            Err(error) => pause(&error).await,
+            Err(error) => pause(&error, &mut complained).await,
         }
     }
     while let Ok((fd, client)) = accept_raw(&socket) {
@@ -231,11 +235,14 @@ fn turn_away(plan: &ListenerPlan, socket: &OwnedFd) {
 }
 
 /// A connection that died in the back-log is nobody's problem; running out of something is ours.
-async fn pause(error: &io::Error) {
+async fn pause(error: &io::Error, complained: &mut Option<Instant>) {
     use rustix::io::Errno;
     let out_of = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     if Errno::from_io_error(error).is_some_and(|errno| out_of.contains(&errno)) {
-        tracing::warn!(%error, "accepting pauses");
+        if complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
+            tracing::warn!(%error, "accepting pauses");
+            *complained = Some(Instant::now());
+        }
         tokio::time::sleep(PAUSE).await;
     } else {
         tracing::debug!(%error, "accept");
