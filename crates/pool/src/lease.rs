@@ -141,12 +141,15 @@ impl Lease {
 
     /// The worker has closed its side of this connection and may linger until we close ours
     /// (RFC 9112 §9.6). If somebody waits for its slot, that close follows their connect instead of
-    /// preceding it, so the worker never looks for its next request before that is there.
-    pub fn part(&mut self, connection: Connection) {
+    /// preceding it, so the worker never looks for its next request before that is there. True if
+    /// so: the caller sees to it that [`Target::close_parting`] is called, should nobody connect.
+    pub fn part(&mut self, connection: Connection) -> bool {
         let target = self.target();
-        if !target.shared.waiters.is_empty() {
+        let awaited = !target.shared.waiters.is_empty();
+        if awaited {
             target.part(connection.into_stream());
         }
+        awaited
     }
 
     /// Client or deadline gave up while the worker computes: the slot stays taken until it is done.

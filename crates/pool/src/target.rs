@@ -108,9 +108,9 @@ impl Target {
         drop(self.parting.swap(Some(Box::new(stream))));
     }
 
-    /// Closes what still waits to be closed. `true` if there was something.
-    pub fn close_parting(&self) -> bool {
-        self.parting.take().is_some()
+    /// Closes what still waits to be closed.
+    pub fn close_parting(&self) {
+        drop(self.parting.take());
     }
 
     pub(crate) fn keep_alive(&self) -> KeepAlive {

@@ -58,11 +58,13 @@ pub(crate) fn await_fin(mut lease: Lease, mut worker: Connection, outcome: Outco
         let _ = tokio::time::timeout(FIN_PATIENCE, closed).await;
         scratch::recycle(&mut rest);
         let target = Arc::clone(lease.target());
-        lease.part(worker);
+        let parted = lease.part(worker);
         lease.finish(outcome);
-        // Whoever was granted the slot connects and closes it; if nobody does, we do.
-        tokio::time::sleep(PARTING).await;
-        target.close_parting();
+        if parted {
+            // Whoever was granted the slot connects and closes it; if nobody does, we do.
+            tokio::time::sleep(PARTING).await;
+            target.close_parting();
+        }
     });
 }
 
