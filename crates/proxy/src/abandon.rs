@@ -10,16 +10,15 @@ use std::{
 };
 
 use isobar_balance::Outcome;
-use isobar_http1::{BodyReader, Limits, Parsed, State};
+use isobar_http1::{BodyReader, Parsed, State};
 use isobar_pool::{Connection, Lease};
 use tokio::io::AsyncReadExt;
 
 use crate::{
+    attempt::RESPONSE_LIMITS,
     exchange::Exchange,
     scratch::{self, Scratch},
 };
-
-const HEAD_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
 
 /// After its last byte a worker that said `Connection: close` may take this long to close.
 const FIN_PATIENCE: Duration = Duration::from_secs(1);
@@ -85,7 +84,7 @@ async fn read_response(
 ) -> Option<()> {
     let Scratch { response, down, .. } = scratch;
     loop {
-        match response.parse(down, &HEAD_LIMITS, method).ok()? {
+        match response.parse(down, &RESPONSE_LIMITS, method).ok()? {
             Parsed::Complete(used) => {
                 down.drain(..used);
                 if !response.is_interim() {

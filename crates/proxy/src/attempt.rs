@@ -24,7 +24,7 @@ const INTERIM_PASSED: u32 = 8;
 const INTERIM_READ: u32 = 64;
 
 /// A worker's head may be this large.
-const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
+pub(crate) const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
 
 pub(crate) enum Attempt {
     /// `scratch.response` holds the head, `scratch.down` what came behind it.
@@ -70,16 +70,17 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
     let reuse = if exchange.may_repeat() { Reuse::Any } else { Reuse::Live };
     let mut kept = lease.reuse(reuse);
     loop {
-        let connecting = std::time::Instant::now();
         let worker = match kept.take() {
             Some(worker) => worker,
-            None => match lease.dial().await {
-                Ok(worker) => {
-                    exchange.record.connect += connecting.elapsed();
-                    worker
+            None => {
+                let connecting = std::time::Instant::now();
+                let connected = lease.dial().await;
+                exchange.record.connect += connecting.elapsed();
+                match connected {
+                    Ok(worker) => worker,
+                    Err(error) => return refused(lease, &error),
                 }
-                Err(error) => return refused(lease, &error),
-            },
+            }
         };
         let reused = worker.reused();
         match write_and_wait(exchange, lease, worker).await {
@@ -95,7 +96,10 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                         let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
                         return Attempt::Failed(Reason::ResetBeforeHead, again);
                     }
-                    None => return Attempt::Failed(wrote_reason(exchange), Again::Never),
+                    None => {
+                        let reason = exchange.record.reason.unwrap_or(Reason::Internal);
+                        return Attempt::Failed(reason, Again::Never);
+                    }
                 }
             }
         }
@@ -106,10 +110,6 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
 struct Lost {
     lease: Option<Lease>,
     wrote: u64,
-}
-
-fn wrote_reason(exchange: &Exchange<'_>) -> Reason {
-    exchange.record.reason.unwrap_or(Reason::Internal)
 }
 
 fn refused(lease: Lease, error: &ConnectError) -> Attempt {
