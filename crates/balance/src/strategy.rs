@@ -14,6 +14,7 @@ mod weighted;
 use std::collections::BTreeMap;
 
 use crate::candidate::{Candidate, PickCx, Reserved};
+pub use turns::smooth_sequence;
 
 /// Lives on the control thread, over every rebuild and every reload that did not change it: what
 /// must survive them (a cursor) is kept here and shared with the pickers.

@@ -20,6 +20,7 @@ use crate::source::Span;
 
 mod listener;
 mod pool;
+mod routes;
 
 pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";
 const MODE: u32 = 0o660;
@@ -283,8 +284,8 @@ impl Names {
             .collect();
         for (name, span, routes) in unused {
             cx.report(Draft::warning(span, format!("the site `{name}` is never used")));
-            let routes = routes.map_or(Vec::new(), |r| r.value.0);
-            listener::routes(routes, &format!("site {name}"), self, cx);
+            let list = routes.map_or(Vec::new(), |r| r.value.0);
+            routes::routes(list, &format!("site {name}"), self, cx);
         }
     }
 

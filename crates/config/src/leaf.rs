@@ -17,11 +17,13 @@ use crate::units;
 
 mod address;
 mod http;
+mod route;
 
 pub(crate) use address::{BindAddress, WorkerAddress};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
 };
+pub(crate) use route::Shares;
 
 /// Any text.
 #[derive(Debug, Clone)]

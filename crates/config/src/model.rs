@@ -233,9 +233,24 @@ pub struct Route {
     pub name: String,
     /// Any of them; empty = everything.
     pub matches: Vec<Match>,
-    pub pool: String,
-    pub timeouts: RouteTimeouts,
+    pub action: Action,
     pub retry: Retry,
+}
+
+/// What a route does with the requests it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Pool(Destination),
+    /// Shares, in the order of the file; a pool without one is left out.
+    Split(Vec<(Destination, NonZeroU32)>),
+}
+
+/// A pool as one route uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    pub pool: String,
+    /// The route's, else the pool's.
+    pub timeouts: RouteTimeouts,
 }
 
 /// Everything given must hold.

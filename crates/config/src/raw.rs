@@ -6,7 +6,8 @@
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
     BindAddress, Count, Dur, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName,
-    RoutesRef, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
+    RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
+    WorkerName,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -108,10 +109,11 @@ section! {
         "name" => name: RouteName,
         "match" => matches: OneOrMany<Match>,
         "pool" => pool: Text,
+        "split" => split: Shares,
         "timeouts" => timeouts: RouteTimeouts,
         "retry" => retry: Switch<Retry>,
     }
-    later { "split", "redirect", "respond", "filters" }
+    later { "redirect", "respond", "filters" }
 }
 
 section! {

@@ -82,8 +82,10 @@ fn the_smallest_file_has_every_default() {
         [Route {
             name: "all".into(),
             matches: vec![],
-            pool: "app".into(),
-            timeouts: RouteTimeouts { request: None, first_byte: Some(secs(60)) },
+            action: Action::Pool(Destination {
+                pool: "app".into(),
+                timeouts: RouteTimeouts { request: None, first_byte: Some(secs(60)) },
+            }),
             retry: Retry {
                 attempts: 2,
                 per_try: None,
@@ -215,7 +217,8 @@ fn matches_and_labels() {
         "{ path: / }\n        name: front\n        retry: off\n        timeouts: { request: 5s, first_byte: off }",
     );
     assert_eq!((r.name.as_str(), r.retry.attempts), ("front", 1));
-    assert_eq!(r.timeouts, RouteTimeouts { request: Some(secs(5)), first_byte: None });
+    let timeouts = RouteTimeouts { request: Some(secs(5)), first_byte: None };
+    assert_eq!(r.action, Action::Pool(Destination { pool: "app".into(), timeouts }));
     let r = route("{ path: / }\n        retry: { attempts: 3, per_try: 1s, when: connect }");
     let when = RetryWhen { connect: true, reset: false };
     assert_eq!(r.retry, Retry { attempts: 3, per_try: Some(secs(1)), when });
@@ -240,7 +243,7 @@ fn a_pools_timeouts_hold_where_a_route_says_nothing() {
     .config;
     let ListenerKind::Http { routes } = &config.listeners["web"].kind else { panic!() };
     let timeouts = RouteTimeouts { request: Some(secs(9)), first_byte: Some(secs(3)) };
-    assert_eq!(routes[0].timeouts, timeouts);
+    assert_eq!(routes[0].action, Action::Pool(Destination { pool: "app".into(), timeouts }));
 }
 
 #[test]

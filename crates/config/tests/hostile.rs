@@ -60,6 +60,7 @@ fn the_text_is_as_it_was() {
         "alias-bomb",
         "bad-environment",
         "bad-matches",
+        "bad-routes",
         "dangling-pool",
         "duplicate-key",
         "http-and-tcp",

@@ -15,6 +15,7 @@ use crate::{
     client::{Gone, poll_read},
     exchange::Exchange,
     reason::Reason,
+    route::Routed,
     table::ClientFin,
     upload::{Broken, Upload},
 };
@@ -197,8 +198,9 @@ async fn wait(
                 upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.out);
             if upload.total() != before {
                 clock.moved();
-                if let (Some(granted), Some(route)) = (handed_over.take(), route.as_ref()) {
-                    route.pool.observe_handover(granted.elapsed());
+                let to = route.as_ref().and_then(Routed::destination);
+                if let (Some(granted), Some(to)) = (handed_over.take(), to) {
+                    to.pool.observe_handover(granted.elapsed());
                 }
             }
             match wrote {

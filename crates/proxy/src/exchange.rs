@@ -9,7 +9,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::Tried;
 use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
-use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased};
+use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     headers,
     reason::Reason,
     record::Record,
-    route::{self, Route, RouteQuery},
+    route::{self, Destination, RouteQuery, Routed},
     scratch::{self, Scratch},
     table::{ListenerPlan, Serve},
     upload::{Incoming, Upload},
@@ -33,7 +33,7 @@ const FREE_TRIES: u32 = 6;
 pub(crate) struct Exchange<'c> {
     pub(crate) client: &'c mut Client,
     pub(crate) listener: Arc<ListenerPlan>,
-    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) route: Option<Routed>,
     pub(crate) scratch: Box<Scratch>,
     pub(crate) incoming: Incoming,
     /// Part of the body was sent on without being kept.
@@ -77,17 +77,20 @@ impl Exchange<'_> {
         self.read_head().await?;
         self.admit()?;
         let route = self.find_route()?;
+        let Some(Destination { pool, .. }) = route.destination() else {
+            return Err(Reason::Internal);
+        };
         if self.incoming.ended() {
             self.hold_nothing();
         } else {
-            self.hold_body(&route).await?;
+            self.hold_body(pool).await?;
             self.now = Instant::now();
         }
         let mut tried = Tried::default();
         let (mut attempts, mut free) = (0, 0);
         let mut last = Reason::NoWorker;
         loop {
-            let lease = match self.lease(&route, &tried).await {
+            let lease = match self.lease(pool, &tried).await {
                 Ok(lease) => lease,
                 // Nobody is left to try: say what the last one said.
                 Err(Reason::NoWorker) => return Err(last),
@@ -123,7 +126,7 @@ impl Exchange<'_> {
             if !allowed || attempts >= route.retry.attempts.max(1) || late {
                 return Err(reason);
             }
-            route.pool.count_retry();
+            pool.count_retry();
         }
     }
 
@@ -196,7 +199,7 @@ impl Exchange<'_> {
     }
 
     /// Step 3: host and path in their normal form, which is also the form that is forwarded.
-    fn find_route(&mut self) -> Result<Arc<Route>, Reason> {
+    fn find_route(&mut self) -> Result<Routed, Reason> {
         let Serve::Http(routes) = &self.listener.serve else { return Err(Reason::Internal) };
         let request = &mut self.scratch.request;
         let normal = route::path::normalise(request.path_and_query());
@@ -204,11 +207,11 @@ impl Exchange<'_> {
         let path = normal.split(|&byte| byte == b'?').next().unwrap_or_default();
         let (host, method) = (request.authority(), request.method());
         let query = RouteQuery { host, path, method, head: request };
-        let route = Arc::clone(routes.find(&query).ok_or(Reason::NoRoute)?);
+        let route = routes.find(&query).ok_or(Reason::NoRoute)?;
         if let Cow::Owned(normal) = normal {
             request.set_path(&normal);
         }
-        self.route = Some(Arc::clone(&route));
+        self.route = Some(route.clone());
         Ok(route)
     }
 
@@ -218,8 +221,8 @@ impl Exchange<'_> {
 
     /// Step 4½, the shield: where slots are limited a slow client's body is waited for here, not
     /// in a worker. What already came is taken in any case, so that it can be sent again.
-    async fn hold_body(&mut self, route: &Route) -> Result<(), Reason> {
-        let shield = if route.pool.limited() { route.pool.policy().buffer.request } else { 0 };
+    async fn hold_body(&mut self, pool: &Pool) -> Result<(), Reason> {
+        let shield = if pool.limited() { pool.policy().buffer.request } else { 0 };
         let body_idle = self.listener.timeouts.body_idle;
         scratch::furnish(&mut self.scratch.body);
         self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
@@ -244,9 +247,9 @@ impl Exchange<'_> {
 
     /// Step 5: a slot, at once or through the queue; in the queue only for as long as the client
     /// is there.
-    async fn lease(&mut self, route: &Route, tried: &Tried) -> Result<Lease, Reason> {
+    async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
         let key = self.client_ip.map_or(0, isobar_balance::client_key);
-        let wait = match route.pool.lease(&LeaseRequest { key, tried, now: self.now }) {
+        let wait = match pool.lease(&LeaseRequest { key, tried, now: self.now }) {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
             Err(error) => return Err(no_lease(&error)),
@@ -296,6 +299,11 @@ impl Exchange<'_> {
         Upload::start(framing, &scratch.body, ended, &mut scratch.up)
     }
 
+    /// Where the request goes, once its route is known.
+    pub(crate) fn to(&self) -> Option<&Destination> {
+        self.route.as_ref().and_then(Routed::destination)
+    }
+
     /// Executing it twice is the same as once (RFC 9110 §9.2.2).
     pub(crate) fn may_repeat(&self) -> bool {
         self.scratch.request.is_idempotent()
@@ -306,10 +314,11 @@ impl Exchange<'_> {
     }
 
     pub(crate) fn limits(&self) -> AttemptLimits {
-        let route = self.route.as_ref();
-        let request = route.and_then(|route| route.request_timeout);
+        let to = self.to();
+        let per_try = self.route.as_ref().and_then(|route| route.retry.per_try);
+        let request = to.and_then(|to| to.request_timeout);
         AttemptLimits {
-            first_byte: route.and_then(|route| route.retry.per_try.or(route.first_byte)),
+            first_byte: per_try.or(to.and_then(|to| to.first_byte)),
             request: request.map(|after| Deadline::from_std(self.started + after)),
         }
     }

@@ -103,7 +103,7 @@ impl Download {
             .value(FieldId::ContentType)
             .is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         let patience = exchange.listener.timeouts.idle;
-        let first_byte = exchange.route.as_ref().and_then(|route| route.first_byte);
+        let first_byte = exchange.to().and_then(|to| to.first_byte);
         let idle = if stream { patience } else { first_byte.unwrap_or(patience) };
         let worker_keeps = response.keep_alive() && finished && !upload.gave_up();
         let mut out = std::mem::take(&mut exchange.scratch.out);
@@ -292,9 +292,9 @@ impl Download {
             chunked::encode_last(self.reader.trailers(), &mut exchange.scratch.out);
         }
         let Some((mut lease, worker)) = self.from.take() else { return };
-        if let Some(route) = &exchange.route {
+        if let Some(to) = exchange.to() {
             let took = exchange.now.saturating_duration_since(lease.granted_at());
-            route.pool.observe_response(took);
+            to.pool.observe_response(took);
         }
         let outcome = Outcome::Served { status: exchange.record.status };
         let upload_finished = self.upload.finished(&exchange.incoming, &exchange.scratch.up);

@@ -8,7 +8,7 @@ use std::{
 use isobar_http1::{FieldId, Version};
 use isobar_pool::Target;
 
-use crate::{access_log::Entry, exchange::Exchange, forwarded, reason::Reason};
+use crate::{access_log::Entry, exchange::Exchange, forwarded, reason::Reason, route::Routed};
 
 const LONGEST_ID: usize = 128;
 
@@ -93,8 +93,9 @@ impl Record {
         let received = incoming.received() + record.received;
         listener.metrics.add_bytes(received, record.sent);
         let status = if record.status == 0 { 499 } else { record.status };
-        match route {
-            Some(route) => route.metrics.observe(status, took),
+        let to = route.as_ref().and_then(Routed::destination);
+        match to {
+            Some(to) => to.metrics.observe(status, took),
             None => listener.metrics.unrouted(status, took),
         }
         if !client.context.access_log.enabled() {
@@ -122,7 +123,7 @@ impl Record {
             connect: record.connect,
             first_byte: record.first_byte,
             route: route.as_ref().map(|route| route.name.as_str()),
-            pool: route.as_ref().map(|route| route.pool.name()),
+            pool: to.map(|to| to.pool.name()),
             worker: record.worker.as_ref().map(|worker| worker.name()),
             attempts: record.attempts,
             reason: record.reason.map(Reason::code),

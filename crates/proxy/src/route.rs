@@ -5,17 +5,17 @@
 //! Also the home of the normal forms of host and path that matching is done on. It never sees a
 //! body, a client's address or a pool's state.
 
+mod action;
 pub mod host;
 pub mod path;
 mod table;
 mod trie;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use isobar_http1::RequestHead;
-use isobar_pool::Pool;
 
-use crate::metrics::RouteMetrics;
+pub use action::{Action, Destination, Split};
 use table::{Asked, Table};
 
 /// The routes of one listener.
@@ -27,23 +27,24 @@ impl Routes {
     /// In the order of the file.
     pub fn build(specs: Vec<RouteSpec>) -> Routes {
         let entries = specs.into_iter().map(|spec| {
-            let RouteSpec { name, matches, pool, request_timeout, first_byte, retry, metrics } =
-                spec;
-            let route = Route { name, pool, request_timeout, first_byte, retry, metrics };
+            let RouteSpec { name, matches, action, retry } = spec;
+            let route = Route { name, action, retry };
             (matches, Arc::new(route))
         });
         Routes { table: Table::build(entries) }
     }
 
-    pub fn find(&self, query: &RouteQuery<'_>) -> Option<&Arc<Route>> {
-        self.table.find(&Asked {
+    /// Finds the route and takes a turn of its split, if it has one.
+    pub fn find(&self, query: &RouteQuery<'_>) -> Option<Routed> {
+        let (route, matched) = self.table.find(&Asked {
             host: query.host,
             path: query.path,
             method: query.method,
             has_header: |name: &[u8], value: &[u8]| {
                 query.head.values_named(name).any(|found| found == value)
             },
-        })
+        })?;
+        Some(Routed { route: Arc::clone(route), to: route.action.choose(), matched })
     }
 }
 
@@ -63,22 +64,41 @@ pub struct RouteSpec {
     pub name: String,
     /// Any of them; none = every request.
     pub matches: Vec<Match>,
-    pub pool: Arc<Pool>,
-    /// From the request's first byte to the response's last one.
-    pub request_timeout: Option<Duration>,
-    pub first_byte: Option<Duration>,
+    pub action: Action,
     pub retry: RetryPolicy,
-    pub metrics: Arc<RouteMetrics>,
 }
 
 /// Where a request goes and on what terms.
 pub struct Route {
     pub name: String,
-    pub pool: Arc<Pool>,
-    pub request_timeout: Option<Duration>,
-    pub first_byte: Option<Duration>,
+    pub action: Action,
     pub retry: RetryPolicy,
-    pub metrics: Arc<RouteMetrics>,
+}
+
+/// The route one request took, and what was decided with it.
+#[derive(Clone)]
+pub struct Routed {
+    route: Arc<Route>,
+    /// Which of the action's destinations.
+    to: usize,
+    /// So many bytes of the path, in its normal form, are the prefix that the route asked for;
+    /// 0 where it asked for none, or for `/`.
+    pub matched: usize,
+}
+
+impl Routed {
+    /// The pool that serves the request, and its counters.
+    pub fn destination(&self) -> Option<&Destination> {
+        self.route.action.destination(self.to)
+    }
+}
+
+impl Deref for Routed {
+    type Target = Route;
+
+    fn deref(&self) -> &Route {
+        &self.route
+    }
 }
 
 /// What a request must have, all of it.

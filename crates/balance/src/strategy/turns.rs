@@ -28,8 +28,7 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new(cursor: &Cursor, weights: impl Iterator<Item = NonZeroU32>) -> Self {
-        let weights = scaled(weights.map(|weight| u64::from(weight.get())).collect());
-        Self { cursor: cursor.clone(), sequence: sequence(&weights) }
+        Self { cursor: cursor.clone(), sequence: smooth_sequence(weights) }
     }
 }
 
@@ -54,6 +53,13 @@ impl Picker for Turns {
         }
         (first..candidates.len()).chain(0..first).find_map(|i| cx.reserve(i))
     }
+}
+
+/// One round of turns, each an index into `weights`: everybody as often as their weight in lowest
+/// terms, spread evenly. A round is cut to 65,536 turns, of which nobody has none.
+pub fn smooth_sequence(weights: impl IntoIterator<Item = NonZeroU32>) -> Box<[u32]> {
+    let weights = weights.into_iter().map(|weight| u64::from(weight.get()));
+    sequence(&scaled(weights.collect()))
 }
 
 /// The weights in lowest terms, and small enough for [`LONGEST`]; nobody falls to zero.

@@ -104,7 +104,18 @@ fn listener((name, listener): (&String, &model::Listener)) -> (String, Value) {
             value["pool"] = json!(pool);
         }
         ListenerKind::Http { routes } => {
-            let route = |route: &model::Route| json!({ "name": route.name, "pool": route.pool });
+            let route = |route: &model::Route| {
+                let mut value = json!({ "name": route.name });
+                match &route.action {
+                    model::Action::Pool(to) => value["pool"] = json!(to.pool),
+                    model::Action::Split(members) => {
+                        let members =
+                            members.iter().map(|(to, share)| (to.pool.clone(), json!(share)));
+                        value["split"] = members.collect();
+                    }
+                }
+                value
+            };
             value["protocol"] = json!("http");
             value["routes"] = routes.iter().map(route).collect();
         }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use isobar_config::model;
 use isobar_pool::Pool;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
-use isobar_proxy::route::{Match, PathMatch, RetryPolicy, RouteSpec, Routes};
+use isobar_proxy::route::{
+    Action, Destination, Match, PathMatch, RetryPolicy, RouteSpec, Routes, Split,
+};
 use isobar_proxy::{
     ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
 };
@@ -63,24 +65,39 @@ impl Planner<'_> {
     }
 
     fn route(&mut self, listener: &str, route: &model::Route) -> Option<RouteSpec> {
-        let key = (listener.to_owned(), route.name.clone(), route.pool.clone());
-        let cells = self.cells;
-        let fresh = || Arc::new(RouteMetrics::new(cells));
-        // Two routes of one name and pool share their handle: one series.
-        let known = self.handles.routes.get(&key).or_else(|| self.before.routes.get(&key));
-        let metrics = known.cloned().unwrap_or_else(fresh);
-        self.handles.routes.insert(key, metrics.clone());
-        let pool = self.pools.get(&route.pool)?.clone();
+        let mut to = |to: &model::Destination| {
+            Some(Destination {
+                pool: self.pools.get(&to.pool)?.clone(),
+                request_timeout: to.timeouts.request,
+                first_byte: to.timeouts.first_byte,
+                metrics: self.counters(listener, &route.name, &to.pool),
+            })
+        };
+        let action = match &route.action {
+            model::Action::Pool(only) => Action::Pool(to(only)?),
+            model::Action::Split(members) => {
+                let members = members.iter().map(|(member, share)| Some((to(member)?, *share)));
+                Action::Split(Split::new(members.collect::<Option<_>>()?))
+            }
+        };
         let retry = &route.retry;
         Some(RouteSpec {
             name: route.name.clone(),
             matches: route.matches.iter().map(match_of).collect(),
-            pool,
-            request_timeout: route.timeouts.request,
-            first_byte: route.timeouts.first_byte,
+            action,
             retry: RetryPolicy { attempts: retry.attempts, per_try: retry.per_try },
-            metrics,
         })
+    }
+
+    /// Two routes of one name and pool share their handle: one series.
+    fn counters(&mut self, listener: &str, route: &str, pool: &str) -> Arc<RouteMetrics> {
+        let key = (listener.to_owned(), route.to_owned(), pool.to_owned());
+        let cells = self.cells;
+        let fresh = || Arc::new(RouteMetrics::new(cells));
+        let known = self.handles.routes.get(&key).or_else(|| self.before.routes.get(&key));
+        let metrics = known.cloned().unwrap_or_else(fresh);
+        self.handles.routes.insert(key, metrics.clone());
+        metrics
     }
 }
 

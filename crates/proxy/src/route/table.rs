@@ -54,7 +54,8 @@ impl<T: Clone> Table<T> {
         paths.add(one, to);
     }
 
-    pub(super) fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    /// What it leads to, and how many bytes of the path are the prefix that was asked for.
+    pub(super) fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
     where
         H: Fn(&[u8], &[u8]) -> bool,
     {
@@ -107,12 +108,17 @@ impl<T> Paths<T> {
             // A pattern without a normal form can match nothing.
             normal.map_or_else(|_| path.as_bytes().to_vec(), |path| path.into_owned())
         };
+        let mut prefix = 0;
         let rules = match &one.path {
             Some(PathMatch::Exact(path)) => self.exact.entry(normal(path).into()).or_default(),
-            Some(PathMatch::Prefix(path)) => self.prefixes.entry(elements(&normal(path))),
+            Some(PathMatch::Prefix(path)) => {
+                let path = normal(path);
+                prefix = elements(&path).map(|element| 1 + element.len()).sum();
+                self.prefixes.entry(elements(&path))
+            }
             None => self.prefixes.entry(std::iter::empty()),
         };
-        rules.0.push(Rule { methods: one.methods, headers: one.headers, to });
+        rules.0.push(Rule { methods: one.methods, headers: one.headers, to, prefix });
     }
 
     fn complete(&mut self) {
@@ -120,7 +126,7 @@ impl<T> Paths<T> {
         self.prefixes.complete(Rules::complete);
     }
 
-    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
     where
         H: Fn(&[u8], &[u8]) -> bool,
     {
@@ -140,6 +146,8 @@ struct Rule<T> {
     methods: Vec<String>,
     headers: Vec<(String, String)>,
     to: T,
+    /// Length of the prefix as it stands at the front of every path that it covers.
+    prefix: usize,
 }
 
 impl<T> Default for Rules<T> {
@@ -154,7 +162,7 @@ impl<T> Rules<T> {
         self.0.sort_by_key(|rule| (rule.methods.is_empty(), usize::MAX - rule.headers.len()));
     }
 
-    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<&T>
+    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
     where
         H: Fn(&[u8], &[u8]) -> bool,
     {
@@ -166,7 +174,7 @@ impl<T> Rules<T> {
                     .iter()
                     .all(|(name, value)| (asked.has_header)(name.as_bytes(), value.as_bytes()))
         };
-        self.0.iter().find(fits).map(|rule| &rule.to)
+        self.0.iter().find(fits).map(|rule| (&rule.to, rule.prefix))
     }
 }
 

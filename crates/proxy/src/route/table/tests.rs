@@ -32,7 +32,7 @@ fn find_with(
     let has_header = |name: &[u8], value: &[u8]| {
         headers.iter().any(|(n, v)| (n.as_bytes(), v.as_bytes()) == (name, value))
     };
-    table.find(&Asked { host, path, method, has_header }).copied()
+    table.find(&Asked { host, path, method, has_header }).map(|(&to, _)| to)
 }
 
 #[test]

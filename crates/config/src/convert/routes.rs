@@ -1,0 +1,173 @@
+//! Routes: what each matches, what it does, and what it is called.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+
+use super::Names;
+use super::listener::{retry, route_timeouts};
+use crate::leaf::{Shares, Text};
+use crate::model::{Action, Destination, Match, Route};
+use crate::problem::Draft;
+use crate::raw::{self, Protocol};
+use crate::read::{Cx, Field, OneOrMany, Spanned};
+use crate::source::Span;
+
+pub(super) fn routes(
+    list: Vec<Spanned<raw::Route>>,
+    listener: &str,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::with_capacity(list.len());
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    for Spanned { value: raw, span } in list {
+        let matches_given = raw.matches.as_given().map(|m| m.span);
+        let matches = matches(raw.matches, cx);
+        let given = raw.name.given();
+        let words = in_words(&matches);
+        // The same match again never wins. A broken one may only look the same.
+        if !seen.insert(words.clone()) && !cx.has_errors() {
+            let place = matches_given.unwrap_or(span);
+            cx.report(
+                Draft::warning(place, "another route before this one matches the same")
+                    .hint("this one is never taken".to_owned()),
+            );
+        }
+        let name = match given {
+            Some(Spanned { value, span }) => {
+                if taken.contains(&value.0) {
+                    cx.report(
+                        Draft::error(span, "found this route name a second time")
+                            .expected("every name once in a listener"),
+                    );
+                }
+                value.0
+            }
+            None => unique(words, &taken, &mut numbers),
+        };
+        taken.insert(name.clone());
+        let retry = retry(raw.retry);
+        let timeouts = raw.timeouts.value();
+        let way = Way { span, later: raw.later, pool: raw.pool, split: raw.split, timeouts };
+        let Some(action) = action(way, listener, names, cx) else { continue };
+        routes.push(Route { name, matches, action, retry });
+    }
+    routes
+}
+
+/// Where a route says that it leads.
+struct Way {
+    span: Span,
+    /// It names something that is not built yet.
+    later: bool,
+    pool: Field<Text>,
+    split: Field<Shares>,
+    timeouts: Option<raw::RouteTimeouts>,
+}
+
+/// What the route does.
+fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Option<Action> {
+    let given = [
+        way.pool.as_given().map(|given| ("pool", given.span)),
+        way.split.as_given().map(|given| ("split", given.span)),
+    ];
+    let mut given = given.into_iter().flatten();
+    if let (Some((first, _)), Some((second, span))) = (given.next(), given.next()) {
+        cx.report(
+            Draft::error(span, format!("found both `{first}` and `{second}`"))
+                .expected("one of them: a route does one thing"),
+        );
+    }
+    if way.pool.is_absent() && way.split.is_absent() && !way.later {
+        cx.report(
+            Draft::error(way.span, "found a route that leads nowhere")
+                .expected("`pool: NAME`, or `split`"),
+        );
+    }
+    if let Some(pool) = way.pool.given() {
+        return destination(pool, way.timeouts, listener, names, cx).map(Action::Pool);
+    }
+    let Shares(shares) = way.split.value()?;
+    let mut members = Vec::with_capacity(shares.len());
+    for (pool, share) in shares {
+        // One without a share is still to be there, and counts as used.
+        let to = destination(pool, way.timeouts.clone(), listener, names, cx);
+        members.extend(NonZeroU32::new(share).and_then(|share| Some((to?, share))));
+    }
+    Some(Action::Split(members))
+}
+
+fn destination(
+    pool: Spanned<Text>,
+    timeouts: Option<raw::RouteTimeouts>,
+    listener: &str,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Option<Destination> {
+    let facts = names.pool(&pool, Protocol::Http, listener, cx)?;
+    let timeouts = route_timeouts(timeouts, facts.timeouts);
+    Some(Destination { pool: pool.value.text, timeouts })
+}
+
+fn matches(field: Field<OneOrMany<raw::Match>>, cx: &mut Cx<'_>) -> Vec<Match> {
+    let Some(OneOrMany(all)) = field.value() else { return Vec::new() };
+    let mut matches = Vec::with_capacity(all.len());
+    for Spanned { value: raw, .. } in all {
+        if let (Some(path), Some(_)) = (raw.path.as_given(), raw.path_prefix.as_given()) {
+            cx.report(
+                Draft::error(path.span, "found both `path` and `path_prefix`")
+                    .expected("one of them: `path` is exact"),
+            );
+        }
+        matches.push(Match {
+            host: raw.host.value().map(|h| h.0),
+            path: raw.path.value().map(|p| p.0),
+            path_prefix: raw.path_prefix.value().map(|p| p.0),
+            methods: raw.method.value().map_or(Vec::new(), |m| m.0),
+            headers: raw.header.value().map_or(Vec::new(), |h| h.0),
+        });
+    }
+    matches
+}
+
+/// The label of a route without a name, like `GET api.example.com/v1*`. It is public (a metric label):
+/// a header's value is not told.
+fn in_words(matches: &[Match]) -> String {
+    let words: Vec<String> = matches.iter().map(one_in_words).collect();
+    if words.is_empty() { "all".to_owned() } else { words.join(" | ") }
+}
+
+fn one_in_words(m: &Match) -> String {
+    let mut out = String::new();
+    if !m.methods.is_empty() {
+        let _ = write!(out, "{} ", m.methods.join(","));
+    }
+    out.push_str(m.host.as_deref().unwrap_or(""));
+    match (&m.path, &m.path_prefix) {
+        (Some(path), _) => out.push_str(path),
+        (None, Some(prefix)) => {
+            let _ = write!(out, "{prefix}*");
+        }
+        (None, None) => {}
+    }
+    for (name, _) in &m.headers {
+        let _ = write!(out, " [{name}]");
+    }
+    let out = out.trim();
+    if out.is_empty() { "all".to_owned() } else { out.to_owned() }
+}
+
+/// The first of `name`, `name #2`, … that is free; `numbers` remembers how far each name has come.
+fn unique(name: String, taken: &HashSet<String>, numbers: &mut HashMap<String, u32>) -> String {
+    let short: String = name.chars().take(200).collect();
+    let number = numbers.entry(short.clone()).or_insert(1);
+    let mut candidate = short.clone();
+    while taken.contains(&candidate) {
+        *number += 1;
+        candidate = format!("{short} #{number}");
+    }
+    candidate
+}

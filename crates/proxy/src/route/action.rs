@@ -1,0 +1,115 @@
+//! What a route does with the requests it takes.
+//!
+//! Chosen once per request by `exchange`, right after the route is found. A split decides here, by
+//! weight alone: whether a pool has a worker to give is asked later, of that pool, and a pool that
+//! has none answers 503 for its share. Moving its share elsewhere would hide that it is gone.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_utils::CachePadded;
+use isobar_pool::Pool;
+
+use crate::metrics::RouteMetrics;
+
+/// What a route does.
+pub enum Action {
+    Pool(Destination),
+    Split(Box<Split>),
+}
+
+/// A pool, on one route's terms.
+pub struct Destination {
+    pub pool: Arc<Pool>,
+    /// From the request's first byte to the response's last one.
+    pub request_timeout: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    /// Where the requests that the route sends there are counted.
+    pub metrics: Arc<RouteMetrics>,
+}
+
+/// Several pools and their shares of a route's requests.
+pub struct Split {
+    members: Box<[Destination]>,
+    turns: Turns,
+}
+
+impl Split {
+    /// Weights are shares of their sum, exact while the sum in lowest terms is at most 65,536.
+    pub fn new(members: Vec<(Destination, NonZeroU32)>) -> Box<Self> {
+        let (members, weights): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+        Box::new(Self { members: members.into(), turns: Turns::new(weights) })
+    }
+}
+
+/// One cursor for all shards over a precomputed sequence: the shares are exact over every round of
+/// it, however the requests fall on the shards, and the turns of one member are spread evenly.
+struct Turns {
+    sequence: Box<[u32]>,
+    cursor: CachePadded<AtomicU64>,
+}
+
+impl Turns {
+    fn new(weights: Vec<NonZeroU32>) -> Self {
+        let sequence = isobar_balance::strategy::smooth_sequence(weights);
+        Self { sequence, cursor: CachePadded::default() }
+    }
+
+    fn next(&self) -> usize {
+        let turn = self.cursor.fetch_add(1, Ordering::Relaxed);
+        let at = turn.checked_rem(self.sequence.len() as u64);
+        at.map_or(0, |at| self.sequence[at as usize] as usize)
+    }
+}
+
+impl Action {
+    /// Which of the action's destinations the next request goes to. A split takes a turn.
+    pub(super) fn choose(&self) -> usize {
+        match self {
+            Action::Pool(_) => 0,
+            Action::Split(split) => split.turns.next(),
+        }
+    }
+
+    pub(super) fn destination(&self, at: usize) -> Option<&Destination> {
+        match self {
+            Action::Pool(only) => Some(only),
+            Action::Split(split) => split.members.get(at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(weights: &[u32]) -> Vec<NonZeroU32> {
+        weights.iter().filter_map(|&weight| NonZeroU32::new(weight)).collect()
+    }
+
+    #[test]
+    fn shares_are_exact_over_all_threads() {
+        let turns = Turns::new(weights(&[95, 5]));
+        let count = || (0..5_000).map(|_| turns.next()).filter(|&to| to == 1).count();
+        let canary: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
+        });
+        assert_eq!(canary, 1_000);
+    }
+
+    #[test]
+    fn a_small_share_comes_at_even_distances() {
+        let turns = Turns::new(weights(&[99, 1]));
+        let order: Vec<_> = (0..1_000).map(|_| turns.next()).collect();
+        let at: Vec<_> = (0..1_000).filter(|&at| order[at] == 1).collect();
+        assert_eq!(at.len(), 10);
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] == 100), "{at:?}");
+    }
+}
