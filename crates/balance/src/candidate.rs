@@ -33,6 +33,14 @@ pub struct PickCx<'a> {
     now: Instant,
     bound: Option<usize>,
     purpose: Purpose,
+    turns: Turns<'a>,
+}
+
+/// Who is in slow start gets so many of 65,536 picks; who is not, or where nobody is, all.
+#[derive(Clone, Copy)]
+struct Turns<'a> {
+    of: &'a [u16],
+    draw: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +57,16 @@ impl<'a> PickCx<'a> {
         rng: &'a mut fastrand::Rng,
         now: Instant,
     ) -> Self {
-        Self { candidates, tried, rng, key, now, bound: None, purpose: Purpose::Reserve }
+        Self {
+            candidates,
+            tried,
+            rng,
+            key,
+            now,
+            bound: None,
+            purpose: Purpose::Reserve,
+            turns: Turns::NONE,
+        }
     }
 
     /// A pick that takes nothing, only to learn whom this request would wait for: while others
@@ -58,10 +75,20 @@ impl<'a> PickCx<'a> {
         Self { purpose: Purpose::Look, ..self }
     }
 
-    /// The word of candidate `i` if it may be reserved: not tried, open, and with a free slot.
+    /// A pick while somebody is in slow start: `turns`, aligned with the candidates, says in how
+    /// many of 65,536 picks each is eligible. Where that leaves nobody, pick again without it: a
+    /// free slot is never left idle for the sake of shares.
+    pub fn taking_turns(self, turns: &'a [u16]) -> Self {
+        let turns = Turns { of: turns, draw: self.rng.u16(..) };
+        Self { turns, ..self }
+    }
+
+    /// The word of candidate `i` if it may be reserved: not tried, open, with a free slot and, in its
+    /// slow start, in its turn.
     #[inline]
     pub fn eligible(&self, i: usize) -> Option<SlotWord> {
-        Some(self.takeable(i)?.slots().load()).filter(|word| word.has_room())
+        let word = self.takeable(i)?.slots().load();
+        (word.has_room() && self.turns.admit(i)).then_some(word)
     }
 
     /// Candidate `i` could be waited for: it lacks nothing but a free slot.
@@ -115,6 +142,17 @@ impl<'a> PickCx<'a> {
     fn untried(&self, i: usize) -> Option<&'a Worker> {
         let worker = &*self.candidates.get(i)?.worker;
         (!self.tried.contains(worker.id())).then_some(worker)
+    }
+}
+
+impl Turns<'_> {
+    const NONE: Self = Self { of: &[], draw: 0 };
+
+    #[inline]
+    fn admit(&self, i: usize) -> bool {
+        // Each has turns of its own: with the same ones two newcomers would share them.
+        let of_its_own = || self.draw.wrapping_add((i as u16).wrapping_mul(40_503));
+        self.of.get(i).is_none_or(|&turns| turns == u16::MAX || of_its_own() < turns)
     }
 }
 
@@ -215,6 +253,23 @@ mod tests {
         assert!(cx.eligible(0).is_none() && cx.reserve(0).is_none());
         assert!(cx.awaitable(0));
         assert_eq!(candidates[0].worker.slots().load().in_flight(), 0);
+    }
+
+    #[test]
+    fn in_slow_start_a_candidate_has_its_turns_and_no_more() {
+        let candidates = [candidate(0, 1), candidate(1, 1), candidate(2, 1)];
+        let (tried, mut rng) = (Tried::default(), fastrand::Rng::with_seed(1));
+        let turns = [u16::MAX, 655, 655];
+        let (mut counts, mut both) = ([0; 3], 0);
+        for _ in 0..100_000 {
+            let cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now());
+            let cx = cx.taking_turns(&turns);
+            let eligible = [0, 1, 2].map(|i| cx.eligible(i).is_some());
+            (0..3).for_each(|i| counts[i] += u32::from(eligible[i]));
+            both += u32::from(eligible[1] && eligible[2]);
+        }
+        assert_eq!((counts[0], both), (100_000, 0));
+        assert!(counts[1..].iter().all(|count| (900..1100).contains(count)), "{counts:?}");
     }
 
     #[test]

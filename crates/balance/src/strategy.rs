@@ -21,6 +21,20 @@ pub use turns::smooth_sequence;
 pub trait Strategy: Send + Sync {
     /// May allocate and take its time. `candidates` is never reordered between the two calls.
     fn prepare(&self, candidates: &[Candidate]) -> Box<dyn Picker>;
+
+    /// How a worker in its slow start gets a smaller share of the picks than of the load.
+    fn slow_start(&self) -> SlowStart {
+        SlowStart::Weight
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowStart {
+    /// Picks follow the weights: the candidate's weight and capacity are lower for a while.
+    Weight,
+    /// Picks follow the load, and a newcomer has none: [`PickCx::eligible`] offers it only in its
+    /// share of the picks.
+    Turns,
 }
 
 /// Called by every shard for every request: no allocation, lock, clock or I/O.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::lease::Outcome;
+use crate::outlier::{Runs, Sign, Tally, Thresholds};
 use crate::slots::Slots;
 use crate::stats::{Counter, PerShard, saturating_nanos};
 
@@ -64,7 +65,7 @@ struct ShardStats {
 #[derive(Default)]
 struct SharedStats {
     abandoned: AtomicU32,
-    consecutive_failures: AtomicU32,
+    runs: Runs,
     /// 0 = none yet, else the outcome's position + 1.
     last: AtomicU8,
 }
@@ -74,8 +75,9 @@ impl WorkerStats {
         Self { per_shard: PerShard::new(cells), shared: CachePadded::default() }
     }
 
-    /// A lease has ended after keeping the worker busy for so long.
-    pub fn finished(&self, outcome: Outcome, busy: Duration) {
+    /// A lease has ended after keeping the worker busy for so long. True for the one that makes a
+    /// run of failures as long as its threshold.
+    pub fn finished(&self, outcome: Outcome, busy: Duration) -> bool {
         let cell = self.per_shard.here();
         cell.outcomes[outcome.position()].add(1);
         cell.busy_nanos.add(saturating_nanos(busy));
@@ -85,15 +87,37 @@ impl WorkerStats {
         if self.shared.last.load(Relaxed) != last {
             self.shared.last.store(last, Relaxed);
         }
-        match outcome {
-            Outcome::Failed(_) => {
-                self.shared.consecutive_failures.fetch_add(1, Relaxed);
+        self.shared.runs.note(outcome)
+    }
+
+    /// From now on these runs count.
+    pub fn watch_runs(&self, thresholds: Thresholds) {
+        self.shared.runs.watch(thresholds);
+    }
+
+    /// A run that has reached its threshold, for whoever may have missed the moment.
+    pub fn sign(&self) -> Option<Sign> {
+        self.shared.runs.sign()
+    }
+
+    /// What it did before it came back says nothing any more.
+    pub fn forget_runs(&self) {
+        self.shared.runs.forget();
+    }
+
+    /// Leases ended in the worker's success or by its fault.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for cell in self.per_shard.iter() {
+            for (position, count) in cell.outcomes.iter().enumerate() {
+                match Outcome::LABELS[position] {
+                    "served" => tally.good += count.value(),
+                    "client_gone" | "abandoned" => {}
+                    _ => tally.failed += count.value(),
+                }
             }
-            Outcome::Served { .. } if self.consecutive_failures() > 0 => {
-                self.shared.consecutive_failures.store(0, Relaxed);
-            }
-            Outcome::Served { .. } | Outcome::ClientGone | Outcome::Abandoned => {}
         }
+        tally
     }
 
     /// Leases ended so far, by the label of their outcome.
@@ -123,9 +147,9 @@ impl WorkerStats {
         self.shared.abandoned.load(Relaxed)
     }
 
-    /// Failures since the last answer.
+    /// Failures since the last answer below 500.
     pub fn consecutive_failures(&self) -> u32 {
-        self.shared.consecutive_failures.load(Relaxed)
+        self.shared.runs.failures()
     }
 
     /// The label of the outcome that came last.

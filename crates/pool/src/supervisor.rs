@@ -302,8 +302,10 @@ impl Supervisor {
 
 fn rules(settings: &PoolSettings) -> Rules {
     match &settings.health {
-        Some(health) => Rules { probed: true, rise: health.rise, fall: health.fall },
-        None => Rules { probed: false, rise: 1, fall: 1 },
+        Some(health) => {
+            Rules { probed: true, rise: health.rise, fall: health.fall, ..Rules::default() }
+        }
+        None => Rules::default(),
     }
 }
 

@@ -1,3 +1,5 @@
+mod life;
+
 use std::time::Duration;
 
 use super::*;
@@ -165,15 +167,16 @@ fn where_probes_begin_or_end_nobody_is_lost() {
 
 #[test]
 fn capacity_is_the_weight_else_the_slots_else_one() {
-    let usable = |weight, slots| Usable {
-        name: "a",
-        weight: NonZeroU32::new(weight),
-        slots: NonZeroU32::new(slots),
+    let figures = |weight, slots| {
+        let mut pool = Pool::new(unprobed(), &[]);
+        let (weight, slots) = (NonZeroU32::new(weight), NonZeroU32::new(slots));
+        pool.apply(Event::Set(vec![Member { weight, slots, ..member("a") }]));
+        let usable = pool.state.usable()[0];
+        (usable.weight_or_one().get(), usable.capacity().get())
     };
-    let figures = |usable: Usable<'_>| (usable.weight_or_one().get(), usable.capacity().get());
-    assert_eq!(figures(usable(0, 0)), (1, 1));
-    assert_eq!(figures(usable(0, 4)), (1, 4));
-    assert_eq!(figures(usable(3, 4)), (3, 3));
+    assert_eq!(figures(0, 0), (1, 1));
+    assert_eq!(figures(0, 4), (1, 4));
+    assert_eq!(figures(3, 4), (3, 3));
 }
 
 struct Pool {
@@ -231,9 +234,9 @@ fn failed(cause: &str) -> ProbeResult {
 }
 
 fn probed(rise: u32, fall: u32) -> Rules {
-    Rules { probed: true, rise, fall }
+    Rules { probed: true, rise, fall, ..Rules::default() }
 }
 
 fn unprobed() -> Rules {
-    Rules { probed: false, rise: 1, fall: 1 }
+    Rules::default()
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Entry, Key, Picker, Strategy, no_options};
+use super::{Entry, Key, Picker, SlowStart, Strategy, no_options};
 use crate::candidate::{Candidate, PickCx, Reserved};
 use crate::slots::SlotWord;
 
@@ -35,6 +35,10 @@ struct LeastConnections {
 impl Strategy for LeastConnections {
     fn prepare(&self, _: &[Candidate]) -> Box<dyn Picker> {
         Box::new(Exact { turn: self.turn.clone() })
+    }
+
+    fn slow_start(&self) -> SlowStart {
+        SlowStart::Turns
     }
 }
 
