@@ -151,6 +151,26 @@ impl FieldId {
     }
 }
 
+/// Several known fields at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSet(u64);
+
+impl FieldSet {
+    /// [`FieldId::Other`] is no known field and adds nothing.
+    pub const fn of(ids: &[FieldId]) -> FieldSet {
+        let (mut bits, mut at) = (0, 0);
+        while at < ids.len() {
+            bits |= ids[at].bit();
+            at += 1;
+        }
+        FieldSet(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// One field as it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
@@ -191,13 +211,6 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 /// May stand in a field value: no CR, LF, NUL or other control character but the tab.
 pub(crate) const fn is_value_byte(b: u8) -> bool {
     b == b'\t' || (b >= b' ' && b != 0x7f)
-}
-
-/// Splits `Name: value`; `None` if it is not exactly that.
-pub(crate) fn split_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr::memchr(b':', line)?;
-    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-    (is_token(name) && value.iter().all(|&b| is_value_byte(b))).then_some((name, value))
 }
 
 /// Without the optional white space (spaces and tabs) at both ends.

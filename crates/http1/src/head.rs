@@ -5,11 +5,12 @@
 
 mod edits;
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::field::{Field, FieldId};
-use crate::search::Ended;
+use crate::lines::FieldLine;
+use crate::search::Lines;
+use crate::{Error, Found};
 use edits::Edits;
 
 /// Why a line is not copied to the next hop.
@@ -44,6 +45,12 @@ impl Span {
     }
 }
 
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Span {
+        Span { start: range.start as u32, end: range.end as u32 }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     text: Vec<u8>,
@@ -71,33 +78,32 @@ impl Head {
         self.edits.clear();
     }
 
-    /// Takes over a whole head, tokenised: `headers` are slices of `text`.
+    /// Takes over a whole head, whose first line is the start line. `Err`: one of the field lines is
+    /// none.
     pub(crate) fn fill(
         &mut self,
         text: &[u8],
-        headers: &[httparse::Header<'_>],
+        lines: &Lines,
         underscores: Underscores,
-    ) {
+    ) -> Result<(), Error> {
         self.clear();
         self.text.extend_from_slice(text);
-        self.lines.reserve(headers.len());
-        for header in headers {
-            let id = FieldId::of(header.name.as_bytes());
-            if id == FieldId::Other
-                && underscores == Underscores::Drop
-                && header.name.bytes().fold(false, |found, b| found | (b == b'_'))
-            {
+        self.lines.reserve(lines.ends.len());
+        let [start_line, ends @ ..] = &lines.ends[..] else { return Ok(()) };
+        let mut at = start_line + 1;
+        for &end in ends {
+            let whole = &text[at as usize..end as usize + 1];
+            let line = if lines.odd { FieldLine::of(whole) } else { FieldLine::of_clean(whole) };
+            let Some(line) = line else {
+                self.clear();
+                let line = whole.strip_suffix(b"\r\n").unwrap_or(whole);
+                return Err(Error::FieldLine(Found::bytes(line)));
+            };
+            let start = std::mem::replace(&mut at, end + 1);
+            let id = FieldId::of(&whole[..line.name]);
+            if line.underscore && id == FieldId::Other && underscores == Underscores::Drop {
                 continue;
             }
-            let name = span_in(text, header.name.as_bytes());
-            // An empty value may be a slice of anything.
-            let value = match header.value {
-                [] => Span { start: name.end + 1, end: name.end + 1 },
-                value => span_in(text, value),
-            };
-            let plain = value.start == name.end + 2
-                && text.get(name.end as usize + 1) == Some(&b' ')
-                && text.get(value.end as usize) == Some(&b'\r');
             let skip = match id {
                 FieldId::Other => 0,
                 FieldId::ContentLength => skip::FRAMING,
@@ -106,8 +112,18 @@ impl Head {
                 _ => 0,
             };
             self.present |= id.bit();
-            self.lines.push(Line { id, skip, plain, name, value });
+            self.lines.push(Line {
+                id,
+                skip,
+                plain: line.plain,
+                name: Span { start, end: start + line.name as u32 },
+                value: Span {
+                    start: start + line.value.start as u32,
+                    end: start + line.value.end as u32,
+                },
+            });
         }
+        Ok(())
     }
 
     /// Adds bytes behind the head: a start line's part that was not received as one piece.
@@ -181,11 +197,18 @@ impl Head {
     }
 
     pub(crate) fn remove(&mut self, id: FieldId) {
-        if id == FieldId::Other || id == FieldId::Host {
-            return;
+        self.remove_all(id.bit());
+    }
+
+    /// Removes every field of these bits. The usual head has none of them.
+    pub(crate) fn remove_all(&mut self, bits: u64) {
+        let bits = bits & !FieldId::Host.bit();
+        if self.has(bits) {
+            for line in self.lines.iter_mut().filter(|line| line.id.bit() & bits != 0) {
+                line.skip |= skip::EDITED;
+            }
         }
-        self.mark(id, skip::EDITED);
-        self.edits.remove(id);
+        self.edits.remove(bits);
     }
 
     fn mark(&mut self, id: FieldId, skip: u8) {
@@ -247,29 +270,6 @@ impl Head {
     pub(crate) fn encoded_len(&self) -> usize {
         self.text.len() + self.edits.len()
     }
-}
-
-/// Lends a stack array for the usual number of fields, or a vector for more.
-pub(crate) fn with_headers<'b, R>(
-    ended: &Ended,
-    tokenise: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> R,
-) -> R {
-    const USUAL: usize = 128;
-    if ended.fields <= USUAL {
-        tokenise(&mut [const { MaybeUninit::uninit() }; USUAL])
-    } else {
-        let mut many: Vec<_> = (0..ended.fields).map(|_| MaybeUninit::uninit()).collect();
-        tokenise(&mut many)
-    }
-}
-
-/// The first line that is no field line, for an error message.
-pub(crate) fn odd_line(text: &[u8]) -> &[u8] {
-    text.split(|&b| b == b'\n')
-        .skip(1)
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .find(|line| !line.is_empty() && crate::field::split_line(line).is_none())
-        .unwrap_or_default()
 }
 
 pub(crate) fn start_line(text: &[u8]) -> &[u8] {

@@ -18,6 +18,7 @@ mod field;
 mod framing;
 mod head;
 mod limits;
+mod lines;
 mod request;
 mod response;
 mod search;
@@ -25,7 +26,7 @@ mod target;
 
 pub use body::{BodyReader, Progress, State};
 pub use error::{Error, Found};
-pub use field::{Field, FieldId};
+pub use field::{Field, FieldId, FieldSet};
 pub use framing::{Body, Connection, Parsed, ResponseBody, ResponseFraming, Version};
 pub use limits::Limits;
 pub use request::RequestHead;

@@ -3,10 +3,11 @@
 //! refuses what has two readings. One value is reused for all requests of a connection.
 
 use crate::connection::{Options, upgrade_protocol};
-use crate::field::{Field, FieldId, elements};
+use crate::field::{Field, FieldId, FieldSet, elements};
 use crate::framing::{content_length, only_chunked};
 use crate::head::{self, Head, Span, Underscores, skip};
-use crate::search::{Ended, Kind, Search};
+use crate::lines::{BadRequestLine, RequestLine};
+use crate::search::{Kind, Search};
 use crate::target::{Target, is_authority};
 use crate::{Body, Error, Found, Limits, Parsed, Version};
 
@@ -46,7 +47,7 @@ impl RequestHead {
     /// Forgets everything but the memory. Needed only when a head whose last `parse` was partial
     /// goes to another connection.
     pub fn reset(&mut self) {
-        self.search = Search::default();
+        self.search.reset();
         self.forget();
     }
 
@@ -57,9 +58,10 @@ impl RequestHead {
         match self.search.advance(input, limits, Kind::Request) {
             Ok(None) => Ok(Parsed::Partial),
             Ok(Some(ended)) => {
-                self.reset();
-                self.take(&input[ended.start..ended.end], &ended, limits)?;
-                Ok(Parsed::Complete(ended.end))
+                self.forget();
+                let taken = self.take(&input[ended.start..ended.end], limits);
+                self.search.reset();
+                taken.map(|()| Parsed::Complete(ended.end))
             }
             Err(error) => {
                 self.reset();
@@ -145,6 +147,11 @@ impl RequestHead {
         self.head.remove(id);
     }
 
+    /// Keeps all of these fields from being passed on.
+    pub fn remove_all(&mut self, ids: FieldSet) {
+        self.head.remove_all(ids.bits());
+    }
+
     /// Replaces all fields of this name. Control characters in the value are left out; a name that
     /// is no token, or a field `encode` writes itself (framing, `Connection`), is not set.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
@@ -225,26 +232,18 @@ impl RequestHead {
         self.new_path.clear();
     }
 
-    fn take(&mut self, text: &[u8], ended: &Ended, limits: &Limits) -> Result<(), Error> {
-        head::with_headers(ended, |headers| {
-            let mut request = httparse::Request::new(&mut []);
-            match request.parse_with_uninit_headers(text, headers) {
-                Ok(httparse::Status::Complete(length)) if length == text.len() => {}
-                Err(httparse::Error::Version) => return Err(version_error(text)),
-                Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
-                    return Err(Error::FieldLine(Found::bytes(head::odd_line(text))));
-                }
-                _ => return Err(Error::RequestLine(Found::bytes(head::start_line(text)))),
-            }
-            self.head.fill(text, request.headers, Underscores::Drop);
-            self.method = head::span_in(text, request.method.unwrap_or_default().as_bytes());
-            self.target = head::span_in(text, request.path.unwrap_or_default().as_bytes());
-            self.version = match request.version {
-                Some(0) => Version::Http10,
-                _ => Version::Http11,
-            };
-            Ok(())
-        })?;
+    fn take(&mut self, text: &[u8], limits: &Limits) -> Result<(), Error> {
+        let lines = self.search.lines();
+        let first = &text[..lines.ends.first().map_or(0, |&end| end as usize + 1)];
+        let RequestLine { method, target, version } =
+            RequestLine::of(first).map_err(|bad| match bad {
+                BadRequestLine::Version => version_error(first),
+                BadRequestLine::Other => Error::RequestLine(Found::bytes(head::start_line(first))),
+            })?;
+        self.head.fill(text, lines, Underscores::Drop)?;
+        self.method = Span::from(method);
+        self.target = Span::from(target);
+        self.version = version;
         self.take_target(text, limits)?;
         self.options = Options::take(&mut self.head)?;
         self.take_body()?;

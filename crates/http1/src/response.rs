@@ -6,7 +6,8 @@ use crate::connection::{Options, upgrade_protocol};
 use crate::field::{Field, FieldId};
 use crate::framing::{content_length, only_chunked};
 use crate::head::{self, Head, Span, Underscores, skip};
-use crate::search::{Ended, Kind, Search};
+use crate::lines::StatusLine;
+use crate::search::{Kind, Search};
 use crate::{Connection, Error, Found, Limits, Parsed, ResponseBody, ResponseFraming, Version};
 
 /// A response's head. Reading shows what the worker sent, edits show only in what is encoded.
@@ -31,7 +32,7 @@ impl ResponseHead {
     /// Forgets everything but the memory. Needed only when a head whose last `parse` was partial
     /// goes to another connection.
     pub fn reset(&mut self) {
-        self.search = Search::default();
+        self.search.reset();
         self.forget();
     }
 
@@ -46,9 +47,10 @@ impl ResponseHead {
         match self.search.advance(input, limits, Kind::Response) {
             Ok(None) => Ok(Parsed::Partial),
             Ok(Some(ended)) => {
-                self.reset();
-                self.take(&input[ended.start..ended.end], &ended, request_method)?;
-                Ok(Parsed::Complete(ended.end))
+                self.forget();
+                let taken = self.take(&input[ended.start..ended.end], request_method);
+                self.search.reset();
+                taken.map(|()| Parsed::Complete(ended.end))
             }
             Err(error) => {
                 self.reset();
@@ -199,34 +201,16 @@ impl ResponseHead {
         self.upgrade = None;
     }
 
-    fn take(&mut self, text: &[u8], ended: &Ended, request_method: &[u8]) -> Result<(), Error> {
-        head::with_headers(ended, |headers| {
-            let mut response = httparse::Response::new(&mut []);
-            match httparse::ParserConfig::default().parse_response_with_uninit_headers(
-                &mut response,
-                text,
-                headers,
-            ) {
-                Ok(httparse::Status::Complete(length)) if length == text.len() => {}
-                Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
-                    return Err(Error::FieldLine(Found::bytes(head::odd_line(text))));
-                }
-                _ => return Err(Error::StatusLine(Found::bytes(head::start_line(text)))),
-            }
-            self.head.fill(text, response.headers, Underscores::Keep);
-            self.status = response.code.unwrap_or_default();
-            self.version = match response.version {
-                Some(0) => Version::Http10,
-                _ => Version::Http11,
-            };
-            Ok(())
-        })?;
-        let line = head::start_line(text);
-        if !(100..=599).contains(&self.status) {
-            return Err(Error::StatusLine(Found::bytes(line)));
-        }
-        // From the line itself: the tokeniser drops reasons that are not ASCII.
-        self.reason = head::span_in(text, line.get(b"HTTP/1.1 200 ".len()..).unwrap_or_default());
+    fn take(&mut self, text: &[u8], request_method: &[u8]) -> Result<(), Error> {
+        let lines = self.search.lines();
+        let first = &text[..lines.ends.first().map_or(0, |&end| end as usize + 1)];
+        let StatusLine { version, status, reason } = StatusLine::of(first)
+            .filter(|line| (100..=599).contains(&line.status))
+            .ok_or_else(|| Error::StatusLine(Found::bytes(head::start_line(first))))?;
+        self.head.fill(text, lines, Underscores::Keep)?;
+        self.version = version;
+        self.status = status;
+        self.reason = Span::from(reason);
         let options = Options::take(&mut self.head)?;
         self.take_body(request_method)?;
         if self.status == 101 && options.upgrade {

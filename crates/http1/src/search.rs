@@ -1,17 +1,20 @@
-//! Where a head ends. It walks the line ends once, remembers how far it got between calls, and
-//! enforces the limits on the way: a head that drips in byte by byte costs one pass, an endless one
-//! is refused at its limit, and nothing is tokenised before its last line has arrived.
+//! Where a head and its lines end. It walks the control characters once, remembers how far it got
+//! between calls, and enforces the limits on the way: a head that drips in byte by byte costs one
+//! pass, an endless one is refused at its limit, and nothing is tokenised before its last line has
+//! arrived.
 //!
 //! What is wrong is found at the same byte however the input was cut. Called by both heads.
 
-use crate::{Error, Found, Limits};
+mod controls;
 
-/// Where a whole head lies in the input, and how many field lines it has.
+use crate::{Error, Found, Limits};
+use controls::Controls;
+
+/// Where a whole head lies in the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    pub(crate) fields: usize,
 }
 
 /// Which first bytes a head may have.
@@ -26,13 +29,34 @@ pub(crate) struct Search {
     searched: usize,
     start: usize,
     line: usize,
-    lines: usize,
+    lines: Lines,
+}
+
+/// The lines of a head, the last, empty one left out.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// Where each one's LF lies, counted from the head's start.
+    pub(crate) ends: Vec<u32>,
+    /// Some line has a control character that none may have: look at every byte of them.
+    pub(crate) odd: bool,
 }
 
 /// Room in the request line beside the target: a long method and the version.
 const LINE_SLACK: usize = 64;
 
 impl Search {
+    /// Forgets everything but the memory.
+    pub(crate) fn reset(&mut self) {
+        let Lines { mut ends, .. } = std::mem::take(&mut self.lines);
+        ends.clear();
+        *self = Search { lines: Lines { ends, odd: false }, ..Search::default() };
+    }
+
+    /// Of a head that has ended, for whoever takes it apart.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
     /// Looks at what has arrived since the last call. `None`: no end yet.
     pub(crate) fn advance(
         &mut self,
@@ -41,18 +65,35 @@ impl Search {
         kind: Kind,
     ) -> Result<Option<Ended>, Error> {
         if input.len() < self.searched {
-            *self = Search::default();
+            self.reset();
         }
-        if self.lines == 0 {
+        if self.lines.ends.is_empty() {
             first_bytes(&input[self.start..], kind)?;
         }
         // Offsets into a head are kept as u32.
         let limit = limits.head_bytes.min(u32::MAX as usize / 2);
         let bound = input.len().min(limit);
         let from = self.searched;
-        for at in memchr::memchr_iter(b'\n', &input[from..bound]) {
-            let at = from + at;
-            if self.lines == 0 && kind == Kind::Request && at - self.start > line_max(limits) {
+        self.searched = bound;
+        for at in Controls::of(input, from..bound) {
+            match input[at] {
+                b'\n' => {}
+                b'\t' => continue,
+                b'\r' if input[..bound].get(at + 1) == Some(&b'\n') => continue,
+                // What follows it has not come yet.
+                b'\r' if at + 1 == bound => {
+                    self.searched = at;
+                    continue;
+                }
+                _ => {
+                    self.lines.odd = true;
+                    continue;
+                }
+            }
+            if self.lines.ends.is_empty()
+                && kind == Kind::Request
+                && at - self.start > line_max(limits)
+            {
                 return Err(Error::TargetTooLong(limits.uri));
             }
             if at == 0 || input[at - 1] != b'\r' {
@@ -61,12 +102,12 @@ impl Search {
             let empty = at - self.line == 1;
             self.line = at + 1;
             if !empty {
-                self.lines += 1;
-                if self.lines > limits.headers.saturating_add(1) {
+                if self.lines.ends.len() > limits.headers {
                     return Err(Error::TooManyFields(limits.headers));
                 }
-            } else if self.lines > 0 {
-                return Ok(Some(Ended { start: self.start, end: at + 1, fields: self.lines - 1 }));
+                self.lines.ends.push((at - self.start) as u32);
+            } else if !self.lines.ends.is_empty() {
+                return Ok(Some(Ended { start: self.start, end: at + 1 }));
             } else if self.start == 0 && kind == Kind::Request {
                 // RFC 9112 2.2: one empty line before a request is forgiven.
                 self.start = at + 1;
@@ -75,8 +116,10 @@ impl Search {
                 return Err(Error::NotHttp(Found::text("empty lines")));
             }
         }
-        self.searched = bound;
-        if self.lines == 0 && kind == Kind::Request && bound - self.start > line_max(limits) {
+        if self.lines.ends.is_empty()
+            && kind == Kind::Request
+            && bound - self.start > line_max(limits)
+        {
             return Err(Error::TargetTooLong(limits.uri));
         }
         if input.len() >= limit { Err(Error::HeadTooLarge(limits.head_bytes)) } else { Ok(None) }

@@ -7,11 +7,11 @@
 mod request_id;
 mod trusted;
 
-use std::{io::Write, net::IpAddr};
+use std::{io::Write, net::IpAddr, ops::Range};
 
 use isobar_http1::{FieldId, RequestHead};
 
-pub(crate) use request_id::{is_valid_request_id, new_request_id};
+pub(crate) use request_id::{is_valid_request_id, new_request_id, since_epoch};
 pub use trusted::TrustedProxies;
 
 /// The last step of a request's way to us.
@@ -70,13 +70,17 @@ fn is_port(port: &str) -> bool {
 pub(crate) fn write(request: &RequestHead, hop: &Hop<'_>, lines: &mut Vec<u8>) {
     let given = Given { request, trusted: hop.trusted };
     let ip = hop.ip.map(|ip| ip.to_canonical());
+    // Where the address stands in `lines`, to be copied from there.
+    let mut written = 0..0;
 
     if ip.is_some() || given.values(FieldId::XForwardedFor).next().is_some() {
         lines.extend_from_slice(b"X-Forwarded-For: ");
         let before = join(lines, given.values(FieldId::XForwardedFor));
         if let Some(ip) = ip {
             separate(lines, before);
+            let start = lines.len();
             write_ip(lines, ip);
+            written = start..lines.len();
         }
         lines.extend_from_slice(b"\r\n");
     }
@@ -92,7 +96,7 @@ pub(crate) fn write(request: &RequestHead, hop: &Hop<'_>, lines: &mut Vec<u8>) {
     lines.extend_from_slice(b"Forwarded: ");
     let before = join(lines, given.values(FieldId::Forwarded));
     separate(lines, before);
-    write_element(lines, ip, request.authority(), hop.proto);
+    write_element(lines, ip.map(|ip| (ip, written)), request.authority(), hop.proto);
     lines.extend_from_slice(b"\r\n");
 }
 
@@ -140,14 +144,19 @@ fn line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// One `forwarded-element` of RFC 7239.
-fn write_element(lines: &mut Vec<u8>, ip: Option<IpAddr>, host: &[u8], proto: &[u8]) {
+fn write_element(
+    lines: &mut Vec<u8>,
+    ip: Option<(IpAddr, Range<usize>)>,
+    host: &[u8],
+    proto: &[u8],
+) {
     lines.extend_from_slice(b"for=");
     match ip {
         None => lines.extend_from_slice(b"unknown"),
-        Some(ip @ IpAddr::V4(_)) => write_ip(lines, ip),
-        Some(ip @ IpAddr::V6(_)) => {
+        Some((IpAddr::V4(_), written)) => lines.extend_from_within(written),
+        Some((IpAddr::V6(_), written)) => {
             lines.extend_from_slice(b"\"[");
-            write_ip(lines, ip);
+            lines.extend_from_within(written);
             lines.extend_from_slice(b"]\"");
         }
     }
@@ -178,12 +187,16 @@ fn write_value(lines: &mut Vec<u8>, value: &[u8]) {
 pub(crate) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(ip) => {
-            for (at, octet) in ip.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
+            let (mut text, mut len) = ([0; 16], 0);
+            for octet in ip.octets() {
+                for (digit, least) in [(octet / 100, 100), (octet / 10 % 10, 10), (octet % 10, 0)] {
+                    text[len] = b'0' + digit;
+                    len += usize::from(octet >= least);
                 }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+                text[len] = b'.';
+                len += 1;
             }
+            out.extend_from_slice(&text[..len - 1]);
         }
         // Writing into a `Vec` cannot fail.
         IpAddr::V6(ip) => drop(write!(out, "{ip}")),

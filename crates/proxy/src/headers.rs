@@ -3,12 +3,9 @@
 //! What a client says about where it comes from is believed only if its socket's other end is
 //! trusted; otherwise it is overwritten (design: "headers from untrusted peers overwritten").
 
-use std::{
-    io::Write,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::Duration;
 
-use isobar_http1::{Body, FieldId, RequestHead};
+use isobar_http1::{Body, FieldId, FieldSet, RequestHead};
 
 use crate::{
     exchange::Exchange,
@@ -16,7 +13,7 @@ use crate::{
 };
 
 /// Fields that only we may write towards a worker.
-const OURS: [FieldId; 12] = [
+const OURS: FieldSet = FieldSet::of(&[
     FieldId::XForwardedFor,
     FieldId::XForwardedProto,
     FieldId::XForwardedHost,
@@ -30,7 +27,7 @@ const OURS: [FieldId; 12] = [
     FieldId::Via,
     // Answered by us before the body was read.
     FieldId::Expect,
-];
+]);
 
 /// Appends the request's head to `scratch.up`.
 pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Duration) {
@@ -54,7 +51,8 @@ pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Durati
 
 /// Our own fields, the same for every attempt, into `scratch.lines`.
 fn write_lines(exchange: &mut Exchange<'_>) {
-    name_request(exchange);
+    let now = forwarded::since_epoch();
+    name_request_at(exchange, now);
     let Exchange { client, listener, scratch, record, .. } = exchange;
     let (request, lines) = (&mut scratch.request, &mut scratch.lines);
     let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
@@ -74,9 +72,14 @@ fn write_lines(exchange: &mut Exchange<'_>) {
     match request.value(FieldId::XRequestStart).filter(|_| trusted) {
         Some(start) => line(lines, b"X-Request-Start", start),
         None => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let _ = write!(lines, "X-Request-Start: t={}.", now.as_secs());
-            let _ = write!(lines, "{:03}\r\n", now.subsec_millis());
+            lines.extend_from_slice(b"X-Request-Start: t=");
+            lines.extend_from_slice(itoa::Buffer::new().format(now.as_secs()).as_bytes());
+            // The leading 1 keeps the zeros of the three digits behind the point.
+            let mut digits = itoa::Buffer::new();
+            let millis = digits.format(1000 + now.subsec_millis()).as_bytes();
+            lines.push(b'.');
+            lines.extend_from_slice(&millis[1..]);
+            lines.extend_from_slice(b"\r\n");
         }
     }
     lines.extend_from_slice(b"Via: ");
@@ -87,18 +90,22 @@ fn write_lines(exchange: &mut Exchange<'_>) {
     lines.extend_from_slice(b"1.1 ");
     lines.extend_from_slice(client.context.pseudonym.as_bytes());
     lines.extend_from_slice(b"\r\n");
-    OURS.into_iter().for_each(|id| request.remove(id));
+    request.remove_all(OURS);
 }
 
 /// Settles the request's id: a trusted, valid one is kept, else it gets a new one.
 pub(crate) fn name_request(exchange: &mut Exchange<'_>) {
+    name_request_at(exchange, forwarded::since_epoch());
+}
+
+fn name_request_at(exchange: &mut Exchange<'_>, now: Duration) {
     let Exchange { client, listener, scratch, record, parsed, .. } = exchange;
     if record.named() {
         return;
     }
     let trusted = *parsed && client.ip.is_none_or(|ip| listener.trusted.contains(ip));
     let given = trusted.then(|| scratch.request.value(FieldId::XRequestId)).flatten();
-    record.name(given);
+    record.name(given, now);
 }
 
 /// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.

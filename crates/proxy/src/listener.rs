@@ -227,7 +227,7 @@ fn admit(
 fn turn_away(plan: &ListenerPlan, socket: &OwnedFd) {
     if let Serve::Http(_) = plan.serve {
         let (mut out, reason) = (Vec::new(), Reason::ConnectionLimit);
-        let id = forwarded::new_request_id();
+        let id = forwarded::new_request_id(forwarded::since_epoch());
         answer::write(&mut out, reason.status(), reason, &id, KeepAlive::Close, HeadOnly::No);
         // A fresh socket takes a few hundred bytes; if not, it is closed without them.
         let _ = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);

@@ -60,14 +60,14 @@ impl Record {
         self.id_len != 0
     }
 
-    /// Keeps a valid id that was given, or makes a new one.
-    pub(crate) fn name(&mut self, given: Option<&[u8]>) {
+    /// Keeps a valid id that was given, or makes a new one. `now` counts from the Unix epoch.
+    pub(crate) fn name(&mut self, given: Option<&[u8]>, now: Duration) {
         let given = given.filter(|id| forwarded::is_valid_request_id(id));
         let fresh;
         let id = match given {
             Some(id) => id,
             None => {
-                fresh = forwarded::new_request_id();
+                fresh = forwarded::new_request_id(now);
                 &fresh[..]
             }
         };

@@ -2,7 +2,8 @@
 //! may take a trailer for a header that frames, routes, authenticates or sets state (RFC 9110
 //! 6.5.1). They are never merged into the head.
 
-use crate::field::{FieldId, split_line};
+use crate::field::FieldId;
+use crate::lines::FieldLine;
 use crate::{Error, Found};
 
 /// All trailer lines of one message together.
@@ -45,17 +46,18 @@ impl Trailers {
     }
 
     fn end_line(&mut self) -> Result<bool, Error> {
-        let Some(line) = self.text[self.line..].strip_suffix(b"\r\n") else {
+        let whole = &self.text[self.line..];
+        let Some(line) = whole.strip_suffix(b"\r\n") else {
             return Err(Error::BareLf);
         };
         if line.is_empty() {
             self.text.truncate(self.line);
             return Ok(true);
         }
-        let Some((name, _)) = split_line(line) else {
+        let Some(FieldLine { name, .. }) = FieldLine::of(whole) else {
             return Err(Error::Trailer(Found::bytes(line)));
         };
-        if is_forbidden(name) {
+        if is_forbidden(&line[..name]) {
             self.text.truncate(self.line);
         } else {
             self.line = self.text.len();

@@ -52,9 +52,11 @@ impl Edits {
         self.add(id, name, value);
     }
 
-    pub(super) fn remove(&mut self, id: FieldId) {
-        self.drop_lines(|edit, _| edit.id == id);
-        self.present &= !id.bit();
+    pub(super) fn remove(&mut self, bits: u64) {
+        if self.present & bits != 0 {
+            self.drop_lines(|edit, _| edit.id.bit() & bits != 0);
+            self.present &= !bits;
+        }
     }
 
     pub(super) fn has(&self, id: FieldId) -> bool {

@@ -203,7 +203,7 @@ impl Record {
         }
         terms.log.write(&Entry {
             at: self.at,
-            request_id: &forwarded::new_request_id(),
+            request_id: &forwarded::new_request_id(forwarded::since_epoch()),
             client_ip: ip.map(|ip| ip.to_canonical()),
             listener: terms.listener,
             proto: Some("tcp"),
