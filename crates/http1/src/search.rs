@@ -8,7 +8,7 @@
 mod controls;
 
 use crate::{Error, Found, Limits};
-use controls::Controls;
+use controls::{WORD, controls};
 
 /// Where a whole head lies in the input.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) struct Search {
     searched: usize,
     start: usize,
     line: usize,
+    /// Carriage returns since `start`.
+    returns: usize,
     lines: Lines,
 }
 
@@ -72,57 +74,73 @@ impl Search {
         }
         // Offsets into a head are kept as u32.
         let limit = limits.head_bytes.min(u32::MAX as usize / 2);
-        let bound = input.len().min(limit);
-        let from = self.searched;
-        self.searched = bound;
-        for at in Controls::of(input, from..bound) {
-            match input[at] {
-                b'\n' => {}
-                b'\t' => continue,
-                b'\r' if input[..bound].get(at + 1) == Some(&b'\n') => continue,
-                // What follows it has not come yet.
-                b'\r' if at + 1 == bound => {
-                    self.searched = at;
-                    continue;
+        let seen = &input[..input.len().min(limit)];
+        let from = std::mem::replace(&mut self.searched, seen.len());
+        let (words, rest) = seen[from..].as_chunks();
+        // Spaces are no control characters.
+        let mut last = [b' '; WORD];
+        last[..rest.len()].copy_from_slice(rest);
+        for (number, word) in words.iter().chain([&last]).enumerate() {
+            let mut found = controls(*word);
+            while found != 0 {
+                let at = from + number * WORD + found.trailing_zeros() as usize / 8;
+                found &= found - 1;
+                match seen[at] {
+                    b'\n' => {}
+                    b'\r' => {
+                        self.returns += 1;
+                        continue;
+                    }
+                    b'\t' => continue,
+                    _ => {
+                        self.lines.odd = true;
+                        continue;
+                    }
                 }
-                _ => {
-                    self.lines.odd = true;
-                    continue;
+                if at == 0 || seen[at - 1] != b'\r' {
+                    return Err(Error::BareLf);
                 }
-            }
-            if self.lines.ends.is_empty()
-                && kind == Kind::Request
-                && at - self.start > line_max(limits)
-            {
-                return Err(Error::TargetTooLong(limits.uri));
-            }
-            if at == 0 || input[at - 1] != b'\r' {
-                return Err(Error::BareLf);
-            }
-            let empty = at - self.line == 1;
-            self.line = at + 1;
-            if !empty {
-                if self.lines.ends.len() > limits.headers {
+                let empty = at - self.line == 1;
+                self.line = at + 1;
+                if empty {
+                    match self.empty_line(seen, at, kind)? {
+                        Some(ended) => return Ok(Some(ended)),
+                        None => continue,
+                    }
+                }
+                let lines = &mut self.lines.ends;
+                if lines.is_empty() && kind == Kind::Request && at - self.start > line_max(limits) {
+                    return Err(Error::TargetTooLong(limits.uri));
+                }
+                if lines.len() > limits.headers {
                     return Err(Error::TooManyFields(limits.headers));
                 }
-                self.lines.ends.push((at - self.start) as u32);
-            } else if !self.lines.ends.is_empty() {
-                return Ok(Some(Ended { start: self.start, end: at + 1 }));
-            } else if self.start == 0 && kind == Kind::Request {
-                // RFC 9112 2.2: one empty line before a request is forgiven.
-                self.start = at + 1;
-                first_bytes(&input[self.start..], kind)?;
-            } else {
-                return Err(Error::NotHttp(Found::text("empty lines")));
+                lines.push((at - self.start) as u32);
             }
         }
-        if self.lines.ends.is_empty()
-            && kind == Kind::Request
-            && bound - self.start > line_max(limits)
-        {
+        let first_line = self.lines.ends.is_empty() && kind == Kind::Request;
+        if first_line && seen.len() - self.start > line_max(limits) {
             return Err(Error::TargetTooLong(limits.uri));
         }
         if input.len() >= limit { Err(Error::HeadTooLarge(limits.head_bytes)) } else { Ok(None) }
+    }
+
+    /// The end of the head, or one that may stand before it.
+    fn empty_line(&mut self, seen: &[u8], at: usize, kind: Kind) -> Result<Option<Ended>, Error> {
+        let lines = self.lines.ends.len();
+        if lines > 0 {
+            // Every line has ended with one: another is somewhere it may not be.
+            self.lines.odd |= self.returns != lines + 1;
+            return Ok(Some(Ended { start: self.start, end: at + 1 }));
+        }
+        if self.start > 0 || kind == Kind::Response {
+            return Err(Error::NotHttp(Found::text("empty lines")));
+        }
+        // RFC 9112 2.2: one empty line before a request is forgiven.
+        self.start = at + 1;
+        self.returns = 0;
+        first_bytes(&seen[self.start..], kind)?;
+        Ok(None)
     }
 }
 

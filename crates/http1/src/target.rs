@@ -61,9 +61,12 @@ fn without_scheme(target: &[u8]) -> Option<&[u8]> {
 /// `host[:port]`, or nothing: an empty Host is what a client sends whose target has no authority.
 /// No userinfo, no list, no path.
 pub(crate) fn is_authority(host: &[u8]) -> bool {
-    // Nearly every Host is a plain name or address.
-    if host.iter().fold(true, |ok, &b| ok & PLAIN[usize::from(b)]) {
-        return true;
+    // Nearly every Host is a plain name or address, with or without a port.
+    let plain = host.iter().position(|&b| !PLAIN[usize::from(b)]).unwrap_or(host.len());
+    match &host[plain..] {
+        [] => return true,
+        [b':', port @ ..] if port.len() < 5 && port.iter().all(u8::is_ascii_digit) => return true,
+        _ => {}
     }
     let (name, port) = match port_of(host) {
         Some(port) => (&host[..host.len() - port.len() - 1], port),
