@@ -55,8 +55,31 @@ pub struct Entry {
     pub key: Key,
     /// Whether it looks at how busy a worker is.
     pub load_aware: bool,
+    /// What `build` reads, for the schema; the conformance suite holds the two together.
+    pub options: &'static [OptionDef],
     /// Refuses unknown options and bad values in words.
     pub build: fn(&Options) -> Result<Box<dyn Strategy>, String>,
+}
+
+/// One option of a strategy.
+pub struct OptionDef {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub takes: Takes,
+    /// What leaving it out means, as a file would write it; empty where that depends.
+    pub default: &'static str,
+}
+
+/// What an option may be.
+pub enum Takes {
+    Words(&'static [&'static str]),
+    /// From one number to another, both included.
+    Number(f64, f64),
+    /// What the whole of a regular expression matches, and a text that it does match.
+    Text {
+        pattern: &'static str,
+        example: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
-use isobar_balance::strategy::{self, Entry, Key, Options, TABLE};
+use isobar_balance::strategy::{self, Entry, Key, Options, TABLE, Takes};
 use isobar_balance::{
     Candidate, PickCx, Picker, Reserved, Strategy, Tried, Worker, WorkerId, client_key,
 };
@@ -26,6 +26,31 @@ fn names_are_unique_and_options_are_checked() {
         assert!(refusal.contains("no_such_option"), "{}: {refusal}", entry.name);
     }
     assert!(strategy::find("least_conections").is_none());
+}
+
+/// The options told to the schema are those that are read.
+#[test]
+fn told_options_are_read() {
+    for entry in TABLE {
+        let build = |name: &str, value: &str| {
+            (entry.build)(&Options::from([(name.to_owned(), value.to_owned())]))
+        };
+        for option in entry.options {
+            let good: Vec<String> = match &option.takes {
+                Takes::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+                Takes::Number(least, most) => vec![least.to_string(), most.to_string()],
+                Takes::Text { example, .. } => vec![(*example).to_owned()],
+            };
+            let default = Some(option.default.to_owned()).filter(|default| !default.is_empty());
+            for value in good.iter().chain(&default) {
+                let built = build(option.name, value).map(drop);
+                assert_eq!(built, Ok(()), "{}: {}: {value}", entry.name, option.name);
+            }
+            assert!(!option.about.is_empty());
+            let refused = build(option.name, "\u{7}").is_err();
+            assert!(refused, "{}: {} takes anything", entry.name, option.name);
+        }
+    }
 }
 
 #[test]

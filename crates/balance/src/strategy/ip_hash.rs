@@ -4,14 +4,20 @@
 //! eligible the table is walked on, so each client has its own second choice; with
 //! `on_full: wait` a client whose worker is merely full waits for it instead.
 
-use super::{Entry, Key, Options, Picker, Strategy, maglev};
+use super::{Entry, Key, OptionDef, Options, Picker, Strategy, Takes, maglev};
 use crate::candidate::{Candidate, PickCx, Reserved};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "ip_hash",
-    about: "a client address stays on its worker; options: on_full (next, wait)",
+    about: "a client address stays on its worker",
     key: Key::ClientIp,
     load_aware: false,
+    options: &[OptionDef {
+        name: "on_full",
+        about: "when the worker has no free slot: take the next one, or wait for it",
+        takes: Takes::Words(&["next", "wait"]),
+        default: "next",
+    }],
     build: |options| Ok(Box::new(IpHash { on_full: on_full(options)? })),
 };
 

@@ -17,6 +17,7 @@ pub(super) const ENTRY: Entry = Entry {
     about: "the fewest leases for its weight; exact, over all shards",
     key: Key::None,
     load_aware: true,
+    options: &[],
     build: |options| {
         no_options(options)?;
         Ok(Box::new(LeastConnections::default()))

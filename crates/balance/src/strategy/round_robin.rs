@@ -9,6 +9,7 @@ pub(super) const ENTRY: Entry = Entry {
     about: "equal turns; an explicit weight counts, slots never",
     key: Key::None,
     load_aware: false,
+    options: &[],
     build: |options| {
         no_options(options)?;
         Ok(Box::new(RoundRobin::default()))

@@ -9,6 +9,7 @@ pub(super) const ENTRY: Entry = Entry {
     about: "smooth weighted turns by worker capacity; the weight defaults to the slots",
     key: Key::None,
     load_aware: false,
+    options: &[],
     build: |options| {
         no_options(options)?;
         Ok(Box::new(Weighted::default()))
