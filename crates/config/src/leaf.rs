@@ -7,11 +7,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::env::Bad;
 use crate::model::{AccessLogPath, Cidr, Shards};
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Cx, Many, Read, Spanned, is_off};
+use crate::schema::{
+    IPV4, IPV6, PRINTABLE, Shapes, any_of, described, number, scalar, text, words,
+};
 use crate::tree::{Kind, Node};
 use crate::units;
 
@@ -42,6 +47,10 @@ impl Read for Text {
         }
         Some(Text { text: scalar.text.to_string(), shown: scalar.shown() })
     }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(PRINTABLE)
+    }
 }
 
 /// A name for a listener, a pool or a site: it becomes a metric label and a part of a URL.
@@ -54,6 +63,11 @@ pub(crate) fn name(key: &Node, cx: &mut Cx<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_string())
+}
+
+/// The same for the schema.
+pub(crate) fn name_shape() -> Value {
+    json!({ "pattern": text("[A-Za-z0-9_.-]{1,128}")["pattern"] })
 }
 
 /// A worker may also be named like an address.
@@ -70,6 +84,10 @@ impl Read for WorkerName {
             return None;
         }
         Some(WorkerName(text.to_string()))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(r"[^\s\u0000-\u001f\u007f-\u009f]{1,255}")
     }
 }
 
@@ -98,6 +116,10 @@ impl<const MIN: u64, const MAX: u64> Read for Count<MIN, MAX> {
                 None
             }
         }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        number(MIN, MAX)
     }
 }
 
@@ -131,6 +153,10 @@ impl Read for SlotCount {
         }
         Count::<1, 1_000_000>::read(node, cx).map(|n| SlotCount(n.u32()))
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        Count::<1, 1_000_000>::shape(shapes)
+    }
 }
 
 /// A span of time; zero is one.
@@ -141,6 +167,10 @@ impl Read for Dur {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = &cx.scalar(node, "a duration with its unit, like `5s`")?.text;
         units::duration(text).map(Dur).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("duration", |_| duration(&units::duration_pattern(), 0))
     }
 }
 
@@ -161,6 +191,24 @@ impl Read for Timeout {
         }
         Some(Timeout(duration))
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let off = shapes.off();
+        let timeout = shapes.named("timeout", |_| {
+            // Zero in any spelling has no other digit.
+            duration(&format!("(?=.*[1-9])(?:{})", units::duration_pattern()), 1)
+        });
+        any_of([timeout, off])
+    }
+}
+
+/// YAML's bare `0` is a duration; where zero is none, `least` says so.
+fn duration(pattern: &str, least: u64) -> Value {
+    let mut duration = text(pattern);
+    duration["type"] = json!(["string", "integer"]);
+    duration["minimum"] = least.into();
+    duration["maximum"] = 0.into();
+    described(units::DURATION, duration)
 }
 
 /// A number of bytes.
@@ -171,6 +219,14 @@ impl Read for Bytes {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = &cx.scalar(node, "a size, like `64KiB`")?.text;
         units::size(text).map(Bytes).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("size", |_| {
+            let mut size = number(0, units::MOST_SIZE);
+            size["pattern"] = text(&units::size_pattern())["pattern"].take();
+            described(units::SIZE, size)
+        })
     }
 }
 
@@ -191,6 +247,10 @@ impl Read for ShardCount {
             }
         }
     }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        any_of([json!({ "const": "auto" }), number(1, 256)])
+    }
 }
 
 /// The permission bits of a socket file.
@@ -208,6 +268,15 @@ impl Read for Mode {
         }
         mode.map(Mode)
     }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let mut mode = text("0?[0-7]{3}");
+        // Without quotes some YAML readers make a number of it.
+        mode["type"] = json!(["string", "integer"]);
+        mode["minimum"] = 0.into();
+        mode["maximum"] = 777.into();
+        described("permission bits in octal, like \"0660\"", mode)
+    }
 }
 
 /// A network, with a word about bits that mean nothing.
@@ -224,6 +293,13 @@ impl Read for Network {
             cx.report(Draft::warning(node.span, message).expected(meant));
         }
         Some(Network(cidr))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("network", |_| {
+            let network = format!("{IPV4}(?:/[0-9]{{1,2}})?|{IPV6}(?:/[0-9]{{1,3}})?");
+            described("a network or an address, like `10.0.0.0/8`", text(&network))
+        })
     }
 }
 
@@ -246,6 +322,11 @@ impl Read for LogTarget {
                 None
             }
         }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let path = text(r"[^\u0000-\u001f\u007f-\u009f]*/[^\u0000-\u001f\u007f-\u009f]*(?<!/)");
+        any_of([words(&["stdout", "stderr"]), path])
     }
 }
 
@@ -279,6 +360,10 @@ impl Read for StrategyRef {
             options: options.map_or(Some(Vec::new()), |o| strategy_options(o, cx))?,
             options_span: options.map_or(name.span, |o| o.span),
         })
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.strategies()
     }
 }
 
@@ -317,6 +402,10 @@ impl Read for RoutesRef {
             }
         }
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([Text::shape(shapes), Many::<raw::Route>::shape(shapes)])
+    }
 }
 
 /// Only HTTP/1 is spoken to workers so far.
@@ -342,6 +431,10 @@ impl Read for Spill {
         }
         None
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.off()
+    }
 }
 
 /// Not built; never shown.
@@ -355,5 +448,9 @@ impl Read for AdminToken {
         }
         cx.not_built(node.span, "`token`");
         None
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.off()
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! The way of a file: `include` reads it and what it includes, `tree` makes nodes that know their
 //! place, `raw` (read by `read` and `leaf`) says which keys there are, `convert` says what they mean.
+//! The same types tell the JSON Schema.
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ mod problem;
 mod raw;
 mod read;
 mod registry;
+mod schema;
 mod source;
 mod tree;
 mod units;
@@ -26,7 +28,8 @@ pub mod model;
 
 pub use model::{Config, Summary};
 pub use problem::{Colour, Problem, Problems, Severity};
-pub use registry::{Registry, StrategyDef};
+pub use registry::{OptionShape, Registry, StrategyDef};
+pub use schema::schema;
 
 use env::Lookup;
 use read::Cx;

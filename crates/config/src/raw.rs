@@ -1,7 +1,10 @@
 //! The file as it is written: every section, every key, what each key holds, and which are to come.
 //!
-//! This is the one table of the configuration's keys; readers (and whatever describes the keys) come
-//! from it. Defaults and meaning are `convert`'s.
+//! This is the one table of the configuration's keys; the readers and the JSON Schema come from it.
+//! The doc comment of a key is its description there, what stands behind `=` its default, which is
+//! `convert`'s: a test compares the two.
+
+use serde_json::{Value, json};
 
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
@@ -11,23 +14,36 @@ use crate::leaf::{
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
+use crate::schema::{Shapes, any_of};
 use crate::source::Span;
 use crate::tree::{Kind, Node};
 
 section! {
-    /// One file.
+    /// One file, with what it includes.
     File is "the configuration" {
-        "shards" => shards: ShardCount,
-        "grace_period" => grace_period: Dur,
-        "drain_delay" => drain_delay: Switch<Dur>,
-        "admin" => admin: Switch<Admin>,
-        "metrics" => metrics: Switch<Metrics>,
+        /// Data-plane threads; `auto` is one per CPU the process may use.
+        "shards" => shards: ShardCount = "auto",
+        /// How long requests may take to end when the process stops.
+        "grace_period" => grace_period: Dur = "30s",
+        /// How long the process still accepts after it says that it is no longer ready.
+        "drain_delay" => drain_delay: Switch<Dur> = "0s",
+        /// Where the admin API listens.
+        "admin" => admin: Switch<Admin> = { "bind": "unix:/run/isobar/admin.sock" },
+        /// A read-only listener for `/live`, `/ready` and `/metrics`.
+        "metrics" => metrics: Switch<Metrics> = "off",
+        /// What the process says about itself, on stderr.
         "log" => log: Log,
-        "access_log" => access_log: Switch<AccessLog>,
-        "trusted_proxies" => trusted_proxies: Switch<OneOrMany<Network>>,
-        "include" => include: Switch<OneOrMany<Text>>,
+        /// One line per request or connection.
+        "access_log" => access_log: Switch<AccessLog> = "off",
+        /// The networks whose `X-Forwarded-*` headers are believed.
+        "trusted_proxies" => trusted_proxies: Switch<OneOrMany<Network>> = "off",
+        /// More files, relative to this one; `*` and `?` in the last part of a path.
+        "include" => include: Switch<OneOrMany<Text>> = "off",
+        /// Lists of routes that several listeners share, by name.
         "sites" => sites: Named<Many<Route>>,
+        /// Where traffic comes in, by name.
         "listeners" => listeners: Named<Listener>,
+        /// Where traffic goes, by name.
         "pools" => pools: Named<Pool>,
     }
     later { "dns" }
@@ -35,101 +51,148 @@ section! {
 
 section! {
     Admin is "admin" {
-        "bind" => bind: OneOrMany<BindAddress>,
+        /// One address or several; without a token only a socket file or a loopback address.
+        "bind" => bind: OneOrMany<BindAddress> = "unix:/run/isobar/admin.sock",
+        /// The permission bits of the socket file: who may write to it runs the process.
         "mode" => mode: Mode,
-        "token" => token: AdminToken,
+        /// What a caller must present; not built yet.
+        "token" => token: AdminToken = "off",
     }
     later {}
 }
 
 section! {
     Metrics is "metrics" {
+        /// `ip:port`.
         "bind" => bind: BindAddress,
     }
     later {}
+    needs { every("bind"); }
 }
 
 section! {
     Log is "log" {
-        "level" => level: LogLevel,
-        "format" => format: LogFormat,
+        /// The least that is said.
+        "level" => level: LogLevel = "info",
+        /// For people or for machines.
+        "format" => format: LogFormat = "text",
     }
     later {}
 }
 
 section! {
     AccessLog is "access_log" {
-        "format" => format: AccessLogFormat,
-        "path" => path: LogTarget,
+        /// `json` has every field; `combined` is what nginx and Apache write.
+        "format" => format: AccessLogFormat = "json",
+        /// `stdout`, `stderr` or a file, which `SIGUSR1` opens anew.
+        "path" => path: LogTarget = "stdout",
     }
     later {}
 }
 
 section! {
     Listener is "a listener" {
+        /// One address or several: `ip:port`, `[ipv6]:port`, `unix:/path`, or `fd:N` (inherited).
         "bind" => bind: OneOrMany<BindAddress>,
+        /// The permission bits of a socket file.
         "mode" => mode: Mode,
-        "protocol" => protocol: Protocol,
+        /// What is spoken here.
+        "protocol" => protocol: Protocol = "http",
+        /// How long a client may take.
         "timeouts" => timeouts: ListenerTimeouts,
+        /// How much a client may send.
         "limits" => limits: Limits,
-        "client_fin" => client_fin: ClientFin,
+        /// What a client's FIN means while its request is being answered.
+        "client_fin" => client_fin: ClientFin = "answer",
+        /// Which pool a request goes to: a list, or the name of a site. The most specific match wins.
         "routes" => routes: RoutesRef,
+        /// Short for one route: everything goes to this pool.
         "pool" => pool: Text,
     }
     later { "tls", "proxy_protocol", "filters", "sni" }
+    needs { every("bind"); one_of("routes", "pool"); }
 }
 
 section! {
     ListenerTimeouts is "a listener's timeouts" {
-        "handshake" => handshake: Timeout,
-        "header" => header: Timeout,
-        "body_idle" => body_idle: Timeout,
-        "write_stall" => write_stall: Timeout,
-        // 0s = the connection is closed after its answer: `off` could be read both ways.
-        "keep_alive" => keep_alive: Dur,
-        "idle" => idle: Timeout,
+        /// For TLS and the PROXY protocol.
+        "handshake" => handshake: Timeout = "10s",
+        /// From a request's first byte to the end of its head.
+        "header" => header: Timeout = "10s",
+        /// Between two bytes of a request's body.
+        "body_idle" => body_idle: Timeout = "30s",
+        /// Between two bytes that the client takes.
+        "write_stall" => write_stall: Timeout = "30s",
+        // `off` could be read both ways.
+        /// Between two requests of a connection; `0s`: it is closed after its answer.
+        "keep_alive" => keep_alive: Dur = "75s",
+        /// Without a byte either way, for TCP and upgraded connections.
+        "idle" => idle: Timeout = "1h",
     }
     later {}
 }
 
 section! {
+    /// 0 is no limit.
     Limits is "a listener's limits" {
-        "connections" => connections: Switch<Count<0, 100_000_000>>,
-        "per_client" => per_client: Switch<Count<0, 100_000_000>>,
-        "headers" => headers: Switch<Count<0, 10_000>>,
-        "header_bytes" => header_bytes: Switch<Bytes>,
-        "uri" => uri: Switch<Bytes>,
-        "body" => body: Switch<Bytes>,
+        /// Connections at once.
+        "connections" => connections: Switch<Count<0, 100_000_000>> = 20_000,
+        /// Connections at once from one address (IPv6: one /64).
+        "per_client" => per_client: Switch<Count<0, 100_000_000>> = 0,
+        /// Header fields of a request.
+        "headers" => headers: Switch<Count<0, 10_000>> = 100,
+        /// Bytes of all header fields of a request.
+        "header_bytes" => header_bytes: Switch<Bytes> = "32KiB",
+        /// Bytes of a request's target.
+        "uri" => uri: Switch<Bytes> = "8KiB",
+        /// Bytes of a request's body.
+        "body" => body: Switch<Bytes> = 0,
     }
     later {}
 }
 
 section! {
     Route is "a route" {
+        /// Its label in logs and metrics, instead of its match.
         "name" => name: RouteName,
+        /// What a request must have; a list: any of them. Without it, every request.
         "match" => matches: OneOrMany<Match>,
+        /// The pool it goes to.
         "pool" => pool: Text,
+        /// The pools it goes to, and each one's share.
         "split" => split: Shares,
+        /// Instead of the pool's.
         "timeouts" => timeouts: RouteTimeouts,
+        /// What may be tried again, on another worker.
         "retry" => retry: Switch<Retry>,
     }
     later { "redirect", "respond", "filters" }
+    needs { one_of("pool", "split"); }
 }
 
 section! {
+    /// Everything given must hold.
     Match is "a match" {
+        /// The request's host, without its port; `*.` before it stands for one label or more.
         "host" => host: HostPattern,
+        /// The whole path.
         "path" => path: PathText,
+        /// Whole segments from the path's beginning.
         "path_prefix" => path_prefix: PathText,
+        /// One method or several.
         "method" => method: Methods,
+        /// Header fields with exactly these values.
         "header" => header: HeaderMap,
     }
     later { "query", "cookie", "path_regex" }
+    needs { at_most_one_of("path", "path_prefix"); }
 }
 
 section! {
     RouteTimeouts is "timeouts" {
+        /// The whole exchange; off, unless given. It never cuts tunnels and event streams.
         "request" => request: Switch<Dur>,
+        /// From the request's last byte to the answer's first; 60 s, unless given.
         "first_byte" => first_byte: Switch<Dur>,
     }
     later {}
@@ -138,87 +201,130 @@ section! {
 section! {
     Retry is "retry" {
         // A request remembers at most eight workers it tried.
-        "attempts" => attempts: Count<1, 8>,
-        "per_try" => per_try: Switch<Dur>,
-        "when" => when: OneOrMany<RetryCause>,
+        /// All tries together.
+        "attempts" => attempts: Count<1, 8> = 2,
+        /// For one try.
+        "per_try" => per_try: Switch<Dur> = "off",
+        /// Which failures are tried again.
+        "when" => when: OneOrMany<RetryCause> = ["connect", "reset"],
     }
     later { "replay" }
 }
 
 section! {
     Pool is "a pool" {
-        "strategy" => strategy: StrategyRef,
-        "slots" => slots: Switch<SlotCount>,
+        /// How a worker is chosen.
+        "strategy" => strategy: StrategyRef = "least_connections",
+        /// Requests a worker serves at once, unless it says otherwise; `off` is no limit.
+        "slots" => slots: Switch<SlotCount> = "off",
+        /// Where requests wait while every slot is taken. Without it: where slots exist, for 10 s, as
+        /// many as a hundred times the slots.
         "queue" => queue: Switch<Queue>,
+        /// Addresses, or maps with more to say.
         "workers" => workers: Many<Worker>,
-        "health" => health: Switch<Health>,
+        /// Probes. Without them refused connections alone take a worker out.
+        "health" => health: Switch<Health> = "off",
+        /// For all routes that lead here.
         "timeouts" => timeouts: RouteTimeouts,
-        "abandon_after" => abandon_after: Switch<Dur>,
+        /// How long a worker may go on with a request that nobody waits for before its connection is
+        /// closed.
+        "abandon_after" => abandon_after: Switch<Dur> = "30s",
+        /// What is read ahead so that a slow client does not hold a slot.
         "buffer" => buffer: Switch<Buffer>,
-        "connect_timeout" => connect_timeout: Timeout,
+        /// For one connection to a worker.
+        "connect_timeout" => connect_timeout: Timeout = "1s",
+        /// Connections to workers that are kept for the next request.
         "keep_alive" => keep_alive: Switch<KeepAlive>,
-        "protocol" => protocol: WorkerProtocol,
+        /// What the workers speak.
+        "protocol" => protocol: WorkerProtocol = "http1",
     }
     later {
         "discover", "outlier", "retry_budget", "slow_start", "warm_up", "panic_below", "affinity",
         "tls", "send_proxy_protocol", "run",
     }
+    needs { every("workers"); }
 }
 
 section! {
     Queue is "a queue" {
+        /// Requests that may wait; the next one is answered with 503.
         "max" => max: Count<1, 1_000_000_000>,
-        "timeout" => timeout: Timeout,
+        /// How long one may wait.
+        "timeout" => timeout: Timeout = "10s",
     }
     later {}
 }
 
 section! {
     WorkerMap is "a worker" {
+        /// Its label in logs, metrics and commands, instead of its address.
         "name" => name: WorkerName,
+        /// `ip:port`, `[ipv6]:port` or `unix:/path`.
         "address" => address: WorkerAddress,
+        /// Its relative share.
         "weight" => weight: Count<1, 10_000>,
+        /// Requests it serves at once.
         "slots" => slots: Switch<SlotCount>,
-        "tier" => tier: Count<0, 255>,
+        /// 0 serves first; 1 and more are backups.
+        "tier" => tier: Count<0, 255> = 0,
     }
     later { "resolve", "tls", "send_proxy_protocol" }
+    needs { every("address"); }
 }
 
 section! {
     Health is "health" {
+        /// A request whose answer is looked at.
         "http" => http: HttpCheck,
+        /// A connection that is accepted.
         "tcp" => tcp: TcpCheck,
-        "interval" => interval: Timeout,
-        "timeout" => timeout: Timeout,
-        "rise" => rise: Count<1, 1000>,
-        "fall" => fall: Count<1, 1000>,
+        /// Between two probes of a worker.
+        "interval" => interval: Timeout = "2s",
+        /// For one probe.
+        "timeout" => timeout: Timeout = "1s",
+        /// Good probes in a row that take a worker in.
+        "rise" => rise: Count<1, 1000> = 2,
+        /// Bad probes in a row that take it out.
+        "fall" => fall: Count<1, 1000> = 3,
     }
     later { "grpc" }
+    needs { one_of("http", "tcp"); }
 }
 
 section! {
     HttpCheck is "health.http" {
+        /// What is asked for.
         "path" => path: PathText,
-        "expect" => expect: OneOrMany<StatusRange>,
+        /// The statuses that are good.
+        "expect" => expect: OneOrMany<StatusRange> = "200-299",
+        /// The `Host` header, instead of the worker's address.
         "host" => host: HostPattern,
-        "port" => port: Count<0, 65_535>,
+        /// Another port than the worker's own; 0 is its own.
+        "port" => port: Count<0, 65_535> = 0,
     }
     later {}
+    needs { every("path"); }
 }
 
 section! {
+    /// Where slots exist: 64 KiB each way; else off.
     Buffer is "a buffer" {
+        /// Of a request's body, before a slot is taken.
         "request" => request: Switch<Bytes>,
+        /// Of an answer, so that the slot is free when the worker is.
         "response" => response: Switch<Bytes>,
-        "spill" => spill: Spill,
+        /// Not built yet.
+        "spill" => spill: Spill = "off",
     }
     later {}
 }
 
 section! {
     KeepAlive is "keep_alive" {
-        "idle" => idle: Timeout,
-        "max_idle" => max_idle: Switch<Count<0, 65_535>>,
+        /// How long a connection may lie idle.
+        "idle" => idle: Timeout = "60s",
+        /// Idle connections kept per worker and shard.
+        "max_idle" => max_idle: Switch<Count<0, 65_535>> = 64,
     }
     later {}
 }
@@ -240,6 +346,10 @@ impl Read for Worker {
         };
         Some(Worker { map })
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([WorkerAddress::shape(shapes), WorkerMap::shape(shapes)])
+    }
 }
 
 /// `tcp: {}`, or `tcp:` alone.
@@ -256,6 +366,10 @@ impl Read for TcpCheck {
                 None
             }
         }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        any_of([json!({ "type": "object", "maxProperties": 0 }), json!({ "type": "null" })])
     }
 }
 

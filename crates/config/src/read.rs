@@ -1,11 +1,14 @@
 //! From a tree to typed values, gathering every problem on the way.
 //!
 //! `section!` makes a struct, its key table and its reader from one table in `raw`; leaves implement
-//! [`Read`] in `leaf`. A reader that returns None has reported why. What values mean to each other is
-//! decided later, in `convert`.
+//! [`Read`] in `leaf`. A reader that returns None has reported why, and says in its shape what it takes.
+//! What values mean to each other is decided later, in `convert`.
+
+use serde_json::{Value, json};
 
 use crate::env::{Bad, Lookup};
 use crate::problem::{Draft, Gathered};
+use crate::schema::{Shapes, any_of, list};
 use crate::source::{Sources, Span};
 use crate::tree::{Kind, Node, Scalar};
 
@@ -78,17 +81,18 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A key no section has, or one whose time has not come.
+    /// A key no section has, or one whose time has not come: true = that was refused.
     pub(crate) fn other_key(&mut self, key: &Node, value: &Node, keys: &Keys) -> bool {
         let (name, shown) = match &key.kind {
             Kind::Scalar(s) => (&*s.text, s.shown()),
             _ => return false,
         };
         if keys.later.contains(&name) {
-            if !is_nothing(value) {
+            let refused = !is_nothing(value);
+            if refused {
                 self.not_built(key.span, &shown);
             }
-            return true;
+            return refused;
         }
         let all = || keys.built.iter().chain(keys.later).copied();
         let hint = if self.gathered.is_full() { None } else { did_you_mean(name, all()) };
@@ -114,6 +118,9 @@ pub(crate) struct Keys {
 pub(crate) trait Read: Sized {
     /// None = reported.
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self>;
+
+    /// The JSON Schema of what `read` takes: never narrower than it.
+    fn shape(shapes: &mut Shapes<'_>) -> Value;
 }
 
 /// A value and its place.
@@ -126,6 +133,10 @@ pub(crate) struct Spanned<T> {
 impl<T: Read> Read for Spanned<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         T::read(node, cx).map(|value| Spanned { value, span: node.span })
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        T::shape(shapes)
     }
 }
 
@@ -193,6 +204,10 @@ impl<T: Read> Read for Switch<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         if is_off(node) { Some(Switch::Off) } else { T::read(node, cx).map(Switch::On) }
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([T::shape(shapes), shapes.off()])
+    }
 }
 
 /// A list, or its only item.
@@ -205,6 +220,11 @@ impl<T: Read> Read for OneOrMany<T> {
             Kind::List(items) => Some(OneOrMany(read_all(items, cx))),
             _ => Spanned::read(node, cx).map(|one| OneOrMany(vec![one])),
         }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let item = T::shape(shapes);
+        any_of([item.clone(), list(item)])
     }
 }
 
@@ -221,6 +241,10 @@ impl<T: Read> Read for Many<T> {
                 None
             }
         }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        list(T::shape(shapes))
     }
 }
 
@@ -253,6 +277,14 @@ impl<T: Read> Read for Named<T> {
             }
         }
         Some(Named(named))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        json!({
+            "type": "object",
+            "propertyNames": crate::leaf::name_shape(),
+            "additionalProperties": T::shape(shapes),
+        })
     }
 }
 
@@ -288,16 +320,22 @@ pub(crate) fn did_you_mean<'w>(
     Some(format!("did you mean `{}`?", best.2))
 }
 
-/// Makes a section of the file from its table: `"key" => field: Type`, and the keys to come.
+/// Makes a section of the file from its table: `"key" => field: Type = default`, the keys to come,
+/// and what its keys mean to each other. The doc comment of a key is its description in the schema.
+/// A default is told where leaving the key out always means the same as writing it; a test compares.
 macro_rules! section {
     (
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident is $what:literal {
-            $( $(#[$field_doc:meta])* $key:literal => $field:ident: $ty:ty, )*
+            $(
+                $(#[doc = $field_doc:literal])+
+                $key:literal => $field:ident: $ty:ty $(= $default:tt)?,
+            )*
         }
         later { $( $later:literal ),* $(,)? }
+        $( needs { $( $rule:ident($( $needed:literal ),+); )* } )?
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone)]
         pub(crate) struct $name {
             #[allow(dead_code, reason = "not every section is asked for its place")]
@@ -305,7 +343,7 @@ macro_rules! section {
             /// A key that is not built yet was refused: what it would have given is not missed too.
             #[allow(dead_code, reason = "not every section requires something")]
             pub(crate) later: bool,
-            $( $(#[$field_doc])* pub(crate) $field: $crate::read::Field<$ty>, )*
+            $( $(#[doc = $field_doc])+ pub(crate) $field: $crate::read::Field<$ty>, )*
         }
 
         impl $name {
@@ -336,6 +374,20 @@ macro_rules! section {
                 }
                 Some(section)
             }
+
+            fn shape(shapes: &mut $crate::schema::Shapes<'_>) -> serde_json::Value {
+                shapes.named(stringify!($name), |shapes| {
+                    let mut section = $crate::schema::Section::default();
+                    $(
+                        let shape = <$ty as $crate::read::Read>::shape(shapes);
+                        let default = [$( serde_json::json!($default) )?].into_iter().next();
+                        section.key($key, &[$( $field_doc ),+], shape, default);
+                    )*
+                    $( section.later($later); )*
+                    $( $( section.needs($crate::schema::rule::$rule(&[$( $needed ),+])); )* )?
+                    section.finish($what, &[$( $doc ),*])
+                })
+            }
         }
     };
 }
@@ -362,6 +414,10 @@ macro_rules! words {
                     }
                 }
                 None
+            }
+
+            fn shape(_: &mut $crate::schema::Shapes<'_>) -> serde_json::Value {
+                $crate::schema::words(&[$( $word ),*])
             }
         }
     };

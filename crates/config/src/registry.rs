@@ -4,6 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, json};
+
+use crate::schema;
+
 /// What may be named in a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -14,6 +18,10 @@ pub struct Registry {
 #[derive(Debug, Clone)]
 pub struct StrategyDef {
     pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// The JSON Schema of the options a file may give: [`OptionShape::map`].
+    pub schema: Value,
     /// Judges the options a file gives; the message says what is wrong with them.
     pub options: fn(&BTreeMap<String, String>) -> Result<(), String>,
 }
@@ -25,5 +33,48 @@ impl Registry {
 
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.strategies.iter().map(|s| s.name).collect()
+    }
+}
+
+/// What one option may be, for the schema; the environment may fill in any.
+#[derive(Debug, Clone)]
+pub struct OptionShape {
+    name: &'static str,
+    shape: Value,
+}
+
+impl OptionShape {
+    pub fn words(words: &[&str]) -> OptionShape {
+        OptionShape { name: "", shape: schema::words(words) }
+    }
+
+    /// From `least` to `most`, both included.
+    pub fn number(least: f64, most: f64) -> OptionShape {
+        let mut shape = schema::text(r"[0-9]+(?:\.[0-9]+)?");
+        shape["type"] = json!(["number", "string"]);
+        shape["minimum"] = least.into();
+        shape["maximum"] = most.into();
+        OptionShape { name: "", shape }
+    }
+
+    /// What the whole of a regular expression matches.
+    pub fn text(pattern: &str) -> OptionShape {
+        OptionShape { name: "", shape: schema::scalar(pattern) }
+    }
+
+    /// `default` is written as in a file; empty: there is none.
+    pub fn named(self, name: &'static str, about: &str, default: &str) -> OptionShape {
+        let mut shape = schema::described(about, self.shape);
+        if !default.is_empty() {
+            shape["default"] = default.into();
+        }
+        OptionShape { name, shape }
+    }
+
+    /// The options of one strategy: a map of these and no other.
+    pub fn map(options: impl IntoIterator<Item = OptionShape>) -> Value {
+        let properties: Map<String, Value> =
+            options.into_iter().map(|option| (option.name.to_owned(), option.shape)).collect();
+        json!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
 }

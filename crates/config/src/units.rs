@@ -11,8 +11,8 @@ use crate::model::Cidr;
 /// What `off` means for a time-out: longer than any process lives, short enough for any clock.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const DURATION: &str = "a duration with its unit, like `5s`, `250ms` or `1h30m`";
-const SIZE: &str = "a size, like `64KiB` or `1MB`";
+pub(crate) const DURATION: &str = "a duration with its unit, like `5s`, `250ms` or `1h30m`";
+pub(crate) const SIZE: &str = "a size, like `64KiB` or `1MB`";
 
 /// Nanoseconds of a unit.
 const TIME: [(&str, u128); 6] = [
@@ -23,6 +23,9 @@ const TIME: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
     ("d", 86_400_000_000_000),
 ];
+
+/// 1 TiB: what no memory and no body limit needs, and what no sum overflows.
+pub(crate) const MOST_SIZE: u64 = 1 << 40;
 
 const BYTES: [(&str, u128); 7] = [
     ("B", 1),
@@ -76,10 +79,9 @@ pub(crate) fn size(text: &str) -> Result<u64, Bad> {
         }
         total
     };
-    // 1 TiB: what no memory and no body limit needs, and what no sum overflows.
     u64::try_from(total)
         .ok()
-        .filter(|n| *n <= 1 << 40)
+        .filter(|n| *n <= MOST_SIZE)
         .ok_or_else(|| Bad::new("", "at most `1024GiB`"))
 }
 
@@ -109,6 +111,21 @@ fn part<'t>(text: &'t str, units: &[(&str, u128)]) -> Option<(u128, &'t str)> {
     let whole = whole.parse::<u128>().ok()?.checked_mul(*scale)?;
     let fraction = fraction.parse::<u128>().ok()? * scale / 10u128.pow(fraction.len() as u32);
     Some((whole + fraction, rest))
+}
+
+/// The regular expression of a duration; zero needs no unit.
+pub(crate) fn duration_pattern() -> String {
+    format!("0|(?:{})+", with_unit(&TIME))
+}
+
+/// The regular expression of a size; bytes need no unit.
+pub(crate) fn size_pattern() -> String {
+    format!("[0-9]+|{}", with_unit(&BYTES))
+}
+
+fn with_unit(units: &[(&str, u128)]) -> String {
+    let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
+    format!(r"[0-9]{{1,15}}(?:\.[0-9]{{1,9}})? *(?:{})", names.join("|"))
 }
 
 /// A network, and whether bits behind its length were set.

@@ -1,33 +1,15 @@
 //! What a good file means: defaults, short forms, environment, includes.
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use isobar_config::model::*;
-use isobar_config::{Colour, Config, Loaded, Registry, StrategyDef, load, load_str, load_str_with};
-
-fn registry() -> Registry {
-    fn none(options: &BTreeMap<String, String>) -> Result<(), String> {
-        options.keys().next().map_or(Ok(()), |key| Err(format!("there is no option `{key}`")))
-    }
-    fn any(_: &BTreeMap<String, String>) -> Result<(), String> {
-        Ok(())
-    }
-    Registry {
-        strategies: vec![
-            StrategyDef { name: "round_robin", options: none },
-            StrategyDef { name: "least_connections", options: none },
-            StrategyDef { name: "ip_hash", options: any },
-        ],
-    }
-}
-
-#[track_caller]
-fn good(text: &str) -> Loaded {
-    load_str(text, &registry()).unwrap_or_else(|p| panic!("{text}\n{}", p.render(Colour::Never)))
-}
+use isobar_config::{Colour, Config, Loaded, load, load_str, load_str_with};
+use kit::{good, registry};
 
 fn with_pool(pool: &str) -> Pool {
     let text =

@@ -1,23 +1,15 @@
 //! Files that want to crash, hang, flood or fool us: each is refused, with its place.
 
-use std::collections::BTreeMap;
+mod kit;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use isobar_config::{Colour, Problems, Registry, Severity, StrategyDef, load, load_str};
+use isobar_config::{Colour, Problems, Severity, load, load_str};
+use kit::registry;
 use proptest::prelude::*;
-
-fn registry() -> Registry {
-    fn none(options: &BTreeMap<String, String>) -> Result<(), String> {
-        options.keys().next().map_or(Ok(()), |key| Err(format!("there is no option `{key}`")))
-    }
-    let names = ["round_robin", "weighted", "least_connections", "ip_hash"];
-    Registry {
-        strategies: names.into_iter().map(|name| StrategyDef { name, options: none }).collect(),
-    }
-}
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hostile-configs")

@@ -1,19 +1,18 @@
 //! What routes of a good file mean.
 
+mod kit;
+
 use std::num::NonZeroU32;
 
+use isobar_config::Loaded;
 use isobar_config::model::*;
-use isobar_config::{Colour, Loaded, Registry, StrategyDef, load_str};
 
 fn loaded(route: &str) -> Loaded {
-    let registry = Registry {
-        strategies: vec![StrategyDef { name: "least_connections", options: |_| Ok(()) }],
-    };
     let text = format!(
         "listeners: {{ web: {{ bind: '127.0.0.1:0', routes: [{route}] }} }}\n\
          pools:\n  app: {{ workers: ['127.0.0.1:1'], timeouts: {{ request: 9s }} }}\n  canary: {{ workers: ['127.0.0.1:2'] }}\n"
     );
-    load_str(&text, &registry).unwrap_or_else(|p| panic!("{text}\n{}", p.render(Colour::Never)))
+    kit::good(&text)
 }
 
 fn route(text: &str) -> Route {

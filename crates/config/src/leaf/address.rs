@@ -3,13 +3,19 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::env::Bad;
 use crate::model::Address;
 use crate::read::{Cx, Read};
+use crate::schema::{IPV4, IPV6, PORT, Shapes, described, text};
 use crate::tree::Node;
 
 /// What the kernel keeps of a socket's path, without the final NUL.
 const SOCKET_PATH: usize = 107;
+
+/// The regular expression of a socket file.
+const SOCKET: &str = r"unix:[^\u0000-\u001f\u007f-\u009f]*/[^\u0000-\u001f\u007f-\u009f]*(?<!/)";
 
 #[derive(Debug, Clone)]
 pub(crate) enum BindAddress {
@@ -23,6 +29,13 @@ impl Read for BindAddress {
         let expected = "`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:N`";
         let text = &cx.scalar(node, expected)?.text;
         bind(text, expected).map_err(|bad| cx.wrong(node, bad)).ok()
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("bind_address", |_| {
+            let bind = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{SOCKET}|fd:[0-9]+");
+            described("`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:N`", text(&bind))
+        })
     }
 }
 
@@ -80,6 +93,13 @@ impl Read for WorkerAddress {
             Err(_) => cx.wrong(node, explain(text, bad)),
         }
         None
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("worker_address", |_| {
+            let address = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{SOCKET}");
+            described("`ip:port`, `[ipv6]:port` or `unix:/path`", text(&address))
+        })
     }
 }
 

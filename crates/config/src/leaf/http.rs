@@ -2,8 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::{Value, json};
+
 use crate::env::Bad;
 use crate::read::{Cx, OneOrMany, Read, did_you_mean};
+use crate::schema::{IPV6, Shapes, any_of, described, list, scalar, text, words};
 use crate::tree::{Kind, Node};
 
 /// A host in lower case, maybe with `*.` before it.
@@ -37,6 +40,14 @@ impl Read for HostPattern {
         cx.wrong(node, bad);
         None
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("host", |_| {
+            let label = "[A-Za-z0-9_-]{1,63}";
+            let host = format!(r"(?:\*\.)?(?:{label}(?:\.{label})*|\[{IPV6}\])\.*");
+            described("a host, like `api.example.com` or `*.example.com`", scalar(&host))
+        })
+    }
 }
 
 /// A path as it stands in a request line.
@@ -63,6 +74,12 @@ impl Read for PathText {
         cx.wrong(node, bad);
         None
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("path", |_| {
+            described("a path that begins with `/`", text(r#"/[!"$->@-~]{0,4095}"#))
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +97,13 @@ impl Read for Methods {
         methods.dedup();
         Some(Methods(methods))
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let method = Method::shape(shapes);
+        let mut methods = list(method.clone());
+        methods["minItems"] = 1.into();
+        any_of([method, methods])
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +118,10 @@ impl Read for Method {
             return None;
         }
         Some(Method(text.to_ascii_uppercase()))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(TOKEN)
     }
 }
 
@@ -131,6 +159,17 @@ impl Read for HeaderMap {
         headers.sort();
         Some(HeaderMap(headers))
     }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("headers", |_| {
+            json!({
+                "description": "header names and the values they must have",
+                "type": "object",
+                "propertyNames": { "pattern": text(TOKEN)["pattern"] },
+                "additionalProperties": scalar("|[!-~](?:[ -~]*[!-~])?"),
+            })
+        })
+    }
 }
 
 /// A route's label.
@@ -146,6 +185,10 @@ impl Read for RouteName {
             return None;
         }
         Some(RouteName(text.to_string()))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(r"(?=.*\S)[^\u0000-\u001f\u007f-\u009f]{1,255}")
     }
 }
 
@@ -165,6 +208,14 @@ impl Read for StatusRange {
                 None
             }
         }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let mut status = text("[1-5][0-9]{2}(?:-[1-5][0-9]{2})?");
+        status["type"] = json!(["integer", "string"]);
+        status["minimum"] = 100.into();
+        status["maximum"] = 599.into();
+        described("a status or a range of them, like `200` or `200-299`", status)
     }
 }
 
@@ -196,7 +247,14 @@ impl Read for RetryCause {
         }
         None
     }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        words(&["connect", "reset"])
+    }
 }
+
+/// The regular expression of what `is_token` takes.
+const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
 
 fn is_token(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

@@ -1,8 +1,11 @@
 //! What a route does: shares of a split.
 
+use serde_json::{Value, json};
+
 use crate::env::Bad;
 use crate::leaf::{Count, Text};
 use crate::read::{Cx, Read, Spanned};
+use crate::schema::Shapes;
 use crate::tree::{Kind, Node};
 
 /// Pools and their shares: `{ stable: 95, canary: 5 }`.
@@ -40,5 +43,14 @@ impl Read for Shares {
             return None;
         }
         Some(Shares(shares))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        json!({
+            "type": "object",
+            "additionalProperties": Count::<0, 10_000>::shape(shapes),
+            "minProperties": 1,
+            "maxProperties": 64,
+        })
     }
 }
