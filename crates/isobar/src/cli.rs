@@ -18,6 +18,7 @@ mod check;
 mod client;
 mod find;
 mod output;
+mod pages;
 mod status;
 
 use client::Reach;
@@ -110,12 +111,12 @@ enum Command {
     Explain(Later),
     /// Compare strategies in virtual time (not built yet)
     Simulate(Later),
-    /// JSON Schema of the configuration (not built yet)
-    Schema(Later),
-    /// Shell completions (not built yet)
-    Completions(Later),
-    /// Manual page (not built yet)
-    Man(Later),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a shell's completions
+    Completions(Completions),
+    /// Print the manual page, of a command too
+    Man(ManArgs),
 }
 
 #[derive(Args)]
@@ -195,6 +196,20 @@ struct Version {
 }
 
 #[derive(Args)]
+struct Completions {
+    shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+struct ManArgs {
+    /// The command whose page it is
+    command: Option<String>,
+    /// Write every page into this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    into: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     args: Vec<OsString>,
@@ -227,9 +242,18 @@ impl Command {
             Command::Diagnose(later) => later.refuse("diagnose"),
             Command::Explain(later) => later.refuse("explain"),
             Command::Simulate(later) => later.refuse("simulate"),
-            Command::Schema(later) => later.refuse("schema"),
-            Command::Completions(later) => later.refuse("completions"),
-            Command::Man(later) => later.refuse("man"),
+            Command::Schema => {
+                pages::schema();
+                Ok(())
+            }
+            Command::Completions(args) => {
+                pages::completions(args.shell);
+                Ok(())
+            }
+            Command::Man(args) => match args.into {
+                Some(dir) => pages::man_into(&dir),
+                None => pages::man(args.command.as_deref()),
+            },
         }
     }
 }

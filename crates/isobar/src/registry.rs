@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use isobar_balance::strategy::TABLE;
-use isobar_config::{Registry, StrategyDef};
+use isobar_balance::strategy::{OptionDef, TABLE, Takes};
+use isobar_config::{OptionShape, Registry, StrategyDef};
 
 type Judge = fn(&BTreeMap<String, String>) -> Result<(), String>;
 
@@ -17,9 +17,23 @@ pub(crate) fn registry() -> Registry {
     let strategies = TABLE.iter().zip(JUDGES);
     Registry {
         strategies: strategies
-            .map(|(entry, judge)| StrategyDef { name: entry.name, options: *judge })
+            .map(|(entry, judge)| StrategyDef {
+                name: entry.name,
+                about: entry.about,
+                schema: OptionShape::map(entry.options.iter().map(shape)),
+                options: *judge,
+            })
             .collect(),
     }
+}
+
+fn shape(option: &OptionDef) -> OptionShape {
+    let shape = match option.takes {
+        Takes::Words(words) => OptionShape::words(words),
+        Takes::Number(least, most) => OptionShape::number(least, most),
+        Takes::Text { pattern, .. } => OptionShape::text(pattern),
+    };
+    shape.named(option.name, option.about, option.default)
 }
 
 fn judge<const PLACE: usize>(options: &BTreeMap<String, String>) -> Result<(), String> {
@@ -34,5 +48,6 @@ mod tests {
     fn every_strategy_is_known() {
         let known = registry().strategies;
         assert!(known.iter().map(|def| def.name).eq(TABLE.iter().map(|entry| entry.name)));
+        assert!(known.iter().all(|def| def.schema["additionalProperties"] == false));
     }
 }

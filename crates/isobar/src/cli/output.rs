@@ -13,6 +13,11 @@ pub(crate) fn say(data: &dyn Display) {
     let _ = writeln!(std::io::stdout(), "{data}");
 }
 
+/// The same for what ends its own lines.
+pub(crate) fn say_bytes(data: &[u8]) {
+    let _ = std::io::stdout().write_all(data);
+}
+
 /// Why it did not work; nothing if that has been told already.
 pub(crate) fn complain(message: &str) {
     if !message.is_empty() {
