@@ -18,6 +18,7 @@ use crate::read::{Cx, Field, Many, Named, OneOrMany, Spanned, Switch};
 use crate::registry::Registry;
 use crate::source::Span;
 
+mod answer;
 mod listener;
 mod pool;
 mod routes;

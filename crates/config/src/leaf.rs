@@ -28,7 +28,9 @@ pub(crate) use address::{BindAddress, WorkerAddress};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
 };
-pub(crate) use route::Shares;
+pub(crate) use route::{
+    BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus, Shares,
+};
 
 /// Any text.
 #[derive(Debug, Clone)]

@@ -243,6 +243,41 @@ pub enum Action {
     Pool(Destination),
     /// Shares, in the order of the file; a pool without one is left out.
     Split(Vec<(Destination, NonZeroU32)>),
+    Redirect(Redirect),
+    Respond(Respond),
+}
+
+/// What of the request's URL is replaced; the query is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    pub status: u16,
+    pub scheme: Option<Scheme>,
+    /// Lower case, without a port.
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub path: Option<NewPath>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewPath {
+    Whole(String),
+    /// Instead of the prefix that the route matches.
+    Prefix(String),
+}
+
+/// An answer that needs no worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respond {
+    pub status: u16,
+    /// `content-type` among them, where there is a body.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 /// A pool as one route uses it.

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
-    BindAddress, Count, Dur, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName,
-    RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
-    WorkerName,
+    BindAddress, BodyText, Count, Dur, HeaderMap, HeaderText, HostName, HostPattern, LocationPath,
+    Methods, PathText, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef,
+    Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
 };
-use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel};
+use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::source::Span;
@@ -161,13 +161,59 @@ section! {
         "pool" => pool: Text,
         /// The pools it goes to, and each one's share.
         "split" => split: Shares,
+        /// Sends the client elsewhere, with its query.
+        "redirect" => redirect: Redirect,
+        /// Answers without a worker.
+        "respond" => respond: Respond,
         /// Instead of the pool's.
         "timeouts" => timeouts: RouteTimeouts,
         /// What may be tried again, on another worker.
         "retry" => retry: Switch<Retry>,
     }
-    later { "redirect", "respond", "filters" }
-    needs { one_of("pool", "split"); }
+    later { "filters" }
+    needs { one_of("pool", "split", "redirect", "respond"); }
+}
+
+section! {
+    RedirectMap is "a redirect" {
+        /// A path, or `https://host`, or `https://host/path`; instead of the parts.
+        "to" => to: RedirectTo,
+        /// Brings its usual port, unless `port` says another.
+        "scheme" => scheme: Scheme,
+        /// Without a port.
+        "host" => host: HostName,
+        /// The port of the new URL.
+        "port" => port: Count<1, 65_535>,
+        /// Instead of the whole path.
+        "path" => path: LocationPath,
+        /// Instead of the prefix that the route matches.
+        "path_prefix" => path_prefix: LocationPath,
+        /// 301 and 308 are permanent; 307 and 308 keep the method.
+        "status" => status: RedirectStatus = 302,
+    }
+    later {}
+    needs {
+        some_of("to", "scheme", "host", "port", "path", "path_prefix");
+        at_most_one_of("to", "scheme");
+        at_most_one_of("to", "host");
+        at_most_one_of("to", "port");
+        at_most_one_of("to", "path", "path_prefix");
+    }
+}
+
+section! {
+    RespondMap is "an answer" {
+        /// From 200 to 599; 204, 205 and 304 have no body.
+        "status" => status: RespondStatus = 200,
+        /// At most 64KiB.
+        "body" => body: BodyText,
+        /// Where there is a body, `text/plain; charset=utf-8` if nothing else is said.
+        "content_type" => content_type: HeaderText,
+        /// End-to-end headers, each once.
+        "headers" => headers: HeaderMap,
+    }
+    later {}
+    needs { some_of("status", "body"); }
 }
 
 section! {
@@ -352,6 +398,48 @@ impl Read for Worker {
     }
 }
 
+/// A redirect is where it leads to, or a map.
+#[derive(Debug, Clone)]
+pub(crate) struct Redirect(pub(crate) RedirectMap);
+
+impl Read for Redirect {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let map = match &node.kind {
+            Kind::Map(_) => RedirectMap::read(node, cx)?,
+            _ => {
+                let to = crate::read::Field::Given(Spanned::read(node, cx)?);
+                RedirectMap { to, ..RedirectMap::empty(node.span) }
+            }
+        };
+        Some(Redirect(map))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([RedirectTo::shape(shapes), RedirectMap::shape(shapes)])
+    }
+}
+
+/// An answer is its status, or a map.
+#[derive(Debug, Clone)]
+pub(crate) struct Respond(pub(crate) RespondMap);
+
+impl Read for Respond {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let map = match &node.kind {
+            Kind::Map(_) => RespondMap::read(node, cx)?,
+            _ => {
+                let status = crate::read::Field::Given(Spanned::read(node, cx)?);
+                RespondMap { status, ..RespondMap::empty(node.span) }
+            }
+        };
+        Some(Respond(map))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([RespondStatus::shape(shapes), RespondMap::shape(shapes)])
+    }
+}
+
 /// `tcp: {}`, or `tcp:` alone.
 #[derive(Debug, Clone)]
 pub(crate) struct TcpCheck;
@@ -380,6 +468,8 @@ pub(crate) enum Protocol {
 }
 
 words!(Protocol { "http" => Protocol::Http, "tcp" => Protocol::Tcp } later { "udp" });
+
+words!(Scheme { "http" => Scheme::Http, "https" => Scheme::Https } later {});
 
 words!(LogLevel {
     "error" => LogLevel::Error,

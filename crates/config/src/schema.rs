@@ -127,6 +127,11 @@ pub(crate) mod rule {
         json!({ "required": keys })
     }
 
+    pub(crate) fn some_of(keys: &[&str]) -> Value {
+        let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
+        json!({ "anyOf": each })
+    }
+
     pub(crate) fn one_of(keys: &[&str]) -> Value {
         let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
         json!({ "oneOf": each })

@@ -20,6 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(crate) use clock::imf_date;
 pub use sink::Sink;
 use writer::{Shared, Writer};
 

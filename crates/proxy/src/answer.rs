@@ -1,6 +1,8 @@
 //! A reason → the response a client gets: the only place where the proxy speaks for itself.
 
-use std::io::Write;
+use std::{io::Write, time::SystemTime};
+
+use isobar_http1::Version;
 
 use crate::reason::Reason;
 
@@ -56,33 +58,121 @@ pub(crate) enum HeadOnly {
     No,
 }
 
+/// A response that the configuration wrote.
+pub(crate) struct Own<'a> {
+    pub(crate) status: u16,
+    /// Whole lines, each with its line end: no framing, no `Connection`, no `Date`.
+    pub(crate) lines: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Own<'_> {
+    /// Appends all of it. `http10`: such a client is told that its connection is kept.
+    pub(crate) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        request_id: &[u8],
+        keep_alive: KeepAlive,
+        head_only: HeadOnly,
+        client: Version,
+    ) {
+        let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", self.status, phrase(self.status));
+        crate::access_log::imf_date(SystemTime::now(), out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.lines);
+        // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
+        if !matches!(self.status, 204 | 304) {
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+        }
+        out.extend_from_slice(b"X-Request-Id: ");
+        out.extend_from_slice(request_id);
+        out.extend_from_slice(b"\r\n");
+        match (keep_alive, client) {
+            (KeepAlive::Yes, Version::Http11) => {}
+            (KeepAlive::Yes, Version::Http10) => {
+                out.extend_from_slice(b"Connection: keep-alive\r\n");
+            }
+            (KeepAlive::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        }
+        out.extend_from_slice(b"\r\n");
+        if head_only == HeadOnly::No && !matches!(self.status, 204 | 205 | 304) {
+            out.extend_from_slice(self.body);
+        }
+    }
+}
+
 /// `100 Continue`, written before the first read of a body that waits for it.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 fn phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        205 => "Reset Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
+        418 => "I'm a Teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         508 => "Loop Detected",
-        _ => "Internal Server Error",
+        // A phrase may be empty (RFC 9112 §4).
+        _ => "",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn own(status: u16, body: &str, head_only: HeadOnly, client: Version) -> String {
+        let mut out = Vec::new();
+        let own = Own { status, lines: b"Content-Type: text/plain\r\n", body: body.as_bytes() };
+        own.write(&mut out, b"id", KeepAlive::Yes, head_only, client);
+        String::from_utf8(out).expect("ascii")
+    }
+
+    #[test]
+    fn an_answer_of_our_own_is_framed_by_its_status_and_method() {
+        let get = own(200, "hello", HeadOnly::No, Version::Http11);
+        assert!(get.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{get}");
+        assert!(get.ends_with("Content-Length: 5\r\nX-Request-Id: id\r\n\r\nhello"), "{get}");
+        let head = own(200, "hello", HeadOnly::Yes, Version::Http10);
+        assert!(head.contains("Content-Length: 5\r\n"), "{head}");
+        assert!(head.ends_with("Connection: keep-alive\r\n\r\n"), "{head}");
+        for status in [204, 304] {
+            let none = own(status, "", HeadOnly::No, Version::Http11);
+            assert!(!none.contains("Content-Length"), "{none}");
+        }
+        assert!(own(299, "", HeadOnly::No, Version::Http11).starts_with("HTTP/1.1 299 \r\n"));
+    }
 
     #[test]
     fn the_announced_length_is_the_body() {

@@ -21,7 +21,8 @@ use crate::{
     headers,
     reason::Reason,
     record::Record,
-    route::{self, Destination, RouteQuery, Routed},
+    reply,
+    route::{self, Destination, Leads, RouteQuery, Routed},
     scratch::{self, Scratch},
     table::{ListenerPlan, Serve},
     upload::{Incoming, Upload},
@@ -77,8 +78,9 @@ impl Exchange<'_> {
         self.read_head().await?;
         self.admit()?;
         let route = self.find_route()?;
-        let Some(Destination { pool, .. }) = route.destination() else {
-            return Err(Reason::Internal);
+        let Destination { pool, .. } = match route.leads() {
+            Leads::To(destination) => destination,
+            Leads::Nowhere(answer) => return reply::run(self, answer).await,
         };
         if self.incoming.ended() {
             self.hold_nothing();
@@ -339,6 +341,16 @@ impl Exchange<'_> {
         passed
     }
 
+    /// The connection may serve another request after an answer of our own.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.parsed
+            && self.incoming.ended()
+            && !self.client.fin
+            && self.scratch.request.keep_alive()
+            && self.scratch.request.upgrade().is_none()
+            && !self.client.context.is_draining()
+    }
+
     /// The proxy's own answer, and what it leaves of the connection.
     async fn refuse(&mut self, reason: Reason) -> Next {
         self.record.reason = Some(reason);
@@ -351,13 +363,8 @@ impl Exchange<'_> {
         if reason == Reason::ClientGone || reason == Reason::WriteTimeout {
             return Next::Close;
         }
-        let clean = self.parsed && self.incoming.ended() && !self.client.fin;
         // Who sends what cannot be understood is not understood again (adversaries probe this way).
-        let keep = clean
-            && reason != Reason::BadRequest
-            && self.scratch.request.keep_alive()
-            && self.scratch.request.upgrade().is_none()
-            && !self.client.context.is_draining();
+        let keep = reason != Reason::BadRequest && self.may_keep();
         let head_only = match self.parsed && self.scratch.request.method() == b"HEAD" {
             true => HeadOnly::Yes,
             false => HeadOnly::No,

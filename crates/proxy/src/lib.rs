@@ -20,6 +20,7 @@ mod listener;
 pub mod metrics;
 mod reason;
 mod record;
+mod reply;
 pub mod route;
 mod scratch;
 pub mod shard;

@@ -94,8 +94,8 @@ impl Record {
         listener.metrics.add_bytes(received, record.sent);
         let status = if record.status == 0 { 499 } else { record.status };
         let to = route.as_ref().and_then(Routed::destination);
-        match to {
-            Some(to) => to.metrics.observe(status, took),
+        match &*route {
+            Some(route) => route.metrics().observe(status, took),
             None => listener.metrics.unrouted(status, took),
         }
         if !client.context.access_log.enabled() {

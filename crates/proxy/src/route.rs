@@ -8,6 +8,7 @@
 mod action;
 pub mod host;
 pub mod path;
+pub(crate) mod redirect;
 mod table;
 mod trie;
 
@@ -15,7 +16,10 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use isobar_http1::RequestHead;
 
-pub use action::{Action, Destination, Split};
+use crate::metrics::RouteMetrics;
+pub(crate) use action::Leads;
+pub use action::{Action, Answer, Destination, Reply, Respond, Split};
+pub use redirect::{NewPath, Redirect, Scheme};
 use table::{Asked, Table};
 
 /// The routes of one listener.
@@ -87,9 +91,24 @@ pub struct Routed {
 }
 
 impl Routed {
-    /// The pool that serves the request, and its counters.
+    pub(crate) fn leads(&self) -> Leads<'_> {
+        self.route.action.leads(self.to)
+    }
+
+    /// The pool that serves the request, if one does.
     pub fn destination(&self) -> Option<&Destination> {
-        self.route.action.destination(self.to)
+        match self.leads() {
+            Leads::To(destination) => Some(destination),
+            Leads::Nowhere(_) => None,
+        }
+    }
+
+    /// Where the request is counted.
+    pub fn metrics(&self) -> &RouteMetrics {
+        match self.leads() {
+            Leads::To(destination) => &destination.metrics,
+            Leads::Nowhere(answer) => &answer.metrics,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 
 use super::Names;
+use super::answer;
 use super::listener::{retry, route_timeouts};
 use crate::leaf::{Shares, Text};
 use crate::model::{Action, Destination, Match, Route};
@@ -49,9 +50,18 @@ pub(super) fn routes(
             None => unique(words, &taken, &mut numbers),
         };
         taken.insert(name.clone());
+        let way = Way {
+            span,
+            later: raw.later,
+            replaces_prefix: matches.iter().all(|m| m.path.is_none()),
+            pool: raw.pool,
+            split: raw.split,
+            redirect: raw.redirect,
+            respond: raw.respond,
+            timeouts: raw.timeouts,
+            retry_given: raw.retry.as_given().map(|given| given.span),
+        };
         let retry = retry(raw.retry);
-        let timeouts = raw.timeouts.value();
-        let way = Way { span, later: raw.later, pool: raw.pool, split: raw.split, timeouts };
         let Some(action) = action(way, listener, names, cx) else { continue };
         routes.push(Route { name, matches, action, retry });
     }
@@ -63,41 +73,68 @@ struct Way {
     span: Span,
     /// It names something that is not built yet.
     later: bool,
+    /// Whatever it matches, it knows which prefix it was.
+    replaces_prefix: bool,
     pool: Field<Text>,
     split: Field<Shares>,
-    timeouts: Option<raw::RouteTimeouts>,
+    redirect: Field<raw::Redirect>,
+    respond: Field<raw::Respond>,
+    timeouts: Field<raw::RouteTimeouts>,
+    retry_given: Option<Span>,
 }
 
-/// What the route does.
+/// What the route does: one thing.
 fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Option<Action> {
-    let given = [
-        way.pool.as_given().map(|given| ("pool", given.span)),
-        way.split.as_given().map(|given| ("split", given.span)),
-    ];
-    let mut given = given.into_iter().flatten();
-    if let (Some((first, _)), Some((second, span))) = (given.next(), given.next()) {
-        cx.report(
-            Draft::error(span, format!("found both `{first}` and `{second}`"))
-                .expected("one of them: a route does one thing"),
-        );
+    fn place<T>(field: &Field<T>) -> Option<Option<Span>> {
+        let span = field.as_given().map(|given| given.span);
+        (!field.is_absent()).then_some(span)
     }
-    if way.pool.is_absent() && way.split.is_absent() && !way.later {
-        cx.report(
+    let ways = [
+        ("pool", place(&way.pool)),
+        ("split", place(&way.split)),
+        ("redirect", place(&way.redirect)),
+        ("respond", place(&way.respond)),
+    ];
+    let mut given = ways.into_iter().filter_map(|(key, place)| Some((key, place?)));
+    match (given.next(), given.next()) {
+        (None, _) if !way.later => cx.report(
             Draft::error(way.span, "found a route that leads nowhere")
-                .expected("`pool: NAME`, or `split`"),
-        );
+                .expected("one of `pool: NAME`, `split`, `redirect`, `respond`"),
+        ),
+        (Some((first, _)), Some((second, place))) => cx.report(
+            Draft::error(place.unwrap_or(way.span), format!("found both `{first}` and `{second}`"))
+                .expected("one of them: a route does one thing"),
+        ),
+        _ => {}
     }
     if let Some(pool) = way.pool.given() {
-        return destination(pool, way.timeouts, listener, names, cx).map(Action::Pool);
+        let timeouts = way.timeouts.value();
+        return destination(pool, timeouts, listener, names, cx).map(Action::Pool);
     }
-    let Shares(shares) = way.split.value()?;
-    let mut members = Vec::with_capacity(shares.len());
-    for (pool, share) in shares {
-        // One without a share is still to be there, and counts as used.
-        let to = destination(pool, way.timeouts.clone(), listener, names, cx);
-        members.extend(NonZeroU32::new(share).and_then(|share| Some((to?, share))));
+    if let Some(Shares(shares)) = way.split.value() {
+        let timeouts = way.timeouts.value();
+        let mut members = Vec::with_capacity(shares.len());
+        for (pool, share) in shares {
+            // One without a share is still to be there, and counts as used.
+            let to = destination(pool, timeouts.clone(), listener, names, cx);
+            members.extend(NonZeroU32::new(share).and_then(|share| Some((to?, share))));
+        }
+        return Some(Action::Split(members));
     }
-    Some(Action::Split(members))
+    let answers = way.redirect.as_given().is_some() || way.respond.as_given().is_some();
+    let timeouts = way.timeouts.as_given().map(|given| given.span);
+    for (key, given) in [("timeouts", timeouts), ("retry", way.retry_given)] {
+        if let Some(span) = given.filter(|_| answers) {
+            cx.report(
+                Draft::error(span, format!("found `{key}` on a route that asks no worker"))
+                    .expected("it on routes with `pool` or `split`"),
+            );
+        }
+    }
+    if let Some(redirect) = way.redirect.value() {
+        return answer::redirect(redirect.0, way.replaces_prefix, cx).map(Action::Redirect);
+    }
+    answer::respond(way.respond.value()?.0, cx).map(Action::Respond)
 }
 
 fn destination(

@@ -17,15 +17,7 @@ impl Read for HostPattern {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let bad = Bad::new("", "a host, like `api.example.com` or `*.example.com`");
         let text = cx.scalar(node, &bad.expected)?.text.to_ascii_lowercase();
-        let rest = text.strip_prefix("*.").unwrap_or(&text).trim_end_matches('.');
-        let label = |l: &str| {
-            !l.is_empty()
-                && l.len() <= 63
-                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        };
-        let ipv6 = rest.strip_prefix('[').and_then(|r| r.strip_suffix(']'));
-        let ipv6 = ipv6.is_some_and(|r| r.parse::<std::net::Ipv6Addr>().is_ok());
-        if rest.len() <= 253 && (ipv6 || rest.split('.').all(label)) {
+        if is_host(text.strip_prefix("*.").unwrap_or(&text)) {
             return Some(HostPattern(text.trim_end_matches('.').to_owned()));
         }
         let bad = if text.contains("://") || text.contains('/') {
@@ -43,11 +35,29 @@ impl Read for HostPattern {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("host", |_| {
-            let label = "[A-Za-z0-9_-]{1,63}";
-            let host = format!(r"(?:\*\.)?(?:{label}(?:\.{label})*|\[{IPV6}\])\.*");
+            let host = format!(r"(?:\*\.)?{}\.*", host_pattern());
             described("a host, like `api.example.com` or `*.example.com`", scalar(&host))
         })
     }
+}
+
+/// What `is_host` takes, but for the dot at its end.
+pub(super) fn host_pattern() -> String {
+    let label = "[A-Za-z0-9_-]{1,63}";
+    format!(r"(?:{label}(?:\.{label})*|\[{IPV6}\])")
+}
+
+/// A name or an address, as it may stand in a URL, maybe with the root's dot.
+pub(super) fn is_host(text: &str) -> bool {
+    let text = text.trim_end_matches('.');
+    let label = |l: &str| {
+        !l.is_empty()
+            && l.len() <= 63
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let ipv6 = text.strip_prefix('[').and_then(|r| r.strip_suffix(']'));
+    let ipv6 = ipv6.is_some_and(|r| r.parse::<std::net::Ipv6Addr>().is_ok());
+    text.len() <= 253 && (ipv6 || text.split('.').all(label))
 }
 
 /// A path as it stands in a request line.
@@ -149,8 +159,7 @@ impl Read for HeaderMap {
             }
             let expected = "a header's value: visible ASCII";
             let Some(scalar) = cx.scalar(value, expected) else { continue };
-            let visible = scalar.text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-            if !visible || scalar.text.trim() != &*scalar.text {
+            if !is_header_value(&scalar.text) {
                 cx.mismatch(value, expected);
                 continue;
             }
@@ -219,7 +228,7 @@ impl Read for StatusRange {
     }
 }
 
-fn status(text: &str) -> Option<u16> {
+pub(super) fn status(text: &str) -> Option<u16> {
     let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|n| digits && (100..=599).contains(n))
 }
@@ -255,6 +264,11 @@ impl Read for RetryCause {
 
 /// The regular expression of what `is_token` takes.
 const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
+
+pub(super) fn is_header_value(text: &str) -> bool {
+    let visible = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    visible && text.trim() == text
+}
 
 fn is_token(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

@@ -108,6 +108,8 @@ fn listener((name, listener): (&String, &model::Listener)) -> (String, Value) {
                 let mut value = json!({ "name": route.name });
                 match &route.action {
                     model::Action::Pool(to) => value["pool"] = json!(to.pool),
+                    model::Action::Redirect(to) => value["redirect"] = json!(to.status),
+                    model::Action::Respond(own) => value["respond"] = json!(own.status),
                     model::Action::Split(members) => {
                         let members =
                             members.iter().map(|(to, share)| (to.pool.clone(), json!(share)));

@@ -10,7 +10,8 @@ use isobar_config::model;
 use isobar_pool::Pool;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{
-    Action, Destination, Match, PathMatch, RetryPolicy, RouteSpec, Routes, Split,
+    self, Action, Answer, Destination, Match, NewPath, PathMatch, Redirect, Reply, Respond,
+    RetryPolicy, RouteSpec, Routes, Scheme, Split,
 };
 use isobar_proxy::{
     ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
@@ -65,19 +66,18 @@ impl Planner<'_> {
     }
 
     fn route(&mut self, listener: &str, route: &model::Route) -> Option<RouteSpec> {
-        let mut to = |to: &model::Destination| {
-            Some(Destination {
-                pool: self.pools.get(&to.pool)?.clone(),
-                request_timeout: to.timeouts.request,
-                first_byte: to.timeouts.first_byte,
-                metrics: self.counters(listener, &route.name, &to.pool),
-            })
-        };
         let action = match &route.action {
-            model::Action::Pool(only) => Action::Pool(to(only)?),
+            model::Action::Pool(only) => Action::Pool(self.to(listener, route, only)?),
             model::Action::Split(members) => {
-                let members = members.iter().map(|(member, share)| Some((to(member)?, *share)));
-                Action::Split(Split::new(members.collect::<Option<_>>()?))
+                let member = |(to, share): &(_, _)| Some((self.to(listener, route, to)?, *share));
+                Action::Split(Split::new(members.iter().map(member).collect::<Option<_>>()?)?)
+            }
+            model::Action::Redirect(wanted) => {
+                self.answer(listener, route, Reply::Redirect(redirect(wanted)))
+            }
+            model::Action::Respond(wanted) => {
+                let own = Respond::new(wanted.status, &wanted.headers, &wanted.body);
+                self.answer(listener, route, Reply::Respond(own))
             }
         };
         let retry = &route.retry;
@@ -87,6 +87,25 @@ impl Planner<'_> {
             action,
             retry: RetryPolicy { attempts: retry.attempts, per_try: retry.per_try },
         })
+    }
+
+    fn to(
+        &mut self,
+        listener: &str,
+        route: &model::Route,
+        to: &model::Destination,
+    ) -> Option<Destination> {
+        Some(Destination {
+            pool: self.pools.get(&to.pool)?.clone(),
+            request_timeout: to.timeouts.request,
+            first_byte: to.timeouts.first_byte,
+            metrics: self.counters(listener, &route.name, &to.pool),
+        })
+    }
+
+    fn answer(&mut self, listener: &str, route: &model::Route, reply: Reply) -> Action {
+        let metrics = self.counters(listener, &route.name, "");
+        Action::Answer(Box::new(Answer { reply, metrics }))
     }
 
     /// Two routes of one name and pool share their handle: one series.
@@ -103,6 +122,28 @@ impl Planner<'_> {
 
 pub(crate) fn trusted(networks: &[model::Cidr]) -> TrustedProxies {
     TrustedProxies::new(networks.iter().map(|network| (network.addr, network.len)).collect())
+}
+
+/// Its path in the form that paths are matched and forwarded in.
+fn redirect(wanted: &model::Redirect) -> Redirect {
+    let normal = |path: &str| match route::path::normalise(path.as_bytes()) {
+        Ok(normal) => String::from_utf8_lossy(&normal).into_owned(),
+        // No configuration that was read has one.
+        Err(_) => String::from("/"),
+    };
+    Redirect {
+        status: wanted.status,
+        scheme: wanted.scheme.map(|scheme| match scheme {
+            model::Scheme::Http => Scheme::Http,
+            model::Scheme::Https => Scheme::Https,
+        }),
+        host: wanted.host.clone(),
+        port: wanted.port,
+        path: wanted.path.as_ref().map(|path| match path {
+            model::NewPath::Whole(path) => NewPath::Whole(normal(path)),
+            model::NewPath::Prefix(path) => NewPath::Prefix(normal(path)),
+        }),
+    }
 }
 
 fn match_of(wanted: &model::Match) -> Match {

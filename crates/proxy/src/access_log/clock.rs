@@ -12,11 +12,18 @@ struct Second {
     unix: u64,
     rfc3339: [u8; 19],
     combined: [u8; 20],
+    imf: [u8; 29],
 }
 
 thread_local! {
-    static LAST: Cell<Second> =
-        const { Cell::new(Second { unix: u64::MAX, rfc3339: [b'0'; 19], combined: [b'0'; 20] }) };
+    static LAST: Cell<Second> = const {
+        Cell::new(Second {
+            unix: u64::MAX,
+            rfc3339: [b'0'; 19],
+            combined: [b'0'; 20],
+            imf: [b'0'; 29],
+        })
+    };
 }
 
 /// `2026-11-23T12:15:08.042Z`
@@ -35,6 +42,12 @@ pub(super) fn combined(at: SystemTime, out: &mut Vec<u8>) {
     out.extend_from_slice(b" +0000");
 }
 
+/// `Mon, 23 Nov 2026 12:15:08 GMT`, as in a `Date` field (RFC 9110 §5.6.7).
+pub(crate) fn imf_date(at: SystemTime, out: &mut Vec<u8>) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    out.extend_from_slice(&second(since.as_secs()).imf);
+}
+
 fn second(unix: u64) -> Second {
     let last = LAST.get();
     if last.unix == unix {
@@ -42,9 +55,10 @@ fn second(unix: u64) -> Second {
     }
     let time = Timestamp::from_second(unix.cast_signed()).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut fresh = Second { unix, ..last };
-    // Both have a fixed length until the year 10000, which is beyond what a `Timestamp` holds.
+    // All have a fixed length until the year 10000, which is beyond what a `Timestamp` holds.
     fill(&mut fresh.rfc3339, &time.strftime("%Y-%m-%dT%H:%M:%S").to_string());
     fill(&mut fresh.combined, &time.strftime("%d/%b/%Y:%H:%M:%S").to_string());
+    fill(&mut fresh.imf, &time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
     LAST.set(fresh);
     fresh
 }
@@ -74,5 +88,8 @@ mod tests {
             combined(at, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+        let mut out = Vec::new();
+        imf_date(UNIX_EPOCH + Duration::from_millis(1_795_436_108_042), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "Mon, 23 Nov 2026 12:15:08 GMT");
     }
 }

@@ -16,12 +16,48 @@ use std::{
 use crossbeam_utils::CachePadded;
 use isobar_pool::Pool;
 
+use super::redirect::Redirect;
 use crate::metrics::RouteMetrics;
 
 /// What a route does.
 pub enum Action {
     Pool(Destination),
     Split(Box<Split>),
+    /// We answer ourselves.
+    Answer(Box<Answer>),
+}
+
+/// An answer without a worker, and where it is counted.
+pub struct Answer {
+    pub reply: Reply,
+    pub metrics: Arc<RouteMetrics>,
+}
+
+pub enum Reply {
+    Redirect(Redirect),
+    Respond(Respond),
+}
+
+/// What the configuration answers.
+pub struct Respond {
+    pub status: u16,
+    pub(crate) lines: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Respond {
+    /// `headers` are names and values that have been looked at: no framing, no control characters.
+    pub fn new(status: u16, headers: &[(String, String)], body: &str) -> Self {
+        let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
+        let lines = headers.iter().map(line).collect::<String>().into_bytes();
+        Self { status, lines, body: body.as_bytes().to_vec() }
+    }
+}
+
+/// What one request's way is, once a split has taken its turn.
+pub(crate) enum Leads<'a> {
+    To(&'a Destination),
+    Nowhere(&'a Answer),
 }
 
 /// A pool, on one route's terms.
@@ -42,9 +78,11 @@ pub struct Split {
 
 impl Split {
     /// Weights are shares of their sum, exact while the sum in lowest terms is at most 65,536.
-    pub fn new(members: Vec<(Destination, NonZeroU32)>) -> Box<Self> {
+    /// `None`: nobody has a share.
+    pub fn new(members: Vec<(Destination, NonZeroU32)>) -> Option<Box<Self>> {
         let (members, weights): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-        Box::new(Self { members: members.into(), turns: Turns::new(weights) })
+        let turns = Turns::new(weights);
+        (!members.is_empty()).then(|| Box::new(Self { members: members.into(), turns }))
     }
 }
 
@@ -72,15 +110,17 @@ impl Action {
     /// Which of the action's destinations the next request goes to. A split takes a turn.
     pub(super) fn choose(&self) -> usize {
         match self {
-            Action::Pool(_) => 0,
+            Action::Pool(_) | Action::Answer(_) => 0,
             Action::Split(split) => split.turns.next(),
         }
     }
 
-    pub(super) fn destination(&self, at: usize) -> Option<&Destination> {
+    /// `at` as `choose` gave it.
+    pub(super) fn leads(&self, at: usize) -> Leads<'_> {
         match self {
-            Action::Pool(only) => Some(only),
-            Action::Split(split) => split.members.get(at),
+            Action::Pool(only) => Leads::To(only),
+            Action::Split(split) => Leads::To(&split.members[at]),
+            Action::Answer(answer) => Leads::Nowhere(answer),
         }
     }
 }

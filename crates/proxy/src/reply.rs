@@ -1,0 +1,93 @@
+//! The answer of a route that has no pool: a redirect, or what the configuration wrote.
+//!
+//! Called by `exchange` instead of a lease. It does not wait for a body that is still on its way:
+//! what is already here is read past, and a connection with more to come is closed after the
+//! answer.
+
+use isobar_http1::FieldId;
+
+use crate::{
+    answer::{HeadOnly, KeepAlive, Own},
+    exchange::Exchange,
+    h1::Next,
+    headers,
+    reason::Reason,
+    route::{
+        self, Answer, Reply, Routed,
+        redirect::{Asked, Redirect, Scheme},
+    },
+    scratch,
+};
+
+/// `Err`: not one byte was sent.
+pub(crate) async fn run(exchange: &mut Exchange<'_>, answer: &Answer) -> Result<Next, Reason> {
+    let mut lines = Vec::new();
+    let own = match &answer.reply {
+        Reply::Redirect(redirect) => {
+            lines.extend_from_slice(b"Location: ");
+            location(exchange, redirect, &mut lines)?;
+            lines.extend_from_slice(b"\r\n");
+            Own { status: redirect.status, lines: &lines, body: b"" }
+        }
+        Reply::Respond(respond) => {
+            Own { status: respond.status, lines: &respond.lines, body: &respond.body }
+        }
+    };
+    send(exchange, &own).await
+}
+
+fn location(
+    exchange: &Exchange<'_>,
+    redirect: &Redirect,
+    lines: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    let Exchange { client, listener, scratch, .. } = exchange;
+    let request = &scratch.request;
+    let target = route::path::normalise(request.path_and_query());
+    let target = target.map_err(|_| Reason::BadRequest)?;
+    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
+    let proto = request.value(FieldId::XForwardedProto).filter(|_| trusted);
+    let asked = Asked {
+        scheme: match proto {
+            Some(b"https") => Scheme::Https,
+            _ => Scheme::Http,
+        },
+        authority: request.authority(),
+        target: &target,
+        matched: exchange.route.as_ref().map_or(0, |route: &Routed| route.matched),
+    };
+    redirect.location(&asked, lines).ok_or(Reason::BadRequest)
+}
+
+/// Sends a whole answer, and says what it leaves of the connection.
+pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<Next, Reason> {
+    let Exchange { client, incoming, scratch, record, .. } = &mut *exchange;
+    scratch::furnish(&mut scratch.body);
+    incoming.decode(&mut client.inbuf, &mut scratch.body)?;
+    record.status = own.status;
+    let keep = exchange.may_keep();
+    let alive = if keep { KeepAlive::Yes } else { KeepAlive::Close };
+    headers::name_request(exchange);
+    let request = &exchange.scratch.request;
+    let head_only = match request.method() == b"HEAD" {
+        true => HeadOnly::Yes,
+        false => HeadOnly::No,
+    };
+    let client_speaks = request.version();
+    let mut out = std::mem::take(&mut exchange.scratch.out);
+    scratch::furnish(&mut out);
+    out.clear();
+    own.write(&mut out, exchange.record.request_id(), alive, head_only, client_speaks);
+    let stall = exchange.listener.timeouts.write_stall;
+    let wrote = exchange.client.write_all(&out, stall).await;
+    exchange.record.sent = out.len() as u64;
+    exchange.scratch.out = out;
+    Ok(match wrote {
+        Err(_) => {
+            exchange.record.reason = Some(Reason::ClientGone);
+            Next::Close
+        }
+        Ok(()) if keep => Next::Request,
+        Ok(()) => Next::Linger,
+    })
+}
