@@ -150,7 +150,7 @@ async fn live(config: Config, source: Source, level: Level) -> Result<(), String
     ended
 }
 
-fn shard_count(shards: Shards) -> usize {
+pub(crate) fn shard_count(shards: Shards) -> usize {
     match shards {
         Shards::Count(count) => count.get(),
         // Honours the CPU affinity and a container's quota.
@@ -176,7 +176,7 @@ fn access_log(config: &Config) -> Result<AccessLog, String> {
 }
 
 /// A proxy needs two descriptors per request under way; shells hand out 1024.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

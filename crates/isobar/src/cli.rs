@@ -8,16 +8,17 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::app;
+use crate::{app, demo};
 
 mod change;
 mod check;
 mod client;
 mod find;
-mod output;
+pub(crate) mod output;
 mod pages;
 mod status;
 
@@ -99,8 +100,8 @@ enum Command {
     Version(Version),
     /// Spawn worker processes and balance over them (not built yet)
     Spawn(Later),
-    /// Show the balancer at work (not built yet)
-    Demo(Later),
+    /// Show the balancer at work: unequal workers, a load, a live table; nothing to install
+    Demo(Demo),
     /// Restart a managed pool (not built yet)
     Restart(Later),
     /// Live view (not built yet)
@@ -190,6 +191,25 @@ struct Number {
 }
 
 #[derive(Args)]
+struct Demo {
+    /// The same load at the same time on a second pool: round robin, no slots
+    #[arg(long)]
+    compare: bool,
+    /// End after so many seconds [default: at `q`; 10 without a terminal]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
+    /// Requests per second [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2000))]
+    rate: Option<u32>,
+    /// Draw the last picture into this SVG file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+    /// Of so many columns and rows
+    #[arg(long, value_name = "COLUMNSxROWS", default_value = "100x30", requires = "capture")]
+    size: demo::Size,
+}
+
+#[derive(Args)]
 struct Version {
     #[arg(long)]
     json: bool,
@@ -236,7 +256,7 @@ impl Command {
                 Ok(())
             }
             Command::Spawn(later) => later.refuse("spawn"),
-            Command::Demo(later) => later.refuse("demo"),
+            Command::Demo(args) => demo::run(args.options()),
             Command::Restart(later) => later.refuse("restart"),
             Command::Top(later) => later.refuse("top"),
             Command::Diagnose(later) => later.refuse("diagnose"),
@@ -280,6 +300,18 @@ impl Number {
     fn set(self, what: &str) -> Result<(), Told> {
         let WorkerArgs { pool, worker, admin } = self.worker;
         change::worker(&admin.reach(), &pool, &worker, &serde_json::json!({ what: self.n }))
+    }
+}
+
+impl Demo {
+    fn options(self) -> demo::Options {
+        let Demo { compare, seconds, rate, capture, size } = self;
+        demo::Options {
+            compare: if compare { demo::Compare::Yes } else { demo::Compare::No },
+            time: seconds.map(Duration::from_secs),
+            rate: rate.map(f64::from),
+            capture: capture.map(|path| (path, size)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod admin;
 mod app;
 pub mod cli;
+mod demo;
 mod drain;
 mod logging;
 mod metrics;

@@ -41,7 +41,7 @@ fn check_accepts_and_refuses() {
 fn usage_errors_are_2_and_what_is_not_built_is_1() {
     assert_eq!(isobar(&["nonsense"]).status.code(), Some(2));
     assert_eq!(isobar(&["proxy", "--from", "127.0.0.1:0"]).status.code(), Some(2));
-    let output = isobar(&["demo", "--compare"]);
+    let output = isobar(&["top", "--x"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("not built yet"));
     assert!(output.stdout.is_empty());
