@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isobar_balance::strategy::{Options, TABLE};
+use isobar_balance::strategy::{self, TABLE};
 use isobar_balance::{Candidate, PickCx, Picker, Seat, Tried, Waiters, Worker, WorkerId};
 
 const ROUNDS: usize = 7;
@@ -17,11 +17,15 @@ fn main() {
         "{:<20} {:>10} {:>10} {:>10} {:>10}",
         "strategy", "4 idle", "64 idle", "64 busy", "2 threads"
     );
-    for entry in TABLE {
-        let strategy = match (entry.build)(&Options::new()) {
+    let plain = TABLE.iter().map(|entry| (entry, &[][..]));
+    let also = TABLE.iter().flat_map(|entry| entry.also.iter().map(move |set| (entry, *set)));
+    for (entry, set) in plain.chain(also) {
+        let strategy = match (entry.build)(&strategy::options(set)) {
             Ok(strategy) => strategy,
             Err(problem) => return eprintln!("{}: {problem}", entry.name),
         };
+        let words = set.iter().map(|(_, value)| *value);
+        let name = std::iter::once(entry.name).chain(words).collect::<Vec<_>>().join(" ");
         let measure = |workers, busy, threads| {
             let candidates = candidates(workers, busy);
             let picker = strategy.prepare(&candidates);
@@ -29,7 +33,7 @@ fn main() {
         };
         let (few, many) = (measure(4, 0, 1), measure(64, 0, 1));
         let (busy, shared) = (measure(64, 1, 1), measure(64, 1, 2));
-        println!("{:<20} {few:>10.1} {many:>10.1} {busy:>10.1} {shared:>10.1}", entry.name);
+        println!("{name:<20} {few:>10.1} {many:>10.1} {busy:>10.1} {shared:>10.1}");
     }
     println!("{:<20} {:>10.1}", "hand-over", median(hand_overs));
 }
@@ -57,7 +61,7 @@ fn turns(seed: u64, picker: &dyn Picker, candidates: &[Candidate], waiters: &Wai
         if !waiters.is_empty() {
             continue;
         }
-        let mut cx = PickCx::new(candidates, key, &tried, &mut rng, now);
+        let mut cx = PickCx::new(candidates, Some(key), &tried, &mut rng, now);
         if let Some(reserved) = picker.pick(candidates, &mut cx) {
             waiters.release(&chairs[reserved.index()], now);
         }

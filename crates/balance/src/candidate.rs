@@ -4,12 +4,9 @@
 //! who is eligible and reserves through it. Tried, full and closed workers are refused here, once,
 //! so no strategy has to know why.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
-
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::slots::SlotWord;
 use crate::worker::{Worker, WorkerId};
@@ -29,7 +26,7 @@ pub struct PickCx<'a> {
     candidates: &'a [Candidate],
     tried: &'a Tried,
     rng: &'a mut fastrand::Rng,
-    key: u64,
+    key: Option<u64>,
     now: Instant,
     bound: Option<usize>,
     purpose: Purpose,
@@ -50,9 +47,10 @@ enum Purpose {
 }
 
 impl<'a> PickCx<'a> {
+    /// `key`: of the part of the request that the strategy asked for, if the request has it.
     pub fn new(
         candidates: &'a [Candidate],
-        key: u64,
+        key: Option<u64>,
         tried: &'a Tried,
         rng: &'a mut fastrand::Rng,
         now: Instant,
@@ -91,9 +89,10 @@ impl<'a> PickCx<'a> {
         (word.has_room() && self.turns.admit(i)).then_some(word)
     }
 
-    /// Candidate `i` could be waited for: it lacks nothing but a free slot.
-    pub fn awaitable(&self, i: usize) -> bool {
-        self.untried(i).is_some_and(|worker| !worker.slots().load().is_closed())
+    /// The word of candidate `i` if it could be waited for: it lacks nothing, or only a free slot.
+    #[inline]
+    pub fn awaitable(&self, i: usize) -> Option<SlotWord> {
+        Some(self.untried(i)?.slots().load()).filter(|word| !word.is_closed())
     }
 
     #[inline]
@@ -117,10 +116,17 @@ impl<'a> PickCx<'a> {
         self.bound
     }
 
-    /// What keeps a client on its worker: see [`client_key`].
+    /// What keeps requests together, as [`Strategy::key`](crate::Strategy::key) asked for. `None`:
+    /// this request lacks it.
     #[inline]
-    pub fn key(&self) -> u64 {
+    pub fn key(&self) -> Option<u64> {
         self.key
+    }
+
+    /// See [`PickCx::looking`].
+    #[inline]
+    pub fn is_looking(&self) -> bool {
+        self.purpose == Purpose::Look
     }
 
     #[inline]
@@ -211,16 +217,6 @@ impl Tried {
     }
 }
 
-/// The key of a client: its IPv4 address, or the /64 of its IPv6 address, because one household
-/// wanders inside its /64. The seed is fixed, so every shard, process and restart agrees.
-pub fn client_key(ip: IpAddr) -> u64 {
-    const SEED: u64 = 0x1505_ba12_c11e_0001;
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => xxh3_64_with_seed(&ip.octets(), SEED),
-        IpAddr::V6(ip) => xxh3_64_with_seed(&ip.octets()[..8], SEED),
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -233,11 +229,11 @@ mod tests {
         assert!(candidates[1].worker.slots().try_reserve());
         candidates[2].worker.slots().close();
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now());
+        let mut cx = PickCx::new(&candidates, None, &tried, &mut rng, Instant::now());
         for i in [0, 1, 2, 4, usize::MAX] {
             assert!(cx.eligible(i).is_none() && cx.reserve(i).is_none(), "{i}");
         }
-        assert_eq!([0, 1, 2, 3].map(|i| cx.awaitable(i)), [false, true, false, true]);
+        assert_eq!([0, 1, 2, 3].map(|i| cx.awaitable(i).is_some()), [false, true, false, true]);
         let seen = cx.eligible(3).expect("free");
         assert_eq!(cx.reserve_if(3, seen).map(|r| r.index()), Some(3));
         assert!(cx.reserve_if(3, seen).is_none());
@@ -249,9 +245,9 @@ mod tests {
     fn looking_takes_nothing() {
         let candidates = [candidate(0, 1)];
         let (tried, mut rng) = (Tried::default(), fastrand::Rng::with_seed(1));
-        let cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now()).looking();
+        let cx = PickCx::new(&candidates, None, &tried, &mut rng, Instant::now()).looking();
         assert!(cx.eligible(0).is_none() && cx.reserve(0).is_none());
-        assert!(cx.awaitable(0));
+        assert!(cx.awaitable(0).is_some());
         assert_eq!(candidates[0].worker.slots().load().in_flight(), 0);
     }
 
@@ -262,7 +258,7 @@ mod tests {
         let turns = [u16::MAX, 655, 655];
         let (mut counts, mut both) = ([0; 3], 0);
         for _ in 0..100_000 {
-            let cx = PickCx::new(&candidates, 0, &tried, &mut rng, Instant::now());
+            let cx = PickCx::new(&candidates, None, &tried, &mut rng, Instant::now());
             let cx = cx.taking_turns(&turns);
             let eligible = [0, 1, 2].map(|i| cx.eligible(i).is_some());
             (0..3).for_each(|i| counts[i] += u32::from(eligible[i]));
@@ -281,15 +277,6 @@ mod tests {
         assert_eq!((tried.len(), tried.contains(WorkerId(8))), (8, false));
         tried.clear();
         assert!(tried.is_empty() && !tried.contains(WorkerId(0)));
-    }
-
-    #[test]
-    fn a_client_is_its_address_or_its_v6_network() {
-        let key = |ip: &str| client_key(ip.parse().expect("an address"));
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
-        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
     }
 
     fn candidate(id: u32, slots: u32) -> Candidate {

@@ -18,13 +18,15 @@ pub mod state;
 pub mod stats;
 pub mod strategy;
 mod sync;
+mod timing;
 mod waiters;
 mod worker;
 
-pub use candidate::{Candidate, PickCx, Reserved, Tried, client_key};
+pub use candidate::{Candidate, PickCx, Reserved, Tried};
 pub use health::Health;
 pub use lease::{Failure, Outcome};
 pub use slots::{SlotWord, Slots};
-pub use strategy::{Picker, SlowStart, Strategy};
+pub use strategy::{Key, Picker, SlowStart, Strategy, client_key, text_key};
+pub use timing::Timing;
 pub use waiters::{Grant, Join, Seat, Ticket, Waiters};
 pub use worker::{Worker, WorkerId, WorkerStats};

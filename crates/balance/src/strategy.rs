@@ -1,26 +1,38 @@
 //! How to choose: the two traits, and the table that names every strategy there is.
 //!
 //! A contributor adds one file below `strategy/` and one line to [`TABLE`]; the line enrols it in
-//! `check`, the docs, the bench and the conformance suite. The control thread prepares, the shards
-//! pick; neither knows why a candidate is not eligible.
+//! `check`, the docs, the bench, the simulation and the conformance suite. The control thread
+//! prepares, the shards pick; neither knows why a candidate is not eligible.
 
+mod hash;
 mod ip_hash;
+mod key;
 mod least_connections;
-mod maglev;
+mod least_time;
+mod options;
+mod p2c;
+mod random;
 mod round_robin;
 mod turns;
 mod weighted;
 
-use std::collections::BTreeMap;
-
 use crate::candidate::{Candidate, PickCx, Reserved};
+pub use key::{Key, client_key, text_key};
+pub use options::{BadOption, OptionDef, Options, Takes};
 pub use turns::smooth_sequence;
+
+use options::only;
 
 /// Lives on the control thread, over every rebuild and every reload that did not change it: what
 /// must survive them (a cursor) is kept here and shared with the pickers.
 pub trait Strategy: Send + Sync {
     /// May allocate and take its time. `candidates` is never reordered between the two calls.
     fn prepare(&self, candidates: &[Candidate]) -> Box<dyn Picker>;
+
+    /// What a request must bring so that [`PickCx::key`] can be answered.
+    fn key(&self) -> Key {
+        Key::None
+    }
 
     /// How a worker in its slow start gets a smaller share of the picks than of the load.
     fn slow_start(&self) -> SlowStart {
@@ -44,61 +56,57 @@ pub trait Picker: Send + Sync {
 }
 
 /// The strategies a configuration may name.
-pub static TABLE: &[Entry] =
-    &[round_robin::ENTRY, weighted::ENTRY, least_connections::ENTRY, ip_hash::ENTRY];
+pub static TABLE: &[Entry] = &[
+    round_robin::ENTRY,
+    weighted::ENTRY,
+    least_connections::ENTRY,
+    least_time::ENTRY,
+    p2c::ENTRY,
+    random::ENTRY,
+    hash::ENTRY,
+    ip_hash::ENTRY,
+];
 
 /// One line of the table.
 pub struct Entry {
     pub name: &'static str,
     pub about: &'static str,
-    /// What the request must bring.
-    pub key: Key,
-    /// Whether it looks at how busy a worker is.
-    pub load_aware: bool,
+    pub choice: Choice,
     /// What `build` reads, for the schema; the conformance suite holds the two together.
     pub options: &'static [OptionDef],
     /// Refuses unknown options and bad values in words.
-    pub build: fn(&Options) -> Result<Box<dyn Strategy>, String>,
+    pub build: fn(&Options) -> Result<Box<dyn Strategy>, BadOption>,
+    /// Sets of options that the tests and the bench run besides none.
+    pub also: &'static [&'static [(&'static str, &'static str)]],
 }
 
-/// One option of a strategy.
-pub struct OptionDef {
-    pub name: &'static str,
-    pub about: &'static str,
-    pub takes: Takes,
-    /// What leaving it out means, as a file would write it; empty where that depends.
-    pub default: &'static str,
-}
-
-/// What an option may be.
-pub enum Takes {
-    Words(&'static [&'static str]),
-    /// From one number to another, both included.
-    Number(f64, f64),
-    /// What the whole of a regular expression matches, and a text that it does match.
-    Text {
-        pattern: &'static str,
-        example: &'static str,
-    },
-}
-
+/// What a strategy goes by: tells which promises of the conformance suite it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    None,
-    /// [`client_key`](crate::client_key) of the client's address.
-    ClientIp,
+pub enum Choice {
+    /// A fixed order, whatever the workers do.
+    Turns,
+    /// Chance alone.
+    Chance,
+    /// The request's key.
+    Key,
+    /// The lighter of a few that chance proposes.
+    Sampled,
+    /// The lightest of all.
+    Lightest,
 }
 
-pub type Options = BTreeMap<String, String>;
+impl Choice {
+    /// Whether it looks at how busy a worker is.
+    pub fn is_load_aware(self) -> bool {
+        matches!(self, Self::Sampled | Self::Lightest)
+    }
+}
 
 pub fn find(name: &str) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.name == name)
 }
 
-/// For strategies that have no options.
-fn no_options(options: &Options) -> Result<(), String> {
-    match options.keys().next() {
-        Some(unknown) => Err(format!("unknown option `{unknown}`: this strategy has no options")),
-        None => Ok(()),
-    }
+/// Which of its options a strategy was given: a name and its text each.
+pub fn options(given: &[(&str, &str)]) -> Options {
+    given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
@@ -13,6 +13,7 @@ use crate::lease::Outcome;
 use crate::outlier::{Runs, Sign, Tally, Thresholds};
 use crate::slots::Slots;
 use crate::stats::{Counter, PerShard, saturating_nanos};
+use crate::timing::Timing;
 
 /// Names one worker inside its pool; never given to a second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +55,7 @@ impl Worker {
 pub struct WorkerStats {
     per_shard: PerShard<ShardStats>,
     shared: CachePadded<SharedStats>,
+    timing: CachePadded<Timing>,
 }
 
 #[derive(Default)]
@@ -72,12 +74,23 @@ struct SharedStats {
 
 impl WorkerStats {
     fn new(cells: usize) -> Self {
-        Self { per_shard: PerShard::new(cells), shared: CachePadded::default() }
+        Self {
+            per_shard: PerShard::new(cells),
+            shared: CachePadded::default(),
+            timing: CachePadded::default(),
+        }
     }
 
-    /// A lease has ended after keeping the worker busy for so long. True for the one that makes a
-    /// run of failures as long as its threshold.
-    pub fn finished(&self, outcome: Outcome, busy: Duration) -> bool {
+    /// How fast it answers and how often it fails, for the strategies that ask.
+    #[inline]
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// A lease has ended at `now`, after keeping the worker busy for so long. True for the one that
+    /// makes a run of failures as long as its threshold.
+    pub fn finished(&self, outcome: Outcome, busy: Duration, now: Instant) -> bool {
+        self.timing.ended(outcome, now);
         let cell = self.per_shard.here();
         cell.outcomes[outcome.position()].add(1);
         cell.busy_nanos.add(saturating_nanos(busy));
@@ -171,8 +184,16 @@ mod tests {
         let stats = worker.stats();
         for shard in [0, 1] {
             shard::enter(shard);
-            stats.finished(Outcome::Served { status: 200 }, Duration::from_millis(5));
-            stats.finished(Outcome::Failed(Failure::Reset), Duration::from_millis(1));
+            stats.finished(
+                Outcome::Served { status: 200 },
+                Duration::from_millis(5),
+                Instant::now(),
+            );
+            stats.finished(
+                Outcome::Failed(Failure::Reset),
+                Duration::from_millis(1),
+                Instant::now(),
+            );
         }
         shard::enter(0);
         let counted: Vec<_> = stats.outcomes().filter(|(_, n)| *n > 0).collect();
@@ -186,11 +207,11 @@ mod tests {
         let worker = Worker::new(WorkerId(0), "a", None, 1);
         let stats = worker.stats();
         assert_eq!(stats.last_outcome(), None);
-        stats.finished(Outcome::Failed(Failure::ConnectRefused), Duration::ZERO);
-        stats.finished(Outcome::Failed(Failure::Timeout), Duration::ZERO);
-        stats.finished(Outcome::ClientGone, Duration::ZERO);
+        stats.finished(Outcome::Failed(Failure::ConnectRefused), Duration::ZERO, Instant::now());
+        stats.finished(Outcome::Failed(Failure::Timeout), Duration::ZERO, Instant::now());
+        stats.finished(Outcome::ClientGone, Duration::ZERO, Instant::now());
         assert_eq!(stats.consecutive_failures(), 2);
-        stats.finished(Outcome::Served { status: 404 }, Duration::ZERO);
+        stats.finished(Outcome::Served { status: 404 }, Duration::ZERO, Instant::now());
         assert_eq!(stats.consecutive_failures(), 0);
     }
 

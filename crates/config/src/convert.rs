@@ -35,6 +35,8 @@ struct PoolFacts {
     timeouts: RouteTimeouts,
     /// The first listener's protocol, and its name.
     serves: Option<(Protocol, String)>,
+    /// What in it only works for HTTP.
+    http_only: Option<pool::HttpOnly>,
 }
 
 pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
@@ -47,12 +49,16 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
         let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
-        facts.insert(name.value.clone(), PoolFacts { name: name.span, timeouts, serves: None });
+        let mut http_only = None;
+        let known = name.value.clone();
         if let Some(raw) = raw
-            && let Some(pool) = pool::convert(&name.value, raw, registry, &mut where_slots, cx)
+            && let Some((pool, only)) =
+                pool::convert(&name.value, raw, registry, &mut where_slots, cx)
         {
             pools.insert(name.value, pool);
+            http_only = only;
         }
+        facts.insert(known, PoolFacts { name: name.span, timeouts, serves: None, http_only });
     }
     let sites = std::mem::take(&mut file.sites).value().unwrap_or_default();
     let sites = sites.0.into_iter().map(|(name, routes)| {
@@ -272,7 +278,17 @@ impl Names {
                 );
             }
             Some(_) => {}
-            None => facts.serves = Some((protocol, listener.to_owned())),
+            None => {
+                facts.serves = Some((protocol, listener.to_owned()));
+                if let (Protocol::Tcp, Some((at, what))) = (protocol, &facts.http_only) {
+                    let message = format!("{what} goes by what only HTTP requests have here");
+                    cx.report(
+                        Draft::error(*at, message)
+                            .expected("`key: client_ip` in a pool that serves TCP")
+                            .hint(format!("the listener `{listener}` uses this pool for TCP")),
+                    );
+                }
+            }
         }
         self.pools.get(&value.text)
     }

@@ -17,7 +17,7 @@ use crate::read::{Cx, Many, Read, Spanned, is_off};
 use crate::schema::{
     IPV4, IPV6, PRINTABLE, Shapes, any_of, described, number, scalar, text, words,
 };
-use crate::tree::{Kind, Node};
+use crate::tree::{Kind, Node, Scalar};
 use crate::units;
 
 mod address;
@@ -338,8 +338,8 @@ pub(crate) struct StrategyRef {
     pub(crate) name: Spanned<String>,
     /// As messages may show it.
     pub(crate) shown: String,
-    pub(crate) options: Vec<(String, String)>,
-    pub(crate) options_span: crate::source::Span,
+    /// Names and texts, each with its place.
+    pub(crate) options: Vec<StrategyOption>,
 }
 
 impl Read for StrategyRef {
@@ -360,7 +360,6 @@ impl Read for StrategyRef {
             name: Spanned { value: scalar.text.to_string(), span: name.span },
             shown: scalar.shown(),
             options: options.map_or(Some(Vec::new()), |o| strategy_options(o, cx))?,
-            options_span: options.map_or(name.span, |o| o.span),
         })
     }
 
@@ -369,7 +368,9 @@ impl Read for StrategyRef {
     }
 }
 
-fn strategy_options(node: &Node, cx: &mut Cx<'_>) -> Option<Vec<(String, String)>> {
+type StrategyOption = (Spanned<Text>, Spanned<Text>);
+
+fn strategy_options(node: &Node, cx: &mut Cx<'_>) -> Option<Vec<StrategyOption>> {
     let entries = match &node.kind {
         Kind::Map(entries) => entries,
         Kind::Scalar(s) if s.is_null() => return Some(Vec::new()),
@@ -380,10 +381,18 @@ fn strategy_options(node: &Node, cx: &mut Cx<'_>) -> Option<Vec<(String, String)
     };
     let mut options = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        let text = &cx.scalar(value, "a word or a number")?.text;
-        options.push((key.key()?.to_owned(), text.to_string()));
+        let name = text_of(cx.scalar(key, "the name of an option")?);
+        let text = text_of(cx.scalar(value, "a word or a number")?);
+        options.push((
+            Spanned { value: name, span: key.span },
+            Spanned { value: text, span: value.span },
+        ));
     }
     Some(options)
+}
+
+fn text_of(scalar: &Scalar) -> Text {
+    Text { text: scalar.text.to_string(), shown: scalar.shown() }
 }
 
 /// `routes: NAME` is a site.

@@ -28,7 +28,7 @@ pub mod model;
 
 pub use model::{Config, Summary};
 pub use problem::{Colour, Problem, Problems, Severity};
-pub use registry::{OptionShape, Registry, StrategyDef};
+pub use registry::{BadOption, OptionShape, Registry, Serves, StrategyDef};
 pub use schema::schema;
 
 use env::Lookup;

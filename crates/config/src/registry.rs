@@ -22,8 +22,25 @@ pub struct StrategyDef {
     pub about: &'static str,
     /// The JSON Schema of the options a file may give: [`OptionShape::map`].
     pub schema: Value,
-    /// Judges the options a file gives; the message says what is wrong with them.
-    pub options: fn(&BTreeMap<String, String>) -> Result<(), String>,
+    /// Judges the options a file gives.
+    pub options: fn(&BTreeMap<String, String>) -> Result<Serves, BadOption>,
+}
+
+/// What a strategy, with its options, can choose for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    Anything,
+    /// It goes by something that only an HTTP request has.
+    Http,
+}
+
+/// What is wrong with the options of a strategy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadOption {
+    /// There is no such option, but these.
+    Unknown { option: String, known: Vec<&'static str> },
+    /// The option's value is not what is expected.
+    Value { option: &'static str, expected: &'static str, hint: Option<&'static str> },
 }
 
 impl Registry {

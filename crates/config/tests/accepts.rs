@@ -468,13 +468,22 @@ fn one_mistake_is_one_problem() {
         ("{ app: { run: { command: [x] } } }", "`run` is not built yet"),
         ("{ app: { discover: { file: x } } }", "`discover` is not built yet"),
         (
-            "{ app: { strategy: least_time, workers: [127.0.0.1:1] } }",
-            "`least_time` is not built yet",
+            "{ app: { strategy: least_tine, workers: [127.0.0.1:1] } }",
+            "there is no strategy `least_tine`",
         ),
         (
             "{ app: { strategy: { round_robin: { x: 1 } }, workers: [127.0.0.1:1] } }",
-            "the options of `round_robin` are wrong: there is no option `x`",
+            "2:44: error: the strategy `round_robin` has no option `x`",
         ),
+        (
+            "{ app: { strategy: { hash: { tabel: ring, key: uri } }, workers: [127.0.0.1:1] } }",
+            "2:37: error: the strategy `hash` has no option `tabel`",
+        ),
+        (
+            "{ app: { strategy: { hash: { key: url } }, workers: [127.0.0.1:1] } }",
+            "2:42: error: found `url`",
+        ),
+        ("{ app: { strategy: hash, workers: [127.0.0.1:1] } }", "2:27: error: found no `key`"),
         ("{ app: { workers: [] } }", "the pool `app` has no workers"),
         ("{ app: { workers: [127.0.0.1:1], health: { rise: 1 } } }", "found no kind of check"),
         (
@@ -490,6 +499,23 @@ fn one_mistake_is_one_problem() {
         assert!(shown.contains(part), "{text}\n{shown}");
         assert_eq!(problems.len(), 1, "{shown}");
     }
+}
+
+/// A TCP connection has an address and nothing else to go by.
+#[test]
+fn a_pool_for_tcp_has_a_key_that_tcp_has() {
+    let text = |key: &str| {
+        format!(
+            "listeners: {{ db: {{ bind: 127.0.0.1:0, protocol: tcp, pool: app }} }}\n\
+             pools: {{ app: {{ strategy: {{ hash: {{ key: {key} }} }}, workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    good(&text("client_ip"));
+    let problems = load_str(&text("uri"), &registry()).unwrap_err();
+    let shown = problems.render(Colour::Never);
+    assert!(shown.contains("2:42: error: `hash` goes by"), "{shown}");
+    assert!(shown.contains("the listener `db` uses this pool for TCP"), "{shown}");
+    assert_eq!(problems.len(), 1, "{shown}");
 }
 
 /// Two YAML parsers agree on what a good file says.

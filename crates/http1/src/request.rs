@@ -177,6 +177,14 @@ impl RequestHead {
         }
     }
 
+    /// The path and query as they will be forwarded.
+    pub fn forwarded_path(&self) -> &[u8] {
+        match &self.new_path[..] {
+            [] => self.path_and_query(),
+            path => path,
+        }
+    }
+
     /// Writes the head for a worker: always HTTP/1.1, end-to-end fields, edits, framing.
     pub fn encode(&self, out: &mut Vec<u8>, framing: Body) {
         self.write_start(out);
@@ -210,10 +218,7 @@ impl RequestHead {
         out.reserve(self.head.encoded_len() + self.new_path.len() + LINES);
         out.extend_from_slice(self.method());
         out.push(b' ');
-        match &self.new_path[..] {
-            [] => out.extend_from_slice(self.path_and_query()),
-            path => out.extend_from_slice(path),
-        }
+        out.extend_from_slice(self.forwarded_path());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         if self.host_line == HostLine::Ours && !self.head.has_edit(FieldId::Host) {
             head::write_line(out, b"Host", self.authority());

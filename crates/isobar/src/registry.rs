@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use isobar_balance::strategy::{OptionDef, TABLE, Takes};
-use isobar_config::{OptionShape, Registry, StrategyDef};
+use isobar_balance::strategy::{self, OptionDef, TABLE, Takes};
+use isobar_config::{BadOption, OptionShape, Registry, Serves, StrategyDef};
 
-type Judge = fn(&BTreeMap<String, String>) -> Result<(), String>;
+type Judge = fn(&BTreeMap<String, String>) -> Result<Serves, BadOption>;
 
 /// The configuration wants a plain function per strategy; a function that knows its place in the
 /// table is one.
@@ -36,8 +36,17 @@ fn shape(option: &OptionDef) -> OptionShape {
     shape.named(option.name, option.about, option.default)
 }
 
-fn judge<const PLACE: usize>(options: &BTreeMap<String, String>) -> Result<(), String> {
-    (TABLE[PLACE].build)(options).map(drop)
+fn judge<const PLACE: usize>(options: &BTreeMap<String, String>) -> Result<Serves, BadOption> {
+    match (TABLE[PLACE].build)(options) {
+        Ok(strategy) if strategy.key().needs_http() => Ok(Serves::Http),
+        Ok(_) => Ok(Serves::Anything),
+        Err(strategy::BadOption::Unknown { option, known }) => {
+            Err(BadOption::Unknown { option, known })
+        }
+        Err(strategy::BadOption::Value { option, expected, hint }) => {
+            Err(BadOption::Value { option, expected, hint })
+        }
+    }
 }
 
 #[cfg(test)]

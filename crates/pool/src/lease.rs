@@ -39,6 +39,8 @@ pub struct Lease {
     policy: Policy,
     queued: Option<Duration>,
     granted_at: Instant,
+    /// The worker's timing waits to hear how it ends.
+    timed: bool,
     abandoned: bool,
     ended: bool,
 }
@@ -51,7 +53,8 @@ impl Lease {
         queued: Option<Duration>,
         granted_at: Instant,
     ) -> Lease {
-        Lease { place, policy, queued, granted_at, abandoned: false, ended: false }
+        let timed = place.0.worker().stats().timing().asked(granted_at);
+        Lease { place, policy, queued, granted_at, timed, abandoned: false, ended: false }
     }
 
     pub fn target(&self) -> &Arc<Target> {
@@ -152,6 +155,15 @@ impl Lease {
         awaited
     }
 
+    /// The head of the worker's answer came at `now`: how long it took is known.
+    #[inline]
+    pub fn answered(&mut self, status: u16, now: Instant) {
+        if std::mem::take(&mut self.timed) {
+            let took = now.saturating_duration_since(self.granted_at);
+            self.target().worker().stats().timing().answered(status, took, now);
+        }
+    }
+
     /// Client or deadline gave up while the worker computes: the slot stays taken until it is done.
     pub fn abandon(&mut self) {
         if !std::mem::replace(&mut self.abandoned, true) {
@@ -174,7 +186,11 @@ impl Lease {
             return;
         }
         let stats = self.place.0.worker().stats();
-        stats.finished(outcome, now.saturating_duration_since(self.granted_at));
+        let held = now.saturating_duration_since(self.granted_at);
+        if std::mem::take(&mut self.timed) {
+            stats.timing().unanswered(outcome, held, now);
+        }
+        stats.finished(outcome, held, now);
         if self.abandoned {
             stats.abandoned_ended();
         }

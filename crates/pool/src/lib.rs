@@ -35,7 +35,7 @@ pub use metrics::PoolFigures;
 pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
-    Buffer, Health, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue, WorkerSpec,
+    Asker, Buffer, Health, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue, WorkerSpec,
 };
 pub use status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
 pub use stream::Stream;

@@ -146,34 +146,35 @@ impl Pool {
     pub fn lease(self: &Arc<Self>, rq: &LeaseRequest<'_>) -> Result<Leased, LeaseError> {
         let now = rq.now;
         with_snapshot(&self.shared, |snapshot, rng| {
+            let key = snapshot.key_of(rq.asker);
             let bound;
             // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
             if snapshot.policy.queue.is_none() || self.shared.waiters.is_empty() {
-                match snapshot.pick(rq.key, rq.tried, rng, now) {
+                match snapshot.pick(key, rq.tried, rng, now) {
                     Pick::Reserved(place) => {
                         return Ok(Leased::Ready(Lease::new(place, snapshot.policy, None, now)));
                     }
                     Pick::Nothing(waits_for) => bound = waits_for,
                 }
             } else {
-                bound = snapshot.bound(rq.key, rq.tried, rng, now);
+                bound = snapshot.bound(key, rq.tried, rng, now);
             }
             match (snapshot.lack(rq.tried), snapshot.policy.queue) {
                 _ if snapshot.closed => Err(LeaseError::Draining),
                 (Lack::Slots, None) => Err(LeaseError::QueueFull),
                 (Lack::Others, _) => Err(LeaseError::NoOther),
                 (Lack::Workers, Some(_)) if snapshot.starting => {
-                    self.join(rq.key, bound, snapshot.policy, rng, now)
+                    self.join(key, bound, snapshot.policy, rng, now)
                 }
                 (Lack::Workers, _) => Err(LeaseError::NoWorker),
-                (Lack::Slots, Some(_)) => self.join(rq.key, bound, snapshot.policy, rng, now),
+                (Lack::Slots, Some(_)) => self.join(key, bound, snapshot.policy, rng, now),
             }
         })
     }
 
     fn join(
         &self,
-        key: u64,
+        key: Option<u64>,
         bound: Option<WorkerId>,
         policy: Policy,
         rng: &mut fastrand::Rng,

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isobar_balance::Tried;
 use isobar_balance::strategy::{Entry, Options};
+use isobar_balance::{Key, Tried};
 
 use crate::address::Address;
 use crate::probe::Probe;
@@ -85,8 +85,14 @@ pub struct WorkerSpec {
 
 /// One request's question: whose turn is it, but for those it has tried already?
 pub struct LeaseRequest<'a> {
-    pub key: u64,
+    pub asker: &'a dyn Asker,
     pub tried: &'a Tried,
     /// The caller's latest look at the clock.
     pub now: Instant,
+}
+
+/// What a pool may want to know of a request. It asks only for what its strategy goes by.
+pub trait Asker: Sync {
+    /// The hash of this part of the request; `None` if it has no such part.
+    fn key(&self, part: &Key) -> Option<u64>;
 }

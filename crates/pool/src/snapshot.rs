@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use isobar_balance::{Candidate, PickCx, Picker, Reserved, Tried, WorkerId};
+use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, WorkerId};
 
-use crate::settings::Policy;
+use crate::settings::{Asker, Policy};
 use crate::target::{Place, Target};
 
 pub(crate) struct Snapshot {
@@ -15,6 +15,8 @@ pub(crate) struct Snapshot {
     /// Aligned with `candidates`.
     pub(crate) targets: Box<[Arc<Target>]>,
     pub(crate) picker: Box<dyn Picker>,
+    /// What the picker's strategy goes by.
+    pub(crate) key: Key,
     pub(crate) policy: Policy,
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
@@ -47,6 +49,7 @@ impl Snapshot {
             candidates: Box::default(),
             targets: Box::default(),
             picker: Box::new(Nobody),
+            key: Key::None,
             policy,
             starting: false,
             limited: false,
@@ -54,9 +57,18 @@ impl Snapshot {
         }
     }
 
+    /// This request's key, if the strategy wants one.
+    #[inline]
+    pub(crate) fn key_of(&self, asker: &dyn Asker) -> Option<u64> {
+        match &self.key {
+            Key::None => None,
+            part => asker.key(part),
+        }
+    }
+
     pub(crate) fn pick(
         &self,
-        key: u64,
+        key: Option<u64>,
         tried: &Tried,
         rng: &mut fastrand::Rng,
         now: Instant,
@@ -71,7 +83,7 @@ impl Snapshot {
     /// Whom this request would wait for, if not for anybody.
     pub(crate) fn bound(
         &self,
-        key: u64,
+        key: Option<u64>,
         tried: &Tried,
         rng: &mut fastrand::Rng,
         now: Instant,

@@ -250,6 +250,7 @@ impl Supervisor {
         let snapshot = Snapshot {
             version: self.version() + 1,
             picker: self.strategy.prepare(&candidates),
+            key: self.strategy.key(),
             candidates: candidates.into(),
             targets: targets.into(),
             policy: Policy::of(&self.settings),
@@ -346,7 +347,8 @@ fn build(pool: &str, settings: &PoolSettings) -> Option<Box<dyn Strategy>> {
     match (settings.strategy.build)(&settings.options) {
         Ok(strategy) => Some(strategy),
         Err(problem) => {
-            tracing::error!(pool, strategy = settings.strategy.name, problem, "no such strategy");
+            let strategy = settings.strategy.name;
+            tracing::error!(pool, strategy, %problem, "no such strategy");
             None
         }
     }

@@ -125,7 +125,7 @@ fn refused(lease: Lease, error: &ConnectError) -> Attempt {
 
 async fn write_and_wait(
     exchange: &mut Exchange<'_>,
-    lease: Lease,
+    mut lease: Lease,
     mut worker: Connection,
 ) -> Result<Answered, Lost> {
     let mut upload = exchange.compose(&lease);
@@ -142,6 +142,7 @@ async fn write_and_wait(
         let reason = match wait {
             Wait::Head => {
                 exchange.now = std::time::Instant::now();
+                lease.answered(exchange.scratch.response.status(), exchange.now);
                 exchange.record.first_byte = Some(exchange.now - exchange.started);
                 return Ok(Answered { lease, worker, upload });
             }

@@ -14,6 +14,7 @@ use tokio::time::Instant as Deadline;
 
 use crate::{
     answer::{self, HeadOnly, KeepAlive},
+    asker,
     attempt::{self, Again, Attempt, AttemptLimits},
     client::{Client, poll_read},
     forward,
@@ -250,8 +251,8 @@ impl Exchange<'_> {
     /// Step 5: a slot, at once or through the queue; in the queue only for as long as the client
     /// is there.
     async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
-        let key = self.client_ip.map_or(0, isobar_balance::client_key);
-        let wait = match pool.lease(&LeaseRequest { key, tried, now: self.now }) {
+        let asker = asker::Request { client_ip: self.client_ip, head: &self.scratch.request };
+        let wait = match pool.lease(&LeaseRequest { asker: &asker, tried, now: self.now }) {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
             Err(error) => return Err(no_lease(&error)),

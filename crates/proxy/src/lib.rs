@@ -8,6 +8,7 @@
 mod abandon;
 pub mod access_log;
 mod answer;
+mod asker;
 mod attempt;
 mod client;
 mod deadline;

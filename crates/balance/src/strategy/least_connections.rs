@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Entry, Key, Picker, SlowStart, Strategy, no_options};
+use super::{Choice, Entry, Picker, SlowStart, Strategy, only};
 use crate::candidate::{Candidate, PickCx, Reserved};
 use crate::slots::SlotWord;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "least_connections",
     about: "the fewest leases for its weight; exact, over all shards",
-    key: Key::None,
-    load_aware: true,
+    choice: Choice::Lightest,
     options: &[],
     build: |options| {
-        no_options(options)?;
+        only(options, &[])?;
         Ok(Box::new(LeastConnections::default()))
     },
+    also: &[],
 };
 
 /// Each conflict means that another shard got on; so many in a row do not happen, but a pick must

@@ -1,19 +1,19 @@
 //! Equal turns. An explicit weight counts, slots never do.
 
 use super::turns::{Cursor, Turns};
-use super::{Entry, Key, Picker, Strategy, no_options};
+use super::{Choice, Entry, Picker, Strategy, only};
 use crate::candidate::Candidate;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "round_robin",
     about: "equal turns; an explicit weight counts, slots never",
-    key: Key::None,
-    load_aware: false,
+    choice: Choice::Turns,
     options: &[],
     build: |options| {
-        no_options(options)?;
+        only(options, &[])?;
         Ok(Box::new(RoundRobin::default()))
     },
+    also: &[],
 };
 
 #[derive(Default)]

@@ -1,19 +1,19 @@
 //! Smooth weighted turns by what a worker can do: its weight, else its slots.
 
 use super::turns::{Cursor, Turns};
-use super::{Entry, Key, Picker, Strategy, no_options};
+use super::{Choice, Entry, Picker, Strategy, only};
 use crate::candidate::Candidate;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "weighted",
     about: "smooth weighted turns by worker capacity; the weight defaults to the slots",
-    key: Key::None,
-    load_aware: false,
+    choice: Choice::Turns,
     options: &[],
     build: |options| {
-        no_options(options)?;
+        only(options, &[])?;
         Ok(Box::new(Weighted::default()))
     },
+    also: &[],
 };
 
 #[derive(Default)]

@@ -5,30 +5,22 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::on;
-use crate::leaf::{Dur, SlotCount, StatusRange, StrategyRef, Timeout, WorkerAddress};
+use crate::leaf::{Dur, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress};
 use crate::model::{Address, Buffer, Check, Health, KeepAlive, Pool, Queue, Strategy, Worker};
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
-use crate::registry::Registry;
+use crate::registry::{BadOption, Registry, Serves};
 use crate::source::Span;
 use crate::units::FOREVER;
 
 const STRATEGY: &str = "least_connections";
-/// In the contract; which of them are built, the registry says.
-const STRATEGIES: [&str; 8] = [
-    "round_robin",
-    "weighted",
-    "least_connections",
-    "ip_hash",
-    "hash",
-    "least_time",
-    "p2c",
-    "random",
-];
 const BUFFER: usize = 64 * 1024;
 /// The most one request may have read ahead.
 const MOST_BUFFER: u64 = 1 << 30;
+
+/// What keeps a pool from serving TCP: where it stands, and its name.
+pub(super) type HttpOnly = (Span, String);
 
 /// Where an address has slots: the pool, and the place.
 pub(super) type WhereSlots = HashMap<Address, (String, Span)>;
@@ -39,7 +31,7 @@ pub(super) fn convert(
     registry: &Registry,
     where_slots: &mut WhereSlots,
     cx: &mut Cx<'_>,
-) -> Option<Pool> {
+) -> Option<(Pool, Option<HttpOnly>)> {
     let span = raw.span;
     let strategy = strategy(raw.strategy, span, registry, cx);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
@@ -73,9 +65,10 @@ pub(super) fn convert(
                 .hint("requests queue for slots, and no worker has `slots`".to_owned()),
         );
     }
-    Some(Pool {
+    let (strategy, http_only) = strategy?;
+    let pool = Pool {
         name: name.to_owned(),
-        strategy: strategy?,
+        strategy,
         queue: queue(raw.queue, total),
         health: health(raw.health, &workers, cx),
         abandon_after: raw
@@ -86,7 +79,8 @@ pub(super) fn convert(
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
         workers,
-    })
+    };
+    Some((pool, http_only))
 }
 
 fn strategy(
@@ -94,7 +88,7 @@ fn strategy(
     pool: Span,
     registry: &Registry,
     cx: &mut Cx<'_>,
-) -> Option<Strategy> {
+) -> Option<(Strategy, Option<HttpOnly>)> {
     let raw = match field {
         Field::Broken => return None,
         Field::Given(raw) => raw.value,
@@ -102,31 +96,62 @@ fn strategy(
             name: Spanned { value: STRATEGY.to_owned(), span: pool },
             shown: format!("`{STRATEGY}`"),
             options: Vec::new(),
-            options_span: pool,
         },
     };
-    let Spanned { value: name, span } = raw.name;
+    let Spanned { value: name, span } = raw.name.clone();
     let Some(def) = registry.strategy(&name) else {
-        if STRATEGIES.contains(&name.as_str()) {
-            cx.not_built(span, &format!("the strategy {}", raw.shown));
-        } else {
-            let built = registry.names();
-            let hint = did_you_mean(&name, built.iter().chain(&STRATEGIES).copied());
-            cx.report(
-                Draft::error(span, format!("there is no strategy {}", raw.shown))
-                    .expected(format!("one of {}", built.join(", ")))
-                    .hint(hint),
-            );
-        }
+        let built = registry.names();
+        let hint = did_you_mean(&name, built.iter().copied());
+        cx.report(
+            Draft::error(span, format!("there is no strategy {}", raw.shown))
+                .expected(format!("one of {}", built.join(", ")))
+                .hint(hint),
+        );
         return None;
     };
-    let options: BTreeMap<String, String> = raw.options.into_iter().collect();
-    if let Err(why) = (def.options)(&options) {
-        let message = format!("the options of {} are wrong: {why}", raw.shown);
-        cx.report(Draft::error(raw.options_span, message).expected("options this strategy has"));
-        return None;
+    let pair = |(name, text): &(Spanned<Text>, Spanned<Text>)| {
+        (name.value.text.clone(), text.value.text.clone())
+    };
+    let options: BTreeMap<String, String> = raw.options.iter().map(pair).collect();
+    match (def.options)(&options) {
+        Ok(serves) => {
+            // Where the option stands that makes it so, as far as one can be named.
+            let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
+            let http_only = (serves == Serves::Http)
+                .then(|| (by.map_or(span, |(_, text)| text.span), raw.shown.clone()));
+            Some((Strategy { name, options }, http_only))
+        }
+        Err(bad) => {
+            cx.report(bad_option(&bad, &raw, span));
+            None
+        }
     }
-    Some(Strategy { name, options })
+}
+
+fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
+    let given = |option: &str| raw.options.iter().find(|(name, _)| name.value.text == option);
+    match bad {
+        BadOption::Unknown { option, known } => {
+            let (span, shown) = match given(option) {
+                Some((name, _)) => (name.span, &*name.value.shown),
+                None => (strategy, &**option),
+            };
+            let message = format!("the strategy {} has no option {shown}", raw.shown);
+            let expected = match &known[..] {
+                [] => String::from("no options"),
+                known => format!("one of {}", known.join(", ")),
+            };
+            let hint = did_you_mean(option, known.iter().copied());
+            Draft::error(span, message).expected(expected).hint(hint)
+        }
+        BadOption::Value { option, expected, hint } => {
+            let (span, found) = match given(option) {
+                Some((_, text)) => (text.span, format!("found {}", text.value.shown)),
+                None => (strategy, format!("found no `{option}`")),
+            };
+            Draft::error(span, found).expected(*expected).hint(hint.map(str::to_owned))
+        }
+    }
 }
 
 fn workers(

@@ -4,43 +4,71 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use isobar_config::{Colour, Loaded, OptionShape, Registry, StrategyDef, load_str};
+use isobar_config::{
+    BadOption, Colour, Loaded, OptionShape, Registry, Serves, StrategyDef, load_str,
+};
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// Four strategies; one of them has options.
+/// Five strategies; two of them have options.
 pub fn registry() -> Registry {
-    let names = ["round_robin", "weighted", "least_connections", "ip_hash"];
+    let names = ["round_robin", "weighted", "least_connections", "ip_hash", "hash"];
     let def = |name| {
         let options = match name {
             "ip_hash" => vec![
                 OptionShape::words(&["maglev", "ring"]).named("table", "which", "maglev"),
                 OptionShape::number(1.0, 10.0).named("bounded", "how far", ""),
             ],
+            "hash" => vec![OptionShape::words(&["uri", "client_ip"]).named("key", "which", "")],
             _ => Vec::new(),
         };
         StrategyDef {
             name,
             about: "how",
             schema: OptionShape::map(options),
-            options: if name == "ip_hash" { hash } else { none },
+            options: match name {
+                "ip_hash" => tabled,
+                "hash" => keyed,
+                _ => none,
+            },
         }
     };
     Registry { strategies: names.into_iter().map(def).collect() }
 }
 
-fn none(options: &BTreeMap<String, String>) -> Result<(), String> {
-    options.keys().next().map_or(Ok(()), |key| Err(format!("there is no option `{key}`")))
+type Options = BTreeMap<String, String>;
+
+fn none(options: &Options) -> Result<Serves, BadOption> {
+    only(options, &[])
 }
 
-fn hash(options: &BTreeMap<String, String>) -> Result<(), String> {
-    let good = |key: &str, value: &str| match key {
-        "table" => matches!(value, "maglev" | "ring"),
-        "bounded" => value.parse().is_ok_and(|n: f64| (1.0..=10.0).contains(&n)),
-        _ => false,
-    };
-    let wrong = options.iter().find(|(key, value)| !good(key, value));
-    wrong.map_or(Ok(()), |(key, _)| Err(format!("there is no option `{key}`")))
+fn only(options: &Options, known: &[&'static str]) -> Result<Serves, BadOption> {
+    let unknown = options.keys().find(|option| !known.contains(&option.as_str()));
+    unknown.map_or(Ok(Serves::Anything), |option| {
+        Err(BadOption::Unknown { option: option.clone(), known: known.to_vec() })
+    })
+}
+
+fn tabled(options: &Options) -> Result<Serves, BadOption> {
+    let bad = |option| BadOption::Value { option, expected: "something else", hint: None };
+    if options.get("table").is_some_and(|table| !matches!(table.as_str(), "maglev" | "ring")) {
+        return Err(bad("table"));
+    }
+    let number = options.get("bounded").map(|text| text.parse());
+    match number.unwrap_or(Ok(1.0)) {
+        Ok(1.0..=10.0) => only(options, &["table", "bounded"]),
+        _ => Err(bad("bounded")),
+    }
+}
+
+/// What goes by the URI can only serve HTTP.
+fn keyed(options: &Options) -> Result<Serves, BadOption> {
+    only(options, &["key", "table"])?;
+    match options.get("key").map(String::as_str) {
+        Some("uri") => Ok(Serves::Http),
+        Some("client_ip") => Ok(Serves::Anything),
+        _ => Err(BadOption::Value { option: "key", expected: "a key", hint: Some("try uri") }),
+    }
 }
 
 /// What a good file means; it is of the shape that the schema tells.

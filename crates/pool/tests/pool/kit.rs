@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
-use isobar_balance::{Tried, shard, strategy};
+use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
-    Address, Buffer, Health, KeepAlive, Lease, LeaseError, LeaseRequest, Leased, Pool,
+    Address, Asker, Buffer, Health, KeepAlive, Lease, LeaseError, LeaseRequest, Leased, Pool,
     PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,8 +58,17 @@ pub fn nowhere() -> Address {
     Address::Unix(socket_path())
 }
 
+/// A request with this key, whatever part of it is asked for.
+pub struct Asks(pub u64);
+
+impl Asker for Asks {
+    fn key(&self, _: &Key) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
 pub fn ask(pool: &Arc<Pool>, tried: &Tried) -> Result<Leased, LeaseError> {
-    pool.lease(&LeaseRequest { key: 0, tried, now: Instant::now() })
+    pool.lease(&LeaseRequest { asker: &Asks(0), tried, now: Instant::now() })
 }
 
 /// A lease that is free now.

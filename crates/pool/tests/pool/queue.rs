@@ -61,7 +61,10 @@ async fn a_bound_client_keeps_its_worker_behind_a_queue() {
     let options = [("on_full".to_owned(), "wait".to_owned())].into();
     let workers = vec![worker("a", nowhere(), 1), worker("b", nowhere(), 1)];
     let pool = Pool::start("p", PoolSettings { strategy, options, ..settings() }, workers, 1);
-    let ask = |key| pool.lease(&LeaseRequest { key, tried: &Tried::new(), now: Instant::now() });
+    let ask = |key| {
+        let (asker, tried) = (&Asks(key), &Tried::new());
+        pool.lease(&LeaseRequest { asker, tried, now: Instant::now() })
+    };
     let Ok(Leased::Ready(mine)) = ask(1) else { panic!("free") };
     let home = mine.target().id();
     // Some other key's home is the other worker.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     access_log::{AccessLog, Entry},
+    asker::Peer,
     forwarded,
     metrics::ListenerMetrics,
     reason::Reason,
@@ -94,19 +95,22 @@ async fn reach(
     ip: Option<IpAddr>,
     record: &mut Record,
 ) -> Result<(Lease, Connection), Reason> {
-    let key = ip.map_or(0, isobar_balance::client_key);
+    let asker = Peer(ip);
     let mut tried = Tried::new();
     let mut again = true;
     let mut failed = None;
     loop {
-        let mut lease =
-            match lease(pool, stream, &LeaseRequest { key, tried: &tried, now: Instant::now() })
-                .await
-            {
-                Ok(lease) => lease,
-                // Nobody is left: what the last one said tells more.
-                Err(reason) => return Err(failed.unwrap_or(reason)),
-            };
+        let mut lease = match lease(
+            pool,
+            stream,
+            &LeaseRequest { asker: &asker, tried: &tried, now: Instant::now() },
+        )
+        .await
+        {
+            Ok(lease) => lease,
+            // Nobody is left: what the last one said tells more.
+            Err(reason) => return Err(failed.unwrap_or(reason)),
+        };
         record.attempts += 1;
         record.queue += lease.queued();
         record.worker = Some(Arc::clone(lease.target()));

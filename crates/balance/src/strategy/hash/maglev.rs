@@ -7,10 +7,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::candidate::Candidate;
 
-/// Entries per worker: what keeps shares even and moves few keys.
-const PER_WORKER: usize = 100;
-/// Up to 655 workers share one table size; a size that changed would move every key.
+/// Entries of any pool of up to 6,553 workers: 100 for each of 655, which keeps shares within a
+/// percent, and 10 for each of the most, whose shares differ by a tenth.
 const SMALLEST: usize = 65_536;
+/// Fewer would do for a larger pool, but not well: its table is doubled. A table of another size is
+/// another one for every key, so this happens as late as can be.
+const PER_WORKER: usize = 10;
 const OFFSET_SEED: u64 = 0x1505_ba12_3a61_0001;
 const SKIP_SEED: u64 = 0x1505_ba12_3a61_0002;
 
