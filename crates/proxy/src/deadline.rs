@@ -14,25 +14,36 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) struct Deadline {
     sleep: Pin<Box<Sleep>>,
+    /// The timer knows whom to wake. It is always the connection's task, so once is enough.
+    armed: bool,
 }
 
 impl Deadline {
     pub(crate) fn new(first: Instant) -> Self {
-        Self { sleep: Box::pin(sleep_until(first)) }
+        Self { sleep: Box::pin(sleep_until(first)), armed: false }
     }
 
     /// Ready once `at` has passed.
     pub(crate) fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         if self.sleep.deadline() > at {
-            self.sleep.as_mut().reset(at);
+            self.reset(at);
         }
         loop {
+            if self.armed && !self.sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            self.armed = true;
             ready!(self.sleep.as_mut().poll(cx));
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
-            self.sleep.as_mut().reset(at);
+            self.reset(at);
         }
+    }
+
+    fn reset(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.armed = false;
     }
 
     /// Drives `step` until it is ready, or gives `None` when `at` passes first.

@@ -99,7 +99,9 @@ impl Exchange<'_> {
                 Err(Reason::NoWorker) => return Err(last),
                 Err(reason) => return Err(reason),
             };
-            self.record.worker = Some(Arc::clone(lease.target()));
+            if self.client.context.access_log.enabled() {
+                self.record.worker = Some(Arc::clone(lease.target()));
+            }
             let worker = lease.target().id();
             self.record.attempts += 1;
             let (reason, again) = match attempt::run(self, lease).await {
@@ -375,7 +377,7 @@ impl Exchange<'_> {
         let mut out = std::mem::take(&mut self.scratch.out);
         out.clear();
         let status = self.record.status;
-        answer::write(&mut out, status, reason, self.record.request_id(), alive, head_only);
+        answer::write(&mut out, status, reason, &self.scratch.id, alive, head_only);
         let wrote = self.client.write_all(&out, self.listener.timeouts.write_stall).await;
         self.record.sent = out.len() as u64;
         self.scratch.out = out;

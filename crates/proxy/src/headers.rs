@@ -10,6 +10,7 @@ use isobar_http1::{Body, FieldId, FieldSet, RequestHead};
 use crate::{
     exchange::Exchange,
     forwarded::{self, Hop},
+    scratch::Scratch,
 };
 
 /// Fields that only we may write towards a worker.
@@ -53,8 +54,8 @@ pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Durati
 fn write_lines(exchange: &mut Exchange<'_>) {
     let now = forwarded::since_epoch();
     name_request_at(exchange, now);
-    let Exchange { client, listener, scratch, record, .. } = exchange;
-    let (request, lines) = (&mut scratch.request, &mut scratch.lines);
+    let Exchange { client, listener, scratch, .. } = exchange;
+    let Scratch { request, lines, id, .. } = &mut **scratch;
     let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
     forwarded::write(request, &Hop { ip: client.ip, trusted, proto: b"http" }, lines);
     if trusted {
@@ -68,7 +69,7 @@ fn write_lines(exchange: &mut Exchange<'_>) {
             }
         }
     }
-    line(lines, b"X-Request-Id", record.request_id());
+    line(lines, b"X-Request-Id", id);
     match request.value(FieldId::XRequestStart).filter(|_| trusted) {
         Some(start) => line(lines, b"X-Request-Start", start),
         None => {
@@ -99,13 +100,17 @@ pub(crate) fn name_request(exchange: &mut Exchange<'_>) {
 }
 
 fn name_request_at(exchange: &mut Exchange<'_>, now: Duration) {
-    let Exchange { client, listener, scratch, record, parsed, .. } = exchange;
-    if record.named() {
+    let Exchange { client, listener, scratch, parsed, .. } = exchange;
+    let Scratch { request, id, .. } = &mut **scratch;
+    if !id.is_empty() {
         return;
     }
     let trusted = *parsed && client.ip.is_none_or(|ip| listener.trusted.contains(ip));
-    let given = trusted.then(|| scratch.request.value(FieldId::XRequestId)).flatten();
-    record.name(given, now);
+    let given = trusted.then(|| request.value(FieldId::XRequestId)).flatten();
+    match given.filter(|given| forwarded::is_valid_request_id(given)) {
+        Some(given) => id.extend_from_slice(given),
+        None => id.extend_from_slice(&forwarded::new_request_id(now)),
+    }
 }
 
 /// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.

@@ -8,10 +8,9 @@ use std::{
 use isobar_http1::{FieldId, Version};
 use isobar_pool::Target;
 
-use crate::{access_log::Entry, exchange::Exchange, forwarded, reason::Reason, route::Routed};
+use crate::{access_log::Entry, exchange::Exchange, reason::Reason, route::Routed};
 
-const LONGEST_ID: usize = 128;
-
+#[derive(Default)]
 pub(crate) struct Record {
     pub(crate) status: u16,
     pub(crate) reason: Option<Reason>,
@@ -19,6 +18,7 @@ pub(crate) struct Record {
     pub(crate) queued: Duration,
     pub(crate) connect: Duration,
     pub(crate) first_byte: Option<Duration>,
+    /// Only if somebody will read it: the log.
     pub(crate) worker: Option<Arc<Target>>,
     /// Bytes of the response, head included, that the client's socket has taken.
     pub(crate) sent: u64,
@@ -30,55 +30,9 @@ pub(crate) struct Record {
     pub(crate) body: u64,
     /// The worker's answer has begun to go out: it is too late for one of our own.
     pub(crate) forwarding: bool,
-    id: [u8; LONGEST_ID],
-    id_len: usize,
-}
-
-impl Default for Record {
-    fn default() -> Self {
-        Self {
-            status: 0,
-            reason: None,
-            attempts: 0,
-            queued: Duration::ZERO,
-            connect: Duration::ZERO,
-            first_byte: None,
-            worker: None,
-            sent: 0,
-            received: 0,
-            head: 0,
-            body: 0,
-            forwarding: false,
-            id: [0; LONGEST_ID],
-            id_len: 0,
-        }
-    }
 }
 
 impl Record {
-    pub(crate) fn named(&self) -> bool {
-        self.id_len != 0
-    }
-
-    /// Keeps a valid id that was given, or makes a new one. `now` counts from the Unix epoch.
-    pub(crate) fn name(&mut self, given: Option<&[u8]>, now: Duration) {
-        let given = given.filter(|id| forwarded::is_valid_request_id(id));
-        let fresh;
-        let id = match given {
-            Some(id) => id,
-            None => {
-                fresh = forwarded::new_request_id(now);
-                &fresh[..]
-            }
-        };
-        self.id[..id.len()].copy_from_slice(id);
-        self.id_len = id.len();
-    }
-
-    pub(crate) fn request_id(&self) -> &[u8] {
-        &self.id[..self.id_len]
-    }
-
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
         let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
@@ -105,7 +59,7 @@ impl Record {
         let target = request.map_or(&b""[..], |request| request.path_and_query());
         client.context.access_log.write(&Entry {
             at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
-            request_id: record.request_id(),
+            request_id: &scratch.id,
             client_ip: exchange.client_ip,
             listener: &listener.name,
             proto: request.map(|request| match request.version() {

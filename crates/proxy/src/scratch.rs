@@ -38,6 +38,8 @@ pub(crate) struct Scratch {
     pub(crate) out: Vec<u8>,
     /// Our own fields towards the worker, the same for every attempt.
     pub(crate) lines: Vec<u8>,
+    /// The request's id; empty until somebody asks for it.
+    pub(crate) id: Vec<u8>,
 }
 
 impl Scratch {
@@ -46,9 +48,10 @@ impl Scratch {
     }
 
     pub(crate) fn give(mut scratch: Box<Self>) {
-        let Self { body, up, down, out, lines, .. } = &mut *scratch;
+        let Self { body, up, down, out, lines, id, .. } = &mut *scratch;
         [body, up, down, out].into_iter().for_each(recycle);
         lines.clear();
+        id.clear();
         SCRATCHES.with_borrow_mut(|stock| {
             if stock.len() < STOCK {
                 stock.push(scratch);
