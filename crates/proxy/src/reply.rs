@@ -77,7 +77,7 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     let mut out = std::mem::take(&mut exchange.scratch.out);
     scratch::furnish(&mut out);
     out.clear();
-    own.write(&mut out, exchange.record.request_id(), alive, head_only, client_speaks);
+    own.write(&mut out, &exchange.scratch.id, alive, head_only, client_speaks);
     let stall = exchange.listener.timeouts.write_stall;
     let wrote = exchange.client.write_all(&out, stall).await;
     exchange.record.sent = out.len() as u64;
