@@ -16,6 +16,8 @@ use super::view::View;
 /// Pixels of a cell.
 const CELL: (f32, f32) = (8.4, 18.0);
 const MARGIN: f32 = 14.0;
+/// Between two rows of blocks.
+const APART: f32 = 2.0;
 
 /// Columns and rows, `100x30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +149,9 @@ impl Block {
     }
 
     fn write(&self, out: &mut String, x: f32, top: f32, colour: &str) {
-        // Lines stay apart, so that rows of cells can be counted.
-        let whole = CELL.1 - if self.width < 1.0 || self.height < 1.0 { 0.0 } else { 3.0 };
-        let height = whole * self.height;
-        let y = top + CELL.1 - height - (CELL.1 - whole) / 2.0;
+        // Cells stay apart, so that they can be counted.
+        let height = (CELL.1 - APART) * self.height;
+        let y = top + CELL.1 - height - APART / 2.0;
         let width = CELL.0 * self.width - 0.6;
         let _ = writeln!(
             out,

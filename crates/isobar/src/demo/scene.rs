@@ -62,7 +62,8 @@ pub(super) struct Scene {
     stop_load: watch::Sender<bool>,
     load: Option<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
-    workers: Option<JoinHandle<()>>,
+    /// The workers' thread and the one that watches all threads.
+    staff: Vec<JoinHandle<()>>,
     _front: Front,
 }
 
@@ -102,6 +103,7 @@ impl Scene {
         }
         let journals: Vec<_> = staff.iter().map(|(journal, _)| journal.clone()).collect();
         let (stop_workers, stopped) = watch::channel(false);
+        let until = stopped.clone();
         let beating = journals.clone();
         let workers = spawn("workers", move || employ(listeners, beating, stopped))?;
 
@@ -133,6 +135,7 @@ impl Scene {
         }
         let targets: Vec<Target> = parts.iter().map(Part::target).collect();
         let (stop_load, stopped) = watch::channel(false);
+        let watched = journals.clone();
         let run = move || {
             run_local(async move {
                 spawn_local(pulse::beat(journals));
@@ -142,6 +145,8 @@ impl Scene {
             });
         };
         let load = spawn("load", run)?;
+        // The last one: the others are there to be watched.
+        let watch = spawn("pulse", move || pulse::watch_threads(&watched, &until))?;
         Ok(Scene {
             epoch,
             rate,
@@ -149,7 +154,7 @@ impl Scene {
             stop_load,
             load: Some(load),
             stop_workers,
-            workers: Some(workers),
+            staff: vec![workers, watch],
             _front: front,
         })
     }
@@ -178,8 +183,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         self.end_load();
         self.stop_workers.send_replace(true);
-        if let Some(workers) = self.workers.take() {
-            let _ = workers.join();
+        for thread in self.staff.drain(..) {
+            let _ = thread.join();
         }
     }
 }
