@@ -7,6 +7,7 @@
 //! Read in this order: [`slots`](Slots) (may it), [`strategy`] (which), [`waiters`](Waiters) (who
 //! is next when nothing is free), [`state`] (which workers may be used at all).
 
+pub mod budget;
 mod candidate;
 pub mod fairness;
 mod health;

@@ -232,6 +232,38 @@ impl Read for Bytes {
     }
 }
 
+/// A share above nothing and up to all, in thousandths: `20%`, `12.5%`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Percent(pub(crate) u32);
+
+impl Read for Percent {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let bad = Bad::new("", "a share above `0%` and up to `100%`, like `20%`");
+        let text = &cx.scalar(node, &bad.expected)?.text;
+        let thousandths =
+            text.strip_suffix('%').and_then(tenths).filter(|n| (1..=1000).contains(n));
+        if thousandths.is_none() {
+            let number = tenths(text).is_some_and(|n| n > 0);
+            let bad = if number { bad.hint(format!("did you mean `{text}%`?")) } else { bad };
+            cx.wrong(node, bad);
+        }
+        thousandths.map(Percent)
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let pattern = r"(?:[1-9][0-9]?(?:\.[0-9])?|0\.[1-9]|100(?:\.0)?)%";
+        described("a share above `0%` and up to `100%`, like `20%`", text(pattern))
+    }
+}
+
+/// Of a number with at most one decimal.
+fn tenths(text: &str) -> Option<u32> {
+    let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |s: &str| !s.is_empty() && s.len() <= 3 && s.bytes().all(|b| b.is_ascii_digit());
+    let number = |s: &str| if digits(s) { s.parse::<u32>().ok() } else { None };
+    Some(number(whole)? * 10 + number(tenth).filter(|_| tenth.len() == 1)?)
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShardCount(pub(crate) Shards);
 

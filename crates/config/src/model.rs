@@ -313,25 +313,36 @@ impl Default for RouteTimeouts {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// All tries together; 1 = never again.
     pub attempts: u32,
+    /// To a response's head; what takes longer is tried again.
     pub per_try: Option<Duration>,
     pub when: RetryWhen,
+    /// Bytes of a request's body kept to be sent again; 0 = only what came with its head.
+    pub replay: usize,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Retry { attempts: 2, per_try: None, when: RetryWhen { connect: true, reset: true } }
+        Retry { attempts: 2, per_try: None, when: RetryWhen::default(), replay: 64 * 1024 }
     }
 }
 
 /// The failures that may be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryWhen {
     pub connect: bool,
     pub reset: bool,
+    /// Of responses; in order, each once.
+    pub statuses: Vec<u16>,
+}
+
+impl Default for RetryWhen {
+    fn default() -> Self {
+        RetryWhen { connect: true, reset: true, statuses: Vec::new() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,6 +352,8 @@ pub struct Pool {
     pub workers: Vec<Worker>,
     pub queue: Option<Queue>,
     pub health: Option<Health>,
+    /// Thousandths of the requests that retries may add; `None` = not bounded.
+    pub retry_budget: Option<NonZeroU32>,
     pub abandon_after: Duration,
     pub buffer: Buffer,
     pub connect_timeout: Duration,
@@ -417,13 +430,21 @@ pub struct Buffer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepAlive {
-    pub idle: Duration,
+    pub idle: IdleTime,
     /// Idle connections kept per worker and shard; 0 = none.
     pub max_idle: usize,
 }
 
+/// For how long a connection to a worker may rest and still be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleTime {
+    /// Learned for each worker.
+    Learned,
+    Fixed(Duration),
+}
+
 impl Default for KeepAlive {
     fn default() -> Self {
-        KeepAlive { idle: Duration::from_secs(60), max_idle: 64 }
+        KeepAlive { idle: IdleTime::Learned, max_idle: 64 }
     }
 }

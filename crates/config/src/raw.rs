@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
     BindAddress, BodyText, Count, Dur, HeaderMap, HeaderText, HostName, HostPattern, LocationPath,
-    Methods, PathText, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef,
-    Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
+    Methods, PathText, Percent, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName,
+    RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
+    WorkerName,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -249,12 +250,15 @@ section! {
         // A request remembers at most eight workers it tried.
         /// All tries together.
         "attempts" => attempts: Count<1, 8> = 2,
-        /// For one try.
+        /// For one try, up to its response's head; what takes longer is tried again.
         "per_try" => per_try: Switch<Dur> = "off",
-        /// Which failures are tried again.
+        /// Which failures are tried again. A response with a status of the list is not passed on
+        /// while there are tries left.
         "when" => when: OneOrMany<RetryCause> = ["connect", "reset"],
+        /// So much of a request's body is kept to be sent again.
+        "replay" => replay: Switch<Bytes> = "64KiB",
     }
-    later { "replay" }
+    later {}
 }
 
 section! {
@@ -272,6 +276,8 @@ section! {
         "health" => health: Switch<Health> = "off",
         /// For all routes that lead here.
         "timeouts" => timeouts: RouteTimeouts,
+        /// What retries may add to the requests of ten seconds; at least 30 are always allowed.
+        "retry_budget" => retry_budget: Switch<Percent> = "20%",
         /// How long a worker may go on with a request that nobody waits for before its connection is
         /// closed.
         "abandon_after" => abandon_after: Switch<Dur> = "30s",
@@ -285,7 +291,7 @@ section! {
         "protocol" => protocol: WorkerProtocol = "http1",
     }
     later {
-        "discover", "outlier", "retry_budget", "slow_start", "warm_up", "panic_below", "affinity",
+        "discover", "outlier", "slow_start", "warm_up", "panic_below", "affinity",
         "tls", "send_proxy_protocol", "run",
     }
     needs { every("workers"); }
@@ -367,8 +373,9 @@ section! {
 
 section! {
     KeepAlive is "keep_alive" {
-        /// How long a connection may lie idle.
-        "idle" => idle: Timeout = "60s",
+        /// How long a connection may lie idle. Without it: safely less than each worker lets it, as
+        /// it announces or as was observed, and at most 60 s.
+        "idle" => idle: Timeout,
         /// Idle connections kept per worker and shard.
         "max_idle" => max_idle: Switch<Count<0, 65_535>> = 64,
     }

@@ -71,7 +71,8 @@ fn the_smallest_file_has_every_default() {
             retry: Retry {
                 attempts: 2,
                 per_try: None,
-                when: RetryWhen { connect: true, reset: true }
+                when: RetryWhen { connect: true, reset: true, statuses: vec![] },
+                replay: 65_536,
             },
         }]
     );
@@ -80,7 +81,7 @@ fn the_smallest_file_has_every_default() {
     assert_eq!((pool.queue, &pool.health), (None, &None));
     assert_eq!((pool.abandon_after, pool.connect_timeout), (secs(30), secs(1)));
     assert_eq!(pool.buffer, Buffer { request: 0, response: 0 });
-    assert_eq!(pool.keep_alive, KeepAlive { idle: secs(60), max_idle: 64 });
+    assert_eq!(pool.keep_alive, KeepAlive { idle: IdleTime::Learned, max_idle: 64 });
     let address = Address::Tcp("127.0.0.1:8001".parse().unwrap());
     assert_eq!(
         pool.workers[..],
@@ -202,8 +203,35 @@ fn matches_and_labels() {
     let timeouts = RouteTimeouts { request: Some(secs(5)), first_byte: None };
     assert_eq!(r.action, Action::Pool(Destination { pool: "app".into(), timeouts }));
     let r = route("{ path: / }\n        retry: { attempts: 3, per_try: 1s, when: connect }");
-    let when = RetryWhen { connect: true, reset: false };
-    assert_eq!(r.retry, Retry { attempts: 3, per_try: Some(secs(1)), when });
+    let when = RetryWhen { connect: true, reset: false, statuses: vec![] };
+    assert_eq!(r.retry, Retry { attempts: 3, per_try: Some(secs(1)), when, replay: 65_536 });
+    let r = route("{ path: / }\n        retry: { when: [503, reset, 502, 503], replay: 1MiB }");
+    let when = RetryWhen { connect: false, reset: true, statuses: vec![502, 503] };
+    assert_eq!(r.retry, Retry { attempts: 2, per_try: None, when, replay: 1 << 20 });
+    let r = route("{ path: / }\n        retry: { per_try: off, when: [], replay: off }");
+    let when = RetryWhen { connect: false, reset: false, statuses: vec![] };
+    assert_eq!(r.retry, Retry { attempts: 2, per_try: None, when, replay: 0 });
+}
+
+#[test]
+fn a_retry_budget_is_a_share() {
+    let budget = |text: &str| {
+        let pool = with_pool(&format!("    workers: [127.0.0.1:1]\n{text}"));
+        pool.retry_budget.map(NonZeroU32::get)
+    };
+    assert_eq!(budget(""), Some(200));
+    for (text, thousandths) in
+        [("20%", Some(200)), ("12.5%", Some(125)), ("100%", Some(1000)), ("off", None)]
+    {
+        assert_eq!(budget(&format!("    retry_budget: {text}")), thousandths, "{text}");
+    }
+}
+
+#[test]
+fn an_idle_time_is_learned_unless_given() {
+    let idle = |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n{text}")).keep_alive;
+    assert_eq!(idle("    keep_alive: { max_idle: 3 }").idle, IdleTime::Learned);
+    assert_eq!(idle("    keep_alive: { idle: 4s }").idle, IdleTime::Fixed(secs(4)));
 }
 
 #[test]

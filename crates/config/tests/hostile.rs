@@ -52,6 +52,7 @@ fn the_text_is_as_it_was() {
         "alias-bomb",
         "bad-environment",
         "bad-matches",
+        "bad-retries",
         "bad-routes",
         "dangling-pool",
         "duplicate-key",

@@ -65,6 +65,18 @@ impl Options {
     }
 }
 
+/// The seconds of `Keep-Alive: timeout=5, max=100` (RFC 2068 §19.7.1.1); nothing if they are no
+/// number.
+pub(crate) fn idle_timeout(value: &[u8]) -> Option<u32> {
+    let seconds = elements(std::iter::once(value)).find_map(|parameter| {
+        let (name, seconds) = parameter.split_at_checked(b"timeout=".len())?;
+        name.eq_ignore_ascii_case(b"timeout=").then_some(seconds)
+    })?;
+    let digits =
+        !seconds.is_empty() && seconds.len() <= 9 && seconds.iter().all(u8::is_ascii_digit);
+    digits.then(|| seconds.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
+}
+
 /// The first protocol of an `Upgrade` value that may be asked for. HTTP/2 over an upgrade is not
 /// one: whoever tunnels h2c past us tunnels requests past us.
 pub(crate) fn upgrade_protocol(value: &[u8]) -> Option<&[u8]> {

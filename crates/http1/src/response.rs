@@ -2,7 +2,7 @@
 //! the client. It decides how the body ends, given the method it answers. What it refuses is a 502,
 //! made by the proxy.
 
-use crate::connection::{Options, upgrade_protocol};
+use crate::connection::{Options, idle_timeout, upgrade_protocol};
 use crate::field::{Field, FieldId};
 use crate::framing::{content_length, only_chunked};
 use crate::head::{self, Head, Span, Underscores, skip};
@@ -78,6 +78,11 @@ impl ResponseHead {
     /// Whether the worker's connection may carry another request once the body was read.
     pub fn keep_alive(&self) -> bool {
         self.reusable
+    }
+
+    /// Seconds after which the worker closes the connection if no request comes, if it says so.
+    pub fn idle_timeout(&self) -> Option<u32> {
+        self.value(FieldId::KeepAlive).and_then(idle_timeout)
     }
 
     /// A 1xx that another head follows: all but 101.

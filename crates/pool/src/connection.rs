@@ -11,7 +11,8 @@ use isobar_balance::shard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::idle::Open;
-use crate::stream::Stream;
+use crate::idle::learned::Learned;
+use crate::stream::{Other, Stream};
 
 /// How sure one must be that the worker still listens at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +34,30 @@ pub struct Connection(Box<Inner>);
 struct Inner {
     stream: Stream,
     shard: usize,
-    idle_since: Option<Instant>,
-    reused: bool,
+    /// When its last exchange ended, and when it was last seen alive since.
+    rests: Option<Rest>,
+    /// For how long it rested before the exchange under way, if it did.
+    rested: Option<Duration>,
     /// Held for its drop, which counts the connection out.
     _open: Open,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    since: Instant,
+    seen: Instant,
 }
 
 impl Connection {
     pub(crate) fn new(stream: Stream, open: Open) -> Connection {
         let shard = shard::current();
-        Connection(Box::new(Inner { stream, shard, idle_since: None, reused: false, _open: open }))
+        Connection(Box::new(Inner { stream, shard, rests: None, rested: None, _open: open }))
     }
 
-    /// True if it carried an exchange before: the worker may have closed it unseen.
-    pub fn reused(&self) -> bool {
-        self.0.reused
+    /// For how long it rested after the exchange it carried before, if it did: the worker may have
+    /// closed it unseen.
+    pub fn rested(&self) -> Option<Duration> {
+        self.0.rested
     }
 
     pub fn stream(&self) -> &Stream {
@@ -80,30 +90,58 @@ impl Connection {
     }
 
     pub(crate) fn rest(&mut self, now: Instant) {
-        self.0.idle_since = Some(now);
+        self.0.rests = Some(Rest { since: now, seen: now });
     }
 
     pub(crate) fn idle_for(&self, now: Instant) -> Duration {
-        self.0.idle_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        self.0.rests.map_or(Duration::ZERO, |rest| now.saturating_duration_since(rest.since))
     }
 
-    /// Back to work on this shard, or `None` (and closed): idle too long, ended by the worker, or
-    /// holding bytes nobody asked for, which would be read as the next client's answer.
+    /// Whether it may rest on: not if the worker has ended it, which teaches something, nor if it
+    /// holds bytes nobody asked for, which would be read as the next client's answer.
+    pub(crate) fn rests_well(&mut self, learned: &Learned, now: Instant) -> bool {
+        // What the runtime of another shard has seen tells nothing here: look for ourselves.
+        let other = match self.0.shard == shard::current() {
+            true => self.0.stream.glance(),
+            false => self.0.stream.look(),
+        };
+        self.judge(other, learned, now)
+    }
+
+    fn judge(&mut self, other: Other, learned: &Learned, now: Instant) -> bool {
+        if let Some(rest) = &mut self.0.rests {
+            match other {
+                Other::Silent => rest.seen = now,
+                Other::Talks => {}
+                Other::Ended => {
+                    let alive = rest.seen.saturating_duration_since(rest.since);
+                    learned.closed(alive, now.saturating_duration_since(rest.since));
+                }
+            }
+        }
+        other == Other::Silent
+    }
+
+    /// Back to work on this shard, or `None` (and closed): idle too long, or it did not rest well.
     pub(crate) fn wake(
         mut self,
         reuse: Reuse,
         max_idle: Duration,
+        learned: &Learned,
         now: Instant,
     ) -> Option<Connection> {
         let idle = self.idle_for(now);
         let here = shard::current();
-        // What the runtime of another shard has seen tells nothing here: look for ourselves.
-        let silent = match reuse {
-            Reuse::Any if self.0.shard == here => idle < max_idle && self.0.stream.seems_silent(),
-            Reuse::Any => idle < max_idle && self.0.stream.is_silent(),
-            Reuse::Live => idle < max_idle.min(LIVE) && self.0.stream.is_silent(),
+        let usable = match reuse {
+            Reuse::Any => idle < max_idle && self.rests_well(learned, now),
+            Reuse::Live => {
+                idle < max_idle.min(LIVE) && {
+                    let other = self.0.stream.look();
+                    self.judge(other, learned, now)
+                }
+            }
         };
-        if !silent {
+        if !usable {
             return None;
         }
         if self.0.shard != here {
@@ -111,8 +149,8 @@ impl Connection {
             let stream = inner.stream.rehome().ok()?;
             self = Connection(Box::new(Inner { stream, shard: here, ..inner }));
         }
-        self.0.idle_since = None;
-        self.0.reused = true;
+        self.0.rests = None;
+        self.0.rested = Some(idle);
         Some(self)
     }
 }
@@ -182,8 +220,10 @@ mod tests {
             let (ours, _theirs) = UnixStream::pair().expect("a pair");
             let mut connection = Connection::new(Stream::Unix(ours), count.enter());
             connection.rest(now);
-            let woken = connection.wake(reuse, MINUTE, now + Duration::from_millis(idle));
-            assert_eq!(woken.is_some_and(|c| c.reused()), lives, "{reuse:?} {idle}");
+            let now = now + Duration::from_millis(idle);
+            let woken = connection.wake(reuse, MINUTE, &Learned::new(), now);
+            let rested = woken.and_then(|c| c.rested());
+            assert_eq!(rested.is_some(), lives, "{reuse:?} {idle}");
         }
         assert_eq!(count.value(), 0);
     }
@@ -205,7 +245,7 @@ mod tests {
                 // For the cheap check the runtime must have heard of it.
                 connection.stream().readable().await.expect("an event");
                 shard::enter(usize::from(elsewhere));
-                assert!(connection.wake(reuse, MINUTE, now).is_none());
+                assert!(connection.wake(reuse, MINUTE, &Learned::new(), now).is_none());
                 shard::enter(0);
             }
         }

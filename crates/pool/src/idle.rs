@@ -1,8 +1,10 @@
 //! Where connections rest between two leases. A worker with a slot limit has one `shelf` beside its
 //! slot word, for all shards: the connection travels with the slot, and never more than `slots` are
-//! open. A worker without a limit has a list per shard (`local`), never locked, never sent. Leases
-//! and the sweeps come here; what a connection carries is unknown.
+//! open. A worker without a limit has a list per shard (`local`), never locked, never sent. How
+//! long one may rest is `learned`. Leases and the sweeps come here; what a connection carries is
+//! unknown.
 
+pub(crate) mod learned;
 pub(crate) mod local;
 pub(crate) mod shelf;
 

@@ -85,14 +85,14 @@ impl Lease {
     /// A resting connection that passes the check, or `None`: dial. The ones that fail are closed.
     pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
         let target = self.target();
-        let most = self.policy.keep_alive.idle;
+        let most = target.learned.usable(self.policy.keep_alive.idle);
         if !target.is_limited() {
             return local::take(target, reuse, most);
         }
         let now = Instant::now();
         loop {
             // Closed before the next is taken: at most one in the hand.
-            if let Some(connection) = target.shelf.take()?.wake(reuse, most, now) {
+            if let Some(connection) = target.shelf.take()?.wake(reuse, most, &target.learned, now) {
                 return Some(connection);
             }
         }
@@ -140,6 +140,16 @@ impl Lease {
                 }
             }
         }
+    }
+
+    /// The worker says that it closes a connection after this idle time.
+    pub fn announced(&self, idle: Duration) {
+        self.target().learned.announced(idle);
+    }
+
+    /// A connection that had rested this long turned out to be closed when it was used.
+    pub fn was_closed(&self, rested: Duration) {
+        self.target().learned.closed(rested, rested);
     }
 
     /// The worker has closed its side of this connection and may linger until we close ours

@@ -35,7 +35,8 @@ pub use metrics::PoolFigures;
 pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
-    Asker, Buffer, Health, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue, WorkerSpec,
+    Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue,
+    WorkerSpec,
 };
 pub use status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
 pub use stream::Stream;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use isobar_balance::budget::RetryBudget;
 use isobar_balance::{Join, Tried, Waiters, WorkerId};
 use tokio::sync::watch;
 
@@ -69,6 +70,7 @@ impl Pool {
             waiters: Waiters::new(),
             mailbox,
             recorder: Recorder::new(cells),
+            budget: RetryBudget::new(settings.retry_budget, cells),
             closed: AtomicBool::new(false),
         });
         let mut supervisor = Supervisor::new(shared.clone(), settings, settle, cells);
@@ -128,8 +130,23 @@ impl Pool {
         self.shared.recorder.response(took);
     }
 
+    /// A request got its first lease: retries may add a share of these.
+    pub fn count_request(&self) {
+        self.shared.budget.request();
+    }
+
+    /// A request is tried again of which no worker has seen a byte: no load, so no budget.
     pub fn count_retry(&self) {
         self.shared.recorder.retry();
+    }
+
+    /// May a request be sent a second time? If so, it counts.
+    pub fn try_retry(&self) -> bool {
+        let allowed = self.shared.budget.try_retry();
+        if allowed {
+            self.shared.recorder.retry();
+        }
+        allowed
     }
 
     /// The policy in force now.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isobar_balance::budget::Share;
 use isobar_balance::strategy::{Entry, Options};
 use isobar_balance::{Key, Tried};
 
@@ -21,6 +22,8 @@ pub struct PoolSettings {
     pub keep_alive: KeepAlive,
     pub abandon_after: Duration,
     pub buffer: Buffer,
+    /// Of the requests; `None` = retries are not bounded.
+    pub retry_budget: Option<Share>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +43,24 @@ pub struct Health {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    pub idle: Duration,
+    pub idle: IdleTime,
     /// Idle connections kept per worker and shard, where the worker has no slot limit.
     pub max_idle: usize,
+}
+
+/// How long a connection may rest and still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleTime {
+    /// Safely less than the worker itself lets it rest, as it says or as was observed.
+    Learned,
+    Fixed(Duration),
+}
+
+impl IdleTime {
+    /// Nothing is ever kept.
+    pub(crate) fn is_zero(self) -> bool {
+        self == IdleTime::Fixed(Duration::ZERO)
+    }
 }
 
 /// Bytes read ahead in either direction; 0 = off.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use isobar_balance::Waiters;
+use isobar_balance::budget::RetryBudget;
 
 use crate::mailbox::Mailbox;
 use crate::metrics::Recorder;
@@ -21,5 +22,6 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters<Place>,
     pub(crate) mailbox: Mailbox,
     pub(crate) recorder: Recorder,
+    pub(crate) budget: RetryBudget,
     pub(crate) closed: AtomicBool,
 }

@@ -16,6 +16,8 @@ pub struct PoolStatus {
     pub version: u64,
     pub strategy: &'static str,
     pub queue_depth: usize,
+    /// Requests that were not tried again because the retry budget was used up.
+    pub retries_denied: u64,
     pub workers: Vec<WorkerStatus>,
 }
 
@@ -41,6 +43,9 @@ pub struct WorkerStatus {
     /// The last conclusive probe: `None` if there was none, the reason if it failed.
     pub last_probe: Option<Result<(), String>>,
     pub connections_open: u32,
+    /// For how long a connection may rest and still be used; learned unless configured. `None`:
+    /// nothing is known yet.
+    pub idle_time: Option<Duration>,
 }
 
 /// What an operator changes at run time; `None` leaves a thing as it is, `Some(None)` goes back to

@@ -18,6 +18,15 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+/// What the other side of a resting stream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    Silent,
+    /// It sent something, and may have closed behind it.
+    Talks,
+    Ended,
+}
+
 macro_rules! either {
     ($self:expr, $stream:ident => $body:expr) => {
         match $self {
@@ -77,19 +86,24 @@ impl Stream {
         }
     }
 
-    /// A real look into the socket, whatever the runtime believes: true while the other side has
-    /// neither closed nor sent anything.
-    pub(crate) fn is_silent(&self) -> bool {
+    /// A real look into the socket, whatever the runtime believes.
+    pub(crate) fn look(&self) -> Other {
         let mut byte = [MaybeUninit::uninit(); 1];
-        let seen = either!(self, s => SockRef::from(s).peek(&mut byte));
-        matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        match either!(self, s => SockRef::from(s).peek(&mut byte)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Other::Silent,
+            Ok(1..) => Other::Talks,
+            Ok(0) | Err(_) => Other::Ended,
+        }
     }
 
-    /// The cheap form of `is_silent`: no syscall unless the runtime holds the stream for readable.
-    /// It may do so wrongly, when the last read ended exactly where the data did.
-    pub(crate) fn seems_silent(&self) -> bool {
+    /// The cheap form of `look`: no syscall unless the runtime holds the stream for readable. It may
+    /// do so wrongly, when the last read ended exactly where the data did.
+    pub(crate) fn glance(&self) -> Other {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.poll_read_ready(&mut cx).is_pending() || self.is_silent()
+        match self.poll_read_ready(&mut cx) {
+            Poll::Pending => Other::Silent,
+            Poll::Ready(_) => self.look(),
+        }
     }
 
     /// Registers the stream with the runtime of the calling thread.

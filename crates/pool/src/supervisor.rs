@@ -27,6 +27,7 @@ use tokio::sync::watch::Sender as Settle;
 use tokio::time::MissedTickBehavior;
 
 use crate::discovery::DiscoveryError;
+use crate::idle::learned::Learned;
 use crate::mailbox::{Observation, Seen};
 use crate::pool::{CLOSED, lock};
 use crate::settings::{self, Policy, PoolSettings, WorkerSpec};
@@ -37,6 +38,9 @@ use crate::target::{Place, Target};
 
 /// How often resting connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Sweeps after which what was seen of workers' idle times is renewed.
+const PERIOD: u32 = 300;
 
 /// Workers named in one line of the log.
 const TOLD: usize = 16;
@@ -51,6 +55,7 @@ pub(crate) struct Supervisor {
     cells: usize,
     settle: Settle<bool>,
     runtime: Handle,
+    sweeps: u32,
 }
 
 /// A member as it is reached and watched.
@@ -116,6 +121,7 @@ impl Supervisor {
             cells,
             settle,
             runtime: Handle::current(),
+            sweeps: 0,
         }
     }
 
@@ -129,6 +135,7 @@ impl Supervisor {
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
         let mut anew = Policy::of(&old) != Policy::of(new);
+        self.shared.budget.set_share(new.retry_budget);
         if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
             && let Some(strategy) = build(&self.shared.name, new)
         {
@@ -285,16 +292,24 @@ impl Supervisor {
     }
 
     fn sweep(&mut self) {
+        if let Some(denied) = self.shared.budget.slide() {
+            let pool = &self.shared.name;
+            tracing::warn!(pool, denied, "retry budget used up: requests were not tried again");
+        }
         let now = Instant::now();
-        let most = self.settings.keep_alive.idle;
+        let most = Learned::resting(self.settings.keep_alive.idle);
+        self.sweeps = (self.sweeps + 1) % PERIOD;
         for Reached { target, .. } in self.reached.values() {
+            if self.sweeps == 0 {
+                target.learned.forget();
+            }
             if target.shelf.is_empty() {
                 continue;
             }
             if !target.is_limited() {
                 target.shelf.clear();
             } else if target.slots().try_reserve() {
-                target.shelf.sweep(most, now);
+                target.shelf.sweep(most, &target.learned, now);
                 self.shared.waiters.release(&Place(target.clone()), now);
             }
         }

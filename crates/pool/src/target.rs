@@ -12,10 +12,11 @@ use isobar_balance::{Seat, Slots, Worker, WorkerId};
 
 use crate::address::Address;
 use crate::connect::ConnectError;
+use crate::idle::learned::Learned;
 use crate::idle::shelf::Shelf;
 use crate::idle::{Open, OpenCount};
 use crate::mailbox::{Observation, Seen};
-use crate::settings::KeepAlive;
+use crate::settings::IdleTime;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
@@ -29,6 +30,7 @@ pub struct Target {
     retired: AtomicBool,
     pub(crate) open: OpenCount,
     pub(crate) shelf: Shelf,
+    pub(crate) learned: Learned,
     /// See [`Lease::part`](crate::Lease::part).
     parting: AtomicCell<Option<Box<Stream>>>,
     pub(crate) shared: Arc<Shared>,
@@ -49,6 +51,7 @@ impl Target {
             retired: AtomicBool::new(false),
             open: OpenCount::default(),
             shelf: Shelf::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            learned: Learned::new(),
             parting: AtomicCell::new(None),
             shared,
         }
@@ -113,8 +116,8 @@ impl Target {
         drop(self.parting.take());
     }
 
-    pub(crate) fn keep_alive(&self) -> KeepAlive {
-        self.shared.snapshot.load().policy.keep_alive
+    pub(crate) fn idle_time(&self) -> IdleTime {
+        self.shared.snapshot.load().policy.keep_alive.idle
     }
 
     /// A connect failed. If it was refused nobody is there: the slots close before the supervisor

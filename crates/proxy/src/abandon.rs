@@ -10,12 +10,12 @@ use std::{
 };
 
 use isobar_balance::Outcome;
-use isobar_http1::{BodyReader, Parsed, State};
+use isobar_http1::{BodyReader, Parsed, ResponseHead, State};
 use isobar_pool::{Connection, Lease};
 use tokio::io::AsyncReadExt;
 
 use crate::{
-    attempt::RESPONSE_LIMITS,
+    attempt::{Answered, RESPONSE_LIMITS},
     exchange::Exchange,
     scratch::{self, Scratch},
 };
@@ -27,68 +27,90 @@ const FIN_PATIENCE: Duration = Duration::from_secs(1);
 const PARTING: Duration = Duration::from_millis(2);
 
 /// Sees an abandoned lease to its end, on a task of its own.
-pub(crate) fn see_out(
-    exchange: &Exchange<'_>,
-    mut lease: Lease,
-    mut worker: Connection,
-    outcome: Outcome,
-) {
+pub(crate) fn see_out(exchange: &Exchange<'_>, mut lease: Lease, mut worker: Connection) {
     let patience = lease.policy().abandon_after;
     let method = Box::<[u8]>::from(exchange.scratch.request.method());
     lease.abandon();
     tokio::task::spawn_local(async move {
-        let discarded = tokio::time::timeout(patience, discard(&mut worker, &method)).await;
-        if let Ok(Some(())) = discarded {
-            lease.keep(worker, Instant::now());
-        }
-        lease.finish(outcome);
+        let mut scratch = Scratch::take();
+        scratch::furnish(&mut scratch.down);
+        let answer = async {
+            let rest = read_head(&mut worker, &mut scratch, &method).await?;
+            Some(rest.read(&mut worker, &mut scratch.down).await)
+        };
+        let end = tokio::time::timeout(patience, answer).await;
+        Scratch::give(scratch);
+        end_behind(lease, worker, end.ok().flatten(), Outcome::Abandoned).await;
     });
+}
+
+/// Drops an answer whose head is in `scratch.response`, because the request is tried again. Its
+/// lease, too, ends when the worker is done.
+pub(crate) fn discard(exchange: &mut Exchange<'_>, answered: Answered) {
+    let Answered { lease, mut worker, upload } = answered;
+    let scratch = &mut exchange.scratch;
+    let outcome = Outcome::Served { status: scratch.response.status() };
+    let mut rest = Rest::of(&scratch.response);
+    rest.keeps &= upload.finished(&exchange.incoming, &scratch.up) && !upload.gave_up();
+    let mut down = std::mem::take(&mut scratch.down);
+    down.drain(..std::mem::take(&mut scratch.parsed));
+    let patience = lease.policy().abandon_after;
+    tokio::task::spawn_local(async move {
+        let end = tokio::time::timeout(patience, rest.read(&mut worker, &mut down)).await;
+        scratch::recycle(&mut down);
+        end_behind(lease, worker, end.ok(), outcome).await;
+    });
+}
+
+/// `end`: how the answer ended, if it did.
+async fn end_behind(mut lease: Lease, worker: Connection, end: Option<End>, outcome: Outcome) {
+    match end {
+        Some(End::Clean) => {
+            let now = Instant::now();
+            lease.keep(worker, now);
+            lease.finish_at(outcome, now);
+        }
+        Some(End::Closing) if lease.limited() => fin(lease, worker, outcome).await,
+        _ => {
+            drop(worker);
+            lease.finish(outcome);
+        }
+    }
 }
 
 /// Ends the lease of a worker that announced it would close, once it has closed.
-pub(crate) fn await_fin(mut lease: Lease, mut worker: Connection, outcome: Outcome) {
-    tokio::task::spawn_local(async move {
-        let mut rest = scratch::buffer();
-        let closed = async {
-            while let Ok(1..) = worker.read_buf(&mut rest).await {
-                rest.clear();
-            }
-        };
-        let _ = tokio::time::timeout(FIN_PATIENCE, closed).await;
-        scratch::recycle(&mut rest);
-        let target = Arc::clone(lease.target());
-        let parted = lease.part(worker);
-        lease.finish(outcome);
-        if parted {
-            // Whoever was granted the slot connects and closes it; if nobody does, we do.
-            tokio::time::sleep(PARTING).await;
-            target.close_parting();
+pub(crate) fn await_fin(lease: Lease, worker: Connection, outcome: Outcome) {
+    tokio::task::spawn_local(fin(lease, worker, outcome));
+}
+
+async fn fin(mut lease: Lease, mut worker: Connection, outcome: Outcome) {
+    let mut rest = scratch::buffer();
+    let closed = async {
+        while let Ok(1..) = worker.read_buf(&mut rest).await {
+            rest.clear();
         }
-    });
+    };
+    let _ = tokio::time::timeout(FIN_PATIENCE, closed).await;
+    scratch::recycle(&mut rest);
+    let target = Arc::clone(lease.target());
+    let parted = lease.part(worker);
+    lease.finish(outcome);
+    if parted {
+        // Whoever was granted the slot connects and closes it; if nobody does, we do.
+        tokio::time::sleep(PARTING).await;
+        target.close_parting();
+    }
 }
 
-/// Reads one response and drops it. `Some` if the connection can be used again.
-async fn discard(worker: &mut Connection, method: &[u8]) -> Option<()> {
-    let mut scratch = Scratch::take();
-    scratch::furnish(&mut scratch.down);
-    let kept = read_response(worker, &mut scratch, method).await;
-    Scratch::give(scratch);
-    // A worker that closes is done when it has closed, and `read_response` has seen that.
-    kept
-}
-
-async fn read_response(
-    worker: &mut Connection,
-    scratch: &mut Scratch,
-    method: &[u8],
-) -> Option<()> {
+/// Reads up to the end of a response's head.
+async fn read_head(worker: &mut Connection, scratch: &mut Scratch, method: &[u8]) -> Option<Rest> {
     let Scratch { response, down, .. } = scratch;
     loop {
         match response.parse(down, &RESPONSE_LIMITS, method).ok()? {
             Parsed::Complete(used) => {
                 down.drain(..used);
                 if !response.is_interim() {
-                    break;
+                    return Some(Rest::of(response));
                 }
             }
             Parsed::Partial => {
@@ -98,26 +120,48 @@ async fn read_response(
             }
         }
     }
-    let mut reader = BodyReader::from(response.body());
-    while !reader.is_done() {
-        let mut used = 0;
-        while used < down.len() {
-            let progress = reader.advance(&down[used..]).ok()?;
-            used += progress.skip + progress.data;
-            if progress.state == State::Done || progress.skip + progress.data == 0 {
-                break;
+}
+
+/// What follows a response's head, and is dropped.
+struct Rest {
+    body: BodyReader,
+    keeps: bool,
+}
+
+/// How an answer ended.
+enum End {
+    /// The connection can be used again.
+    Clean,
+    /// The worker has said its last byte and is about to close.
+    Closing,
+    /// It has closed, or should have.
+    Closed,
+}
+
+impl Rest {
+    fn of(response: &ResponseHead) -> Self {
+        Self { body: BodyReader::from(response.body()), keeps: response.keep_alive() }
+    }
+
+    async fn read(mut self, worker: &mut Connection, down: &mut Vec<u8>) -> End {
+        while !self.body.is_done() {
+            let mut used = 0;
+            while used < down.len() {
+                let Ok(progress) = self.body.advance(&down[used..]) else { return End::Closed };
+                used += progress.skip + progress.data;
+                if progress.state == State::Done || progress.skip + progress.data == 0 {
+                    break;
+                }
+            }
+            down.drain(..used);
+            if !self.body.is_done() && !matches!(worker.read_buf(down).await, Ok(1..)) {
+                return End::Closed;
             }
         }
-        down.drain(..used);
-        if !reader.is_done() && worker.read_buf(down).await.ok()? == 0 {
-            return None;
+        match self.keeps {
+            true if down.is_empty() => End::Clean,
+            true => End::Closed,
+            false => End::Closing,
         }
     }
-    if !response.keep_alive() {
-        while worker.read_buf(down).await.ok()? != 0 {
-            down.clear();
-        }
-        return None;
-    }
-    down.is_empty().then_some(())
 }

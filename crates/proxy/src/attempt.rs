@@ -15,6 +15,7 @@ use crate::{
     client::{Gone, poll_read},
     exchange::Exchange,
     reason::Reason,
+    retry::Again,
     route::Routed,
     table::ClientFin,
     upload::{Broken, Upload},
@@ -38,18 +39,6 @@ pub(crate) struct Answered {
     pub(crate) lease: Lease,
     pub(crate) worker: Connection,
     pub(crate) upload: Upload,
-}
-
-/// May the request be tried again, on another worker?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
-    Never,
-    /// Not one byte was written to a worker that is known to be down: costs no attempt.
-    Free,
-    /// Not one byte was written.
-    Unsent,
-    /// Written and not answered: only for what may be executed twice.
-    Unanswered,
 }
 
 /// How the wait for a response head ended.
@@ -83,34 +72,35 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                 }
             }
         };
-        let reused = worker.reused();
+        let rested = worker.rested();
         match write_and_wait(exchange, lease, worker).await {
             Ok(answered) => return Attempt::Answered(answered),
-            Err(Lost { lease: same, wrote }) => {
-                let replay = reused
+            Err(Lost::Given(reason, again)) => return Attempt::Failed(reason, again),
+            Err(Lost::Connection { lease: same, wrote }) => {
+                if let Some(rested) = rested
                     && (wrote == 0 || exchange.may_repeat())
-                    && exchange.holds_whole_request();
-                match same {
-                    Some(same) if replay => lease = same,
-                    Some(same) => {
-                        same.finish(Outcome::Failed(Failure::Reset));
-                        let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
-                        return Attempt::Failed(Reason::ResetBeforeHead, again);
-                    }
-                    None => {
-                        let reason = exchange.record.reason.unwrap_or(Reason::Internal);
-                        return Attempt::Failed(reason, Again::Never);
-                    }
+                    && exchange.holds_whole_request()
+                    && exchange.record.sent == 0
+                {
+                    // It was being closed: no more than that is known of the worker.
+                    same.was_closed(rested);
+                    lease = same;
+                    continue;
                 }
+                same.finish(Outcome::Failed(Failure::Reset));
+                let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
+                return Attempt::Failed(Reason::ResetBeforeHead, again);
             }
         }
     }
 }
 
-/// An attempt without an answer. `lease` is there if only the connection failed.
-struct Lost {
-    lease: Option<Lease>,
-    wrote: u64,
+/// An attempt without an answer.
+enum Lost {
+    /// Only the connection failed.
+    Connection { lease: Lease, wrote: u64 },
+    /// It was given up, and its lease has ended or will without us.
+    Given(Reason, Again),
 }
 
 fn refused(lease: Lease, error: &ConnectError) -> Attempt {
@@ -134,11 +124,11 @@ async fn write_and_wait(
     let limits = exchange.limits();
     // Without a body to send, waiting begins with the lease; a connect only makes it shorter.
     let begun = exchange.incoming.ended().then(|| Instant::from_std(lease.granted_at()));
-    let mut clock = Clock { limits, body_idle, begun, sent: false, phase: None };
+    let whole = exchange.incoming.ended();
+    let mut clock = Clock { limits, body_idle, begun, whole, sent: false, phase: None };
     let mut interim = 0;
     loop {
         let wait = wait(exchange, &mut upload, &mut worker, &mut clock, handed_over).await;
-        let wrote = upload.total();
         let reason = match wait {
             Wait::Head => {
                 exchange.now = std::time::Instant::now();
@@ -153,32 +143,36 @@ async fn write_and_wait(
                         continue;
                     }
                     lease.finish(Outcome::ClientGone);
-                    exchange.record.reason = Some(Reason::ClientGone);
-                    return Err(Lost { lease: None, wrote });
+                    return Err(Lost::Given(Reason::ClientGone, Again::Never));
                 }
                 Reason::BadResponse
             }
-            Wait::Broke => return Err(Lost { lease: Some(lease), wrote }),
+            Wait::Broke => return Err(Lost::Connection { lease, wrote: upload.total() }),
             Wait::BadResponse => Reason::BadResponse,
             Wait::FirstByteTimeout => Reason::FirstByteTimeout,
             Wait::RequestTimeout => Reason::RequestTimeout,
             Wait::BodyTimeout => Reason::BodyTimeout,
             Wait::Client(reason) => reason,
         };
-        exchange.record.reason = Some(reason);
-        let outcome = match reason {
-            Reason::BadResponse => Outcome::Failed(Failure::Protocol),
-            Reason::FirstByteTimeout | Reason::RequestTimeout => Outcome::Failed(Failure::Timeout),
-            _ => Outcome::ClientGone,
-        };
         let whole = upload.finished(&exchange.incoming, &exchange.scratch.up) && !upload.gave_up();
         let silent = exchange.scratch.down.is_empty() && interim == 0;
         if lease.limited() && whole && silent && reason != Reason::BadResponse {
-            abandon::see_out(exchange, lease, worker, outcome);
+            abandon::see_out(exchange, lease, worker);
         } else {
-            lease.finish(outcome);
+            lease.finish(match reason {
+                Reason::BadResponse => Outcome::Failed(Failure::Protocol),
+                Reason::FirstByteTimeout | Reason::RequestTimeout => {
+                    Outcome::Failed(Failure::Timeout)
+                }
+                _ => Outcome::ClientGone,
+            });
         }
-        return Err(Lost { lease: None, wrote });
+        let per_try = exchange.route.as_ref().is_some_and(|route| route.retry.per_try.is_some());
+        let again = match reason {
+            Reason::FirstByteTimeout if per_try => Again::Unanswered,
+            _ => Again::Never,
+        };
+        return Err(Lost::Given(reason, again));
     }
 }
 
@@ -263,6 +257,8 @@ struct Clock {
     body_idle: Duration,
     /// When the wait for the answer began, if that is known without looking at the clock.
     begun: Option<Instant>,
+    /// Nothing more is awaited from the client: if the writing stops, the worker does not read.
+    whole: bool,
     sent: bool,
     /// When the current phase ends; computed on its first wait.
     phase: Option<Instant>,
@@ -281,13 +277,14 @@ impl Clock {
     fn next(&mut self) -> (Instant, Wait) {
         /// "Never", as far as a connection is concerned.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        let limit = if self.sent { self.limits.first_byte.unwrap_or(FAR) } else { self.body_idle };
+        let of_worker = self.sent || self.whole;
+        let limit = if of_worker { self.limits.first_byte.unwrap_or(FAR) } else { self.body_idle };
         let begun = self.begun.filter(|_| self.sent);
         let begin = || begun.unwrap_or_else(Instant::now) + limit;
         let phase = *self.phase.get_or_insert_with(begin);
         match self.limits.request {
             Some(request) if request < phase => (request, Wait::RequestTimeout),
-            _ if self.sent => (phase, Wait::FirstByteTimeout),
+            _ if of_worker => (phase, Wait::FirstByteTimeout),
             _ => (phase, Wait::BodyTimeout),
         }
     }

@@ -13,9 +13,10 @@ use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
 
 use crate::{
+    abandon,
     answer::{self, HeadOnly, KeepAlive},
     asker,
-    attempt::{self, Again, Attempt, AttemptLimits},
+    attempt::{self, Attempt, AttemptLimits},
     client::{Client, poll_read},
     forward,
     h1::Next,
@@ -23,14 +24,12 @@ use crate::{
     reason::Reason,
     record::Record,
     reply,
+    retry::{Again, Tries},
     route::{self, Destination, Leads, RouteQuery, Routed},
     scratch::{self, Scratch},
     table::{ListenerPlan, Serve},
     upload::{Incoming, Upload},
 };
-
-/// How often a request may find a worker that has just gone down before it gives up.
-const FREE_TRIES: u32 = 6;
 
 pub(crate) struct Exchange<'c> {
     pub(crate) client: &'c mut Client,
@@ -90,7 +89,7 @@ impl Exchange<'_> {
             self.now = Instant::now();
         }
         let mut tried = Tried::default();
-        let (mut attempts, mut free) = (0, 0);
+        let mut tries = Tries::default();
         let mut last = Reason::NoWorker;
         loop {
             let lease = match self.lease(pool, &tried).await {
@@ -104,7 +103,16 @@ impl Exchange<'_> {
             }
             let worker = lease.target().id();
             self.record.attempts += 1;
+            if self.record.attempts == 1 {
+                pool.count_request();
+            }
             let (reason, again) = match attempt::run(self, lease).await {
+                Attempt::Answered(answered) if tries.instead(self, pool) => {
+                    abandon::discard(self, answered);
+                    last = Reason::NoWorker;
+                    tried.insert(worker);
+                    continue;
+                }
                 Attempt::Answered(answered) => match forward::run(self, answered).await {
                     Ok(next) => return Ok(next),
                     // Not one byte of this answer went out yet.
@@ -115,23 +123,9 @@ impl Exchange<'_> {
             last = reason;
             self.now = Instant::now();
             tried.insert(worker);
-            let allowed = match again {
-                Again::Never => false,
-                Again::Free => {
-                    free += 1;
-                    attempts += u32::from(free > FREE_TRIES);
-                    true
-                }
-                Again::Unsent => self.holds_whole_request(),
-                Again::Unanswered => self.may_repeat() && self.holds_whole_request(),
-            };
-            attempts += u32::from(again != Again::Free);
-            let now = Deadline::from_std(self.now);
-            let late = self.limits().request.is_some_and(|until| now >= until);
-            if !allowed || attempts >= route.retry.attempts.max(1) || late {
+            if !tries.again(self, pool, reason, again) {
                 return Err(reason);
             }
-            pool.count_retry();
         }
     }
 
@@ -254,7 +248,15 @@ impl Exchange<'_> {
     /// is there.
     async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
         let asker = asker::Request { client_ip: self.client_ip, head: &self.scratch.request };
-        let wait = match pool.lease(&LeaseRequest { asker: &asker, tried, now: self.now }) {
+        let now = self.now;
+        let asked = match pool.lease(&LeaseRequest { asker: &asker, tried, now }) {
+            // Everybody was tried: the same worker again rather than nobody.
+            Err(LeaseError::NoOther) => {
+                pool.lease(&LeaseRequest { asker: &asker, tried: &Tried::new(), now })
+            }
+            asked => asked,
+        };
+        let wait = match asked {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
             Err(error) => return Err(no_lease(&error)),
@@ -323,7 +325,10 @@ impl Exchange<'_> {
         let per_try = self.route.as_ref().and_then(|route| route.retry.per_try);
         let request = to.and_then(|to| to.request_timeout);
         AttemptLimits {
-            first_byte: per_try.or(to.and_then(|to| to.first_byte)),
+            first_byte: match (per_try, to.and_then(|to| to.first_byte)) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
             request: request.map(|after| Deadline::from_std(self.started + after)),
         }
     }
@@ -340,6 +345,7 @@ impl Exchange<'_> {
         response.encode_interim(&mut interim);
         let stall = self.listener.timeouts.write_stall;
         let passed = self.client.write_all(&interim, stall).await;
+        self.record.sent += interim.len() as u64;
         self.scratch.out = interim;
         passed
     }

@@ -300,6 +300,9 @@ impl Download {
         let upload_finished = self.upload.finished(&exchange.incoming, &exchange.scratch.up);
         let closed = matches!(exchange.scratch.response.body(), ResponseBody::UntilClose);
         if self.worker_keeps && upload_finished {
+            if let Some(seconds) = exchange.scratch.response.idle_timeout() {
+                lease.announced(std::time::Duration::from_secs(seconds.into()));
+            }
             lease.keep(worker, exchange.now);
             lease.finish_at(outcome, exchange.now);
         } else if lease.limited() && !closed {

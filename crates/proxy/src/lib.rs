@@ -22,6 +22,7 @@ pub mod metrics;
 mod reason;
 mod record;
 mod reply;
+mod retry;
 pub mod route;
 mod scratch;
 pub mod shard;

@@ -12,11 +12,12 @@ pub(crate) mod redirect;
 mod table;
 mod trie;
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc};
 
 use isobar_http1::RequestHead;
 
 use crate::metrics::RouteMetrics;
+pub use crate::retry::RetryPolicy;
 pub(crate) use action::Leads;
 pub use action::{Action, Answer, Destination, Reply, Respond, Split};
 pub use redirect::{NewPath, Redirect, Scheme};
@@ -137,12 +138,4 @@ pub enum PathMatch {
     Exact(String),
     /// Whole elements: `/v1` covers `/v1` and `/v1/x`, not `/v10`.
     Prefix(String),
-}
-
-/// How often a request may be tried.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// The first one included.
-    pub attempts: u32,
-    pub per_try: Option<Duration>,
 }

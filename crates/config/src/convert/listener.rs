@@ -15,6 +15,8 @@ use crate::read::{Cx, Field, OneOrMany, Spanned, Switch};
 /// What "no limit" of a head means: memory stays bounded.
 const MOST_HEAD_BYTES: usize = 1024 * 1024;
 const MOST_HEADERS: usize = 10_000;
+/// The most of a body one request may have kept to be sent again.
+const MOST_REPLAY: u64 = 64 << 20;
 
 pub(super) fn convert(
     name: &str,
@@ -182,12 +184,23 @@ pub(super) fn retry(field: Field<Switch<raw::Retry>>) -> Retry {
     };
     let when = raw.when.value().map_or(default.when, |OneOrMany(causes)| {
         let has = |cause| causes.iter().any(|c| c.value == cause);
-        RetryWhen { connect: has(RetryCause::Connect), reset: has(RetryCause::Reset) }
+        let status = |cause: &Spanned<RetryCause>| match cause.value {
+            RetryCause::Status(status) => Some(status),
+            RetryCause::Connect | RetryCause::Reset => None,
+        };
+        let mut statuses: Vec<u16> = causes.iter().filter_map(status).collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        RetryWhen { connect: has(RetryCause::Connect), reset: has(RetryCause::Reset), statuses }
     });
     Retry {
         attempts: raw.attempts.value().map_or(default.attempts, |n| n.u32()),
         per_try: on(raw.per_try).map(|d| d.0).filter(|d| !d.is_zero()),
         when,
+        replay: match raw.replay.value() {
+            None => default.replay,
+            Some(switch) => switch.on().map_or(0, |b: Bytes| b.0.min(MOST_REPLAY) as usize),
+        },
     }
 }
 

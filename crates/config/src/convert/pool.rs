@@ -5,8 +5,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::on;
-use crate::leaf::{Dur, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress};
-use crate::model::{Address, Buffer, Check, Health, KeepAlive, Pool, Queue, Strategy, Worker};
+use crate::leaf::{
+    Dur, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
+};
+use crate::model::{
+    Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Strategy, Worker,
+};
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
@@ -16,6 +20,8 @@ use crate::units::FOREVER;
 
 const STRATEGY: &str = "least_connections";
 const BUFFER: usize = 64 * 1024;
+/// In thousandths: 20 %.
+const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
 /// The most one request may have read ahead.
 const MOST_BUFFER: u64 = 1 << 30;
 
@@ -71,6 +77,12 @@ pub(super) fn convert(
         strategy,
         queue: queue(raw.queue, total),
         health: health(raw.health, &workers, cx),
+        retry_budget: match raw.retry_budget.value() {
+            None => RETRY_BUDGET,
+            Some(switch) => {
+                switch.on().and_then(|Percent(thousandths)| NonZeroU32::new(thousandths))
+            }
+        },
         abandon_after: raw
             .abandon_after
             .value()
@@ -324,7 +336,7 @@ fn keep_alive(field: Field<Switch<raw::KeepAlive>>) -> KeepAlive {
         None => default,
         Some(Switch::Off) => KeepAlive { max_idle: 0, ..default },
         Some(Switch::On(raw)) => KeepAlive {
-            idle: raw.idle.value().map_or(default.idle, |Timeout(t)| t),
+            idle: raw.idle.value().map_or(default.idle, |Timeout(t)| IdleTime::Fixed(t)),
             max_idle: super::listener::count(raw.max_idle, default.max_idle),
         },
     }

@@ -238,17 +238,20 @@ pub(super) fn status(text: &str) -> Option<u16> {
 pub(crate) enum RetryCause {
     Connect,
     Reset,
+    Status(u16),
 }
 
 impl Read for RetryCause {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        let expected = "one of connect, reset";
+        let expected = "one of connect, reset, or a status from 400 to 599";
         let scalar = cx.scalar(node, expected)?;
         match &*scalar.text {
             "connect" => return Some(RetryCause::Connect),
             "reset" => return Some(RetryCause::Reset),
-            text if status(text).is_some() => cx.not_built(node.span, "a retry on a status code"),
             text => {
+                if let Some(status) = status(text).filter(|status| *status >= 400) {
+                    return Some(RetryCause::Status(status));
+                }
                 let mut bad = Bad::new("", expected);
                 bad.hint = did_you_mean(text, ["connect", "reset"]);
                 cx.wrong(node, bad);
@@ -258,7 +261,11 @@ impl Read for RetryCause {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        words(&["connect", "reset"])
+        let mut status = text("[45][0-9]{2}");
+        status["type"] = json!(["integer", "string"]);
+        status["minimum"] = 400.into();
+        status["maximum"] = 599.into();
+        any_of([words(&["connect", "reset"]), described("a status from 400 to 599", status)])
     }
 }
 

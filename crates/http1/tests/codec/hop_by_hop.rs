@@ -104,3 +104,24 @@ fn hb_11_set_cookie_lines_are_never_merged() {
     assert_eq!(head.values(FieldId::SetCookie).count(), 3);
     assert_eq!(answered(&head, Connection::KeepAlive, Version::Http11), ok(lines));
 }
+
+#[test]
+fn a_worker_may_say_how_long_it_waits() {
+    let cases = [
+        ("timeout=5", Some(5)),
+        ("max=100, Timeout=72", Some(72)),
+        ("timeout=0", Some(0)),
+        ("timeout=", None),
+        ("timeout=-1", None),
+        ("timeout=5s", None),
+        ("timeout=99999999999", None),
+        ("max=5", None),
+        ("\u{fc}timeout=5", None),
+    ];
+    for (value, seconds) in cases {
+        let text = ok(&format!("Keep-Alive: {value}\r\nContent-Length: 0"));
+        assert_eq!(parse_response(text, "GET").unwrap().idle_timeout(), seconds, "{value}");
+    }
+    let head = parse_response(ok("Content-Length: 0"), "GET").unwrap();
+    assert_eq!(head.idle_timeout(), None);
+}

@@ -86,6 +86,7 @@ mod tests {
             version: 1,
             strategy: "least_connections",
             queue_depth: 0,
+            retries_denied: 0,
             workers: Vec::new(),
         };
         let page = page(&[pool]);

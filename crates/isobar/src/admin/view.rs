@@ -16,6 +16,7 @@ pub(crate) fn pool(pool: &PoolStatus) -> Value {
         "version": pool.version,
         "strategy": pool.strategy,
         "queue": { "depth": pool.queue_depth },
+        "retries_denied": pool.retries_denied,
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
     })
 }
@@ -54,6 +55,7 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
         "requests": requests,
         "busy_seconds": worker.busy.as_secs_f64(),
         "connections": worker.connections_open,
+        "keep_alive_seconds": worker.idle_time.map(|idle| idle.as_secs_f64()),
         "last_probe": probe,
     })
 }

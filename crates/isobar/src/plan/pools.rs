@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use isobar_balance::budget::Share;
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Address, Buffer, Health, KeepAlive, PoolSettings, Probe, Queue, WorkerSpec, probe,
+    Address, Buffer, Health, IdleTime, KeepAlive, PoolSettings, Probe, Queue, WorkerSpec, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -25,7 +26,14 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
             fall: health.fall,
         }),
         connect_timeout: pool.connect_timeout,
-        keep_alive: KeepAlive { idle: pool.keep_alive.idle, max_idle: pool.keep_alive.max_idle },
+        keep_alive: KeepAlive {
+            idle: match pool.keep_alive.idle {
+                model::IdleTime::Learned => IdleTime::Learned,
+                model::IdleTime::Fixed(idle) => IdleTime::Fixed(idle),
+            },
+            max_idle: pool.keep_alive.max_idle,
+        },
+        retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
         buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
     })

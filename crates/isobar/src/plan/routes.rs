@@ -85,7 +85,14 @@ impl Planner<'_> {
             name: route.name.clone(),
             matches: route.matches.iter().map(match_of).collect(),
             action,
-            retry: RetryPolicy { attempts: retry.attempts, per_try: retry.per_try },
+            retry: RetryPolicy {
+                attempts: retry.attempts,
+                per_try: retry.per_try,
+                connect: retry.when.connect,
+                reset: retry.when.reset,
+                statuses: retry.when.statuses.as_slice().into(),
+                replay: retry.replay,
+            },
         })
     }
 

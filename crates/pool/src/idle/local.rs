@@ -1,6 +1,6 @@
 //! The idle connections of workers without a slot limit: a last-in-first-out list per worker in the
-//! shard's own thread. A small task of the shard closes what rested too long and forgets workers
-//! that have gone; it lives only while something rests.
+//! shard's own thread. A small task of the shard closes what rested too long or was closed by the
+//! worker, and forgets workers that have gone; it lives only while something rests.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -8,9 +8,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Reuse};
+use crate::idle::learned::Learned;
 use crate::target::Target;
 
-const SWEEP: Duration = Duration::from_secs(1);
+/// Also how exactly it is learned when a worker closes a resting connection.
+const SWEEP: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Store {
@@ -34,7 +36,7 @@ pub(crate) fn take(target: &Target, reuse: Reuse, most: Duration) -> Option<Conn
     STORE.with_borrow_mut(|store| {
         let list = store.lists.get_mut(&target.serial())?;
         while let Some(connection) = list.connections.pop_back() {
-            if let Some(connection) = connection.wake(reuse, most, now) {
+            if let Some(connection) = connection.wake(reuse, most, &target.learned, now) {
                 return Some(connection);
             }
         }
@@ -77,10 +79,10 @@ impl Store {
             if target.is_retired() || target.is_limited() {
                 return false;
             }
-            let most = target.keep_alive().idle;
-            while list.connections.front().is_some_and(|c| c.idle_for(now) >= most) {
-                list.connections.pop_front();
-            }
+            let most = Learned::resting(target.idle_time());
+            list.connections.retain_mut(|connection| {
+                connection.idle_for(now) < most && connection.rests_well(&target.learned, now)
+            });
             !list.connections.is_empty()
         });
         self.swept = !self.lists.is_empty();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::connection::Connection;
+use crate::idle::learned::Learned;
 
 /// Cells of a shelf at least, so that a limit raised at run time finds room.
 const CELLS: usize = 32;
@@ -52,22 +53,21 @@ impl Shelf {
         self.resting.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Closes what has rested for longer than `most`. The caller holds a slot like any user, and at
-    /// most one connection in its hand, so that nobody dials one too many meanwhile.
-    pub(crate) fn sweep(&self, most: Duration, now: Instant) {
+    /// Closes what has rested for longer than `most` or was closed by the worker. The caller holds a
+    /// slot like any user, and at most one connection in its hand, so that nobody dials one too many
+    /// meanwhile.
+    pub(crate) fn sweep(&self, most: Duration, learned: &Learned, now: Instant) {
         for cell in self.cells.iter().rev() {
             if self.is_empty() {
                 return;
             }
-            match self.empty(cell) {
-                Some(connection) if connection.idle_for(now) < most => {
-                    // Somebody may have put one here in the meantime: then this one goes in front.
-                    self.resting.fetch_add(1, Ordering::AcqRel);
-                    if let Some(other) = cell.swap(Some(connection)) {
-                        self.shift_in(other);
-                    }
+            let Some(mut connection) = self.empty(cell) else { continue };
+            if connection.idle_for(now) < most && connection.rests_well(learned, now) {
+                // Somebody may have put one here in the meantime: then this one goes in front.
+                self.resting.fetch_add(1, Ordering::AcqRel);
+                if let Some(other) = cell.swap(Some(connection)) {
+                    self.shift_in(other);
                 }
-                _ => {}
             }
         }
     }
@@ -96,7 +96,9 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn connection(open: Open, rests: Instant) -> Connection {
-        let (ours, _) = UnixStream::pair().expect("a pair");
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        // A connection whose other end is gone would not rest.
+        std::mem::forget(theirs);
         let mut connection = Connection::new(Stream::Unix(ours), open);
         connection.rest(rests);
         connection
@@ -123,7 +125,7 @@ mod tests {
         let (shelf, count, start) = (Shelf::new(1), OpenCount::default(), Instant::now());
         shelf.put(connection(count.enter(), start));
         shelf.put(connection(count.enter(), start + MINUTE));
-        shelf.sweep(MINUTE, start + MINUTE);
+        shelf.sweep(MINUTE, &Learned::new(), start + MINUTE);
         assert_eq!(count.value(), 1);
         assert!(shelf.take().is_some() && shelf.is_empty());
     }

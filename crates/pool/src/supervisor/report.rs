@@ -1,6 +1,7 @@
 //! The pool's state as an operator sees it.
 
 use super::Supervisor;
+use crate::settings::IdleTime;
 use crate::status::{PoolStatus, WorkerStatus};
 
 impl Supervisor {
@@ -27,6 +28,10 @@ impl Supervisor {
                     .last_probe()
                     .map(|r| r.as_ref().copied().map_err(|e| e.to_string())),
                 connections_open: target.open.value(),
+                idle_time: match self.settings.keep_alive.idle {
+                    IdleTime::Fixed(idle) => Some(idle),
+                    IdleTime::Learned => target.learned.known(),
+                },
             })
         });
         PoolStatus {
@@ -34,6 +39,7 @@ impl Supervisor {
             version: self.version(),
             strategy: self.settings.strategy.name,
             queue_depth: self.shared.waiters.len(),
+            retries_denied: self.shared.budget.denied(),
             workers: workers.collect(),
         }
     }

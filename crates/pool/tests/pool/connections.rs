@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use isobar_balance::Outcome;
-use isobar_pool::{ConnectError, KeepAlive, Pool, PoolSettings, Reuse};
+use isobar_pool::{ConnectError, IdleTime, KeepAlive, Pool, PoolSettings, Reuse};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
@@ -47,7 +47,7 @@ async fn a_limited_workers_connection_travels_between_shards() {
 #[tokio::test]
 async fn an_unlimited_workers_connections_stay_with_their_shard() {
     let origin = Origin::start();
-    let keep_alive = KeepAlive { idle: Duration::from_secs(60), max_idle: 1 };
+    let keep_alive = KeepAlive { idle: IdleTime::Learned, max_idle: 1 };
     let settings = PoolSettings { queue: None, keep_alive, ..settings() };
     let pool = Pool::start("p", settings, vec![worker("a", origin.address(), 0)], 2);
     let (mut first, mut second) = (ready(&pool), ready(&pool));
@@ -143,7 +143,10 @@ async fn cold_connections_are_swept() {
     for slots in [0, 1] {
         let origin = Origin::start();
         let idle = Duration::from_nanos(1);
-        let settings = PoolSettings { keep_alive: KeepAlive { idle, max_idle: 9 }, ..settings() };
+        let settings = PoolSettings {
+            keep_alive: KeepAlive { idle: IdleTime::Fixed(idle), max_idle: 9 },
+            ..settings()
+        };
         let pool = Pool::start("p", settings, vec![worker("a", origin.address(), slots)], 1);
         let mut lease = ready(&pool);
         exchange(&mut lease, b'q').await;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
-    Address, Asker, Buffer, Health, KeepAlive, Lease, LeaseError, LeaseRequest, Leased, Pool,
-    PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
+    Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
+    Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::LocalOptions;
@@ -24,7 +24,8 @@ pub fn settings() -> PoolSettings {
         queue: Some(Queue { max: 1000, timeout: Duration::from_secs(10) }),
         health: None,
         connect_timeout: Duration::from_secs(1),
-        keep_alive: KeepAlive { idle: Duration::from_secs(60), max_idle: 64 },
+        keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },
+        retry_budget: None,
         abandon_after: Duration::from_secs(30),
         buffer: Buffer { request: 0, response: 0 },
     }
@@ -96,7 +97,7 @@ pub async fn exchange(lease: &mut Lease, question: u8) -> bool {
         Some(connection) => connection,
         None => lease.dial().await.expect("a connection"),
     };
-    let reused = connection.reused();
+    let reused = connection.rested().is_some();
     connection.write_all(&[question]).await.expect("sent");
     assert_eq!(connection.read_u8().await.expect("answered"), b'a');
     lease.keep(connection, Instant::now());

@@ -1,7 +1,7 @@
 use std::{future::Future, num::NonZeroU32};
 
 use isobar_balance::strategy;
-use isobar_pool::{Address, Buffer, KeepAlive, PoolSettings, Queue, WorkerSpec};
+use isobar_pool::{Address, Buffer, IdleTime, KeepAlive, PoolSettings, Queue, WorkerSpec};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,7 +16,8 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         queue: Some(Queue { max: 10, timeout: Duration::from_secs(10) }),
         health: None,
         connect_timeout: Duration::from_secs(1),
-        keep_alive: KeepAlive { idle: Duration::from_secs(60), max_idle: 64 },
+        keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },
+        retry_budget: None,
         abandon_after: Duration::from_secs(30),
         buffer: Buffer { request: 0, response: 0 },
     };
