@@ -20,6 +20,7 @@ use crate::source::Span;
 
 mod answer;
 mod listener;
+mod matches;
 mod pool;
 mod routes;
 

@@ -22,11 +22,15 @@ use crate::units;
 
 mod address;
 mod http;
+mod matching;
 mod route;
 
 pub(crate) use address::{BindAddress, WorkerAddress};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
+};
+pub(crate) use matching::{
+    CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex,
 };
 pub(crate) use route::{
     BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus, Shares,

@@ -295,11 +295,41 @@ pub struct Match {
     pub host: Option<String>,
     pub path: Option<String>,
     pub path_prefix: Option<String>,
+    pub path_regex: Option<Pattern>,
     /// Upper case; empty = any.
     pub methods: Vec<String>,
     /// Names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, ValueMatch)>,
+    /// Decoded.
+    pub query: Vec<(String, ValueMatch)>,
+    pub cookies: Vec<(String, ValueMatch)>,
+    /// Any of them; empty = any client.
+    pub clients: Vec<Cidr>,
 }
+
+/// What a value must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueMatch {
+    Present,
+    Exact(String),
+    Regex(Pattern),
+}
+
+/// A regular expression, compiled so that it matches the whole of what it is given.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// As it was written.
+    pub text: String,
+    pub regex: regex::bytes::Regex,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteTimeouts {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
-    BindAddress, BodyText, Count, Dur, HeaderMap, HeaderText, HostName, HostPattern, LocationPath,
-    Methods, PathText, Percent, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName,
-    RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
-    WorkerName,
+    BindAddress, BodyText, CookieValues, Count, Dur, HeaderMap, HeaderText, HeaderValues, HostName,
+    HostPattern, LocationPath, Methods, PathRegex, PathText, Percent, Present, QueryValues,
+    RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef, Shares, SlotCount,
+    StatusRange, StrategyRef, Text, Timeout, ValueRegex, WorkerAddress, WorkerName,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -228,11 +228,30 @@ section! {
         "path_prefix" => path_prefix: PathText,
         /// One method or several.
         "method" => method: Methods,
-        /// Header fields with exactly these values.
-        "header" => header: HeaderMap,
+        /// A regular expression for the whole path, in its normal form.
+        "path_regex" => path_regex: PathRegex,
+        /// Header fields and what their values must be.
+        "header" => header: HeaderValues,
+        /// Query parameters and what their values must be.
+        "query" => query: QueryValues,
+        /// Cookies and what their values must be.
+        "cookie" => cookie: CookieValues,
+        /// The networks the client is in, past the proxies that are trusted.
+        "client" => client: Switch<OneOrMany<Network>> = "off",
     }
-    later { "query", "cookie", "path_regex" }
-    needs { at_most_one_of("path", "path_prefix"); }
+    later {}
+    needs { at_most_one_of("path", "path_prefix", "path_regex"); }
+}
+
+section! {
+    ValueMap is "what a value must be" {
+        /// A regular expression for the whole value.
+        "regex" => regex: ValueRegex,
+        /// Whatever it says, it is there.
+        "present" => present: Present,
+    }
+    later {}
+    needs { one_of("regex", "present"); }
 }
 
 section! {

@@ -191,7 +191,8 @@ fn matches_and_labels() {
             path: None,
             path_prefix: Some("/v1".into()),
             methods: vec!["GET".into(), "POST".into()],
-            headers: vec![("x-beta".into(), "1".into())],
+            headers: vec![("x-beta".into(), ValueMatch::Exact("1".into()))],
+            ..Match::default()
         }]
     );
     let r = route("[{ host: '*.example.com' }, { path: /a, method: GET }]");
@@ -383,7 +384,7 @@ fn warnings_do_not_refuse() {
     );
     let text = loaded.warnings.to_string();
     assert!(text.contains("the pool `app` has this address too"), "{text}");
-    assert!(text.contains("another route before this one matches the same"), "{text}");
+    assert!(text.contains("routes before this one take all that it matches"), "{text}");
 }
 
 struct Dir(PathBuf);

@@ -124,3 +124,53 @@ fn an_answer_has_a_type_where_it_has_a_body() {
         assert_eq!((own.status, &has[..], own.body.as_str()), (status, headers, body), "{text}");
     }
 }
+
+#[test]
+fn a_match_asks_for_expressions_values_and_networks() {
+    let route = route(
+        "{ pool: app, match: { path_regex: '/users/[0-9]+', header: { X-A: { present: true } }, \
+         query: { q: { regex: 'a|b' }, r: 1 }, cookie: { s: x }, client: [10.0.0.0/8] } }",
+    );
+    assert_eq!(route.name, "~/users/[0-9]+ [x-a] [?q] [?r] [cookie s] [client]");
+    let m = &route.matches[0];
+    let regex = &m.path_regex.as_ref().unwrap().regex;
+    for (path, fits) in [("/users/7", true), ("/users/7/x", false), ("/x/users/7", false)] {
+        assert_eq!(regex.is_match(path.as_bytes()), fits, "{path}");
+    }
+    assert_eq!(m.headers, [("x-a".into(), ValueMatch::Present)]);
+    let ValueMatch::Regex(either) = &m.query[0].1 else { panic!() };
+    assert!(either.regex.is_match(b"a") && !either.regex.is_match(b"ab"));
+    assert_eq!(m.query[1], ("r".into(), ValueMatch::Exact("1".into())));
+    assert_eq!(m.cookies, [("s".into(), ValueMatch::Exact("x".into()))]);
+    assert_eq!((m.clients.len(), m.clients[0].len), (1, 8));
+}
+
+/// Which of two routes is told that it is never taken.
+#[test]
+fn what_can_never_match_is_told() {
+    for (first, second, hidden) in [
+        ("{ path: /a }", "{ path: /a }", true),
+        ("{ path_prefix: /a/ }", "{ path_prefix: /a }", true),
+        ("{ path_prefix: / }", "{ host: a.example }", false),
+        ("{ path: /a }", "{ path: /a, method: GET }", false),
+        ("{ path: /a, method: [GET, POST] }", "{ path: /a, method: GET }", true),
+        ("{ path: /a, method: GET }", "{ path: /a, method: [GET, POST] }", false),
+        ("{ header: { a: { present: true } } }", "{ header: { a: '1' } }", true),
+        ("{ header: { a: '1' } }", "{ header: { a: '2' } }", false),
+        ("{ header: { a: '1', b: '1' } }", "{ header: { a: '1' } }", false),
+        ("{ query: { a: '1' } }", "{ query: { a: '1' } }", true),
+        ("{ cookie: { a: '1' } }", "{ cookie: { b: '1' } }", false),
+        ("{ client: 10.0.0.0/8 }", "{ client: [10.1.0.0/16, 10.2.3.4] }", true),
+        ("{ client: 10.1.0.0/16 }", "{ client: 10.0.0.0/8 }", false),
+        ("{ client: '::/0' }", "{ client: 10.0.0.0/8 }", false),
+        ("{ path_regex: '/a.*' }", "{ path_regex: '/a.*' }", true),
+        ("[{ path: /a }, { path: /b }]", "[{ path: /b }, { path: /a }]", true),
+        ("[{ path: /a }, { path: /b }]", "[{ path: /b }, { path: /c }]", false),
+    ] {
+        let told = loaded(&format!(
+            "{{ match: {first}, split: {{ app: 1, canary: 1 }} }}, {{ match: {second}, pool: app }}"
+        ));
+        let warnings = told.warnings.to_string();
+        assert_eq!(warnings.contains("this one is never taken"), hidden, "{first} {second}");
+    }
+}

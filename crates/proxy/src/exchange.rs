@@ -203,9 +203,7 @@ impl Exchange<'_> {
         let request = &mut self.scratch.request;
         let normal = route::path::normalise(request.path_and_query());
         let normal = normal.map_err(|_| Reason::BadRequest)?;
-        let path = normal.split(|&byte| byte == b'?').next().unwrap_or_default();
-        let (host, method) = (request.authority(), request.method());
-        let query = RouteQuery { host, path, method, head: request };
+        let query = RouteQuery { target: &normal, client: self.client_ip, head: request };
         let route = routes.find(&query).ok_or(Reason::NoRoute)?;
         if let Cow::Owned(normal) = normal {
             request.set_path(&normal);

@@ -1,5 +1,5 @@
 //! Which route a request takes: the most specific match wins, in the order of the Gateway API
-//! (host, path, method, headers, then the order of the file).
+//! (host, path, method, headers, query; then cookies, client and the order of the file).
 //!
 //! Built by the control plane with the rest of the table, asked once per request by `exchange`.
 //! Also the home of the normal forms of host and path that matching is done on. It never sees a
@@ -8,20 +8,27 @@
 mod action;
 pub mod host;
 pub mod path;
+mod pattern;
+mod predicate;
+mod rank;
 pub(crate) mod redirect;
 mod table;
 mod trie;
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use isobar_http1::RequestHead;
 
+use crate::forwarded::TrustedProxies;
 use crate::metrics::RouteMetrics;
 pub use crate::retry::RetryPolicy;
 pub(crate) use action::Leads;
 pub use action::{Action, Answer, Destination, Reply, Respond, Split};
+pub use pattern::PathPattern;
+use predicate::Asked;
+pub use predicate::{Miss, Value};
 pub use redirect::{NewPath, Redirect, Scheme};
-use table::{Asked, Table};
+use table::Table;
 
 /// The routes of one listener.
 pub struct Routes {
@@ -41,27 +48,34 @@ impl Routes {
 
     /// Finds the route and takes a turn of its split, if it has one.
     pub fn find(&self, query: &RouteQuery<'_>) -> Option<Routed> {
-        let (route, matched) = self.table.find(&Asked {
-            host: query.host,
-            path: query.path,
-            method: query.method,
-            has_header: |name: &[u8], value: &[u8]| {
-                query.head.values_named(name).any(|found| found == value)
-            },
-        })?;
+        let (route, matched) = self.table.find(&query.asked())?;
         Some(Routed { route: Arc::clone(route), to: route.action.choose(), matched })
     }
 }
 
 /// What of a request decides its route.
 pub struct RouteQuery<'a> {
-    /// `host[:port]` as the client sent it.
-    pub host: &'a [u8],
-    /// In its normal form, without the query.
-    pub path: &'a [u8],
-    pub method: &'a [u8],
-    /// For the headers.
+    /// Path and query, the path in its normal form.
+    pub target: &'a [u8],
+    /// Where the client is, past the proxies that are trusted; `None` on unix sockets.
+    pub client: Option<IpAddr>,
+    /// For host, method and headers.
     pub head: &'a RequestHead,
+}
+
+impl RouteQuery<'_> {
+    fn asked(&self) -> Asked<'_, RequestHead> {
+        let end = memchr::memchr(b'?', self.target).unwrap_or(self.target.len());
+        let (path, query) = self.target.split_at(end);
+        Asked {
+            host: self.head.authority(),
+            path,
+            query: query.get(1..).unwrap_or_default(),
+            method: self.head.method(),
+            client: self.client,
+            fields: self.head,
+        }
+    }
 }
 
 /// A route and what leads to it.
@@ -129,13 +143,21 @@ pub struct Match {
     pub path: Option<PathMatch>,
     /// Any of them; none = every method.
     pub methods: Vec<String>,
-    /// All of them, with exactly this value.
-    pub headers: Vec<(String, String)>,
+    /// All of them; names in lower case.
+    pub headers: Vec<(String, Value)>,
+    /// All of them.
+    pub query: Vec<(String, Value)>,
+    /// All of them.
+    pub cookies: Vec<(String, Value)>,
+    /// The client is in one of them; none = anywhere.
+    pub clients: TrustedProxies,
 }
 
 #[derive(Clone, Debug)]
 pub enum PathMatch {
     Exact(String),
+    /// The whole path.
+    Regex(PathPattern),
     /// Whole elements: `/v1` covers `/v1` and `/v1/x`, not `/v10`.
     Prefix(String),
 }

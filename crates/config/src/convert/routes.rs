@@ -1,17 +1,17 @@
 //! Routes: what each matches, what it does, and what it is called.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::num::NonZeroU32;
 
 use super::Names;
 use super::answer;
 use super::listener::{retry, route_timeouts};
+use super::matches::{Seen, in_words, matches};
 use crate::leaf::{Shares, Text};
-use crate::model::{Action, Destination, Match, Route};
+use crate::model::{Action, Destination, Route};
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
-use crate::read::{Cx, Field, OneOrMany, Spanned};
+use crate::read::{Cx, Field, Spanned};
 use crate::source::Span;
 
 pub(super) fn routes(
@@ -23,17 +23,17 @@ pub(super) fn routes(
     let mut routes: Vec<Route> = Vec::with_capacity(list.len());
     let mut taken: HashSet<String> = HashSet::new();
     let mut numbers: HashMap<String, u32> = HashMap::new();
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen = Seen::default();
     for Spanned { value: raw, span } in list {
         let matches_given = raw.matches.as_given().map(|m| m.span);
         let matches = matches(raw.matches, cx);
         let given = raw.name.given();
         let words = in_words(&matches);
-        // The same match again never wins. A broken one may only look the same.
-        if !seen.insert(words.clone()) && !cx.has_errors() {
+        // A broken match may only look the same.
+        if !cx.has_errors() && seen.hides(&matches) {
             let place = matches_given.unwrap_or(span);
             cx.report(
-                Draft::warning(place, "another route before this one matches the same")
+                Draft::warning(place, "routes before this one take all that it matches")
                     .hint("this one is never taken".to_owned()),
             );
         }
@@ -53,7 +53,7 @@ pub(super) fn routes(
         let way = Way {
             span,
             later: raw.later,
-            replaces_prefix: matches.iter().all(|m| m.path.is_none()),
+            replaces_prefix: matches.iter().all(|m| m.path.is_none() && m.path_regex.is_none()),
             pool: raw.pool,
             split: raw.split,
             redirect: raw.redirect,
@@ -147,54 +147,6 @@ fn destination(
     let facts = names.pool(&pool, Protocol::Http, listener, cx)?;
     let timeouts = route_timeouts(timeouts, facts.timeouts);
     Some(Destination { pool: pool.value.text, timeouts })
-}
-
-fn matches(field: Field<OneOrMany<raw::Match>>, cx: &mut Cx<'_>) -> Vec<Match> {
-    let Some(OneOrMany(all)) = field.value() else { return Vec::new() };
-    let mut matches = Vec::with_capacity(all.len());
-    for Spanned { value: raw, .. } in all {
-        if let (Some(path), Some(_)) = (raw.path.as_given(), raw.path_prefix.as_given()) {
-            cx.report(
-                Draft::error(path.span, "found both `path` and `path_prefix`")
-                    .expected("one of them: `path` is exact"),
-            );
-        }
-        matches.push(Match {
-            host: raw.host.value().map(|h| h.0),
-            path: raw.path.value().map(|p| p.0),
-            path_prefix: raw.path_prefix.value().map(|p| p.0),
-            methods: raw.method.value().map_or(Vec::new(), |m| m.0),
-            headers: raw.header.value().map_or(Vec::new(), |h| h.0),
-        });
-    }
-    matches
-}
-
-/// The label of a route without a name, like `GET api.example.com/v1*`. It is public (a metric label):
-/// a header's value is not told.
-fn in_words(matches: &[Match]) -> String {
-    let words: Vec<String> = matches.iter().map(one_in_words).collect();
-    if words.is_empty() { "all".to_owned() } else { words.join(" | ") }
-}
-
-fn one_in_words(m: &Match) -> String {
-    let mut out = String::new();
-    if !m.methods.is_empty() {
-        let _ = write!(out, "{} ", m.methods.join(","));
-    }
-    out.push_str(m.host.as_deref().unwrap_or(""));
-    match (&m.path, &m.path_prefix) {
-        (Some(path), _) => out.push_str(path),
-        (None, Some(prefix)) => {
-            let _ = write!(out, "{prefix}*");
-        }
-        (None, None) => {}
-    }
-    for (name, _) in &m.headers {
-        let _ = write!(out, " [{name}]");
-    }
-    let out = out.trim();
-    if out.is_empty() { "all".to_owned() } else { out.to_owned() }
 }
 
 /// The first of `name`, `name #2`, … that is free; `numbers` remembers how far each name has come.

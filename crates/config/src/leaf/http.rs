@@ -172,7 +172,7 @@ impl Read for HeaderMap {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("headers", |_| {
             json!({
-                "description": "header names and the values they must have",
+                "description": "header names and values",
                 "type": "object",
                 "propertyNames": { "pattern": text(TOKEN)["pattern"] },
                 "additionalProperties": scalar("|[!-~](?:[ -~]*[!-~])?"),
@@ -270,14 +270,14 @@ impl Read for RetryCause {
 }
 
 /// The regular expression of what `is_token` takes.
-const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
+pub(super) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
 
 pub(super) fn is_header_value(text: &str) -> bool {
     let visible = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     visible && text.trim() == text
 }
 
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.len() <= 256 && text.bytes().all(fits)
 }

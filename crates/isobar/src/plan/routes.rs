@@ -10,8 +10,8 @@ use isobar_config::model;
 use isobar_pool::Pool;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{
-    self, Action, Answer, Destination, Match, NewPath, PathMatch, Redirect, Reply, Respond,
-    RetryPolicy, RouteSpec, Routes, Scheme, Split,
+    self, Action, Answer, Destination, Match, NewPath, PathMatch, PathPattern, Redirect, Reply,
+    Respond, RetryPolicy, RouteSpec, Routes, Scheme, Split, Value,
 };
 use isobar_proxy::{
     ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
@@ -155,12 +155,29 @@ fn redirect(wanted: &model::Redirect) -> Redirect {
 
 fn match_of(wanted: &model::Match) -> Match {
     let exact = wanted.path.clone().map(PathMatch::Exact);
+    let prefix = || wanted.path_prefix.clone().map(PathMatch::Prefix);
+    let regex = || {
+        let regex = wanted.path_regex.as_ref()?;
+        Some(PathMatch::Regex(PathPattern::new(&regex.text, regex.regex.clone())))
+    };
     Match {
         host: wanted.host.clone(),
-        path: exact.or_else(|| wanted.path_prefix.clone().map(PathMatch::Prefix)),
+        path: exact.or_else(prefix).or_else(regex),
         methods: wanted.methods.clone(),
-        headers: wanted.headers.clone(),
+        headers: values(&wanted.headers),
+        query: values(&wanted.query),
+        cookies: values(&wanted.cookies),
+        clients: trusted(&wanted.clients),
     }
+}
+
+fn values(wanted: &[(String, model::ValueMatch)]) -> Vec<(String, Value)> {
+    let value = |value: &model::ValueMatch| match value {
+        model::ValueMatch::Present => Value::Present,
+        model::ValueMatch::Exact(text) => Value::Exact(text.clone()),
+        model::ValueMatch::Regex(pattern) => Value::Regex(pattern.regex.clone()),
+    };
+    wanted.iter().map(|(name, wanted)| (name.clone(), value(wanted))).collect()
 }
 
 fn timeouts(timeouts: &model::Timeouts) -> ListenerTimeouts {

@@ -35,6 +35,10 @@ impl TrustedProxies {
         self.v4.push((bits & mask, mask));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip.to_canonical() {
             IpAddr::V4(ip) => self.v4.iter().any(|&(network, mask)| ip.to_bits() & mask == network),

@@ -1,10 +1,15 @@
-//! Which of many matches is the most specific that fits: host, then path, then method, then the
-//! number of headers, then the order of the file. Generic over what a match leads to, and blind to
-//! how a request is stored; used by [`super::Routes`] only.
+//! Which of many matches is the most specific that fits: host, then path (exact, expression,
+//! prefix), then method, then the number of headers, query parameters and cookies, then the client,
+//! then the order of the file. Generic over what a match leads to, and blind to how a request is
+//! stored; used by [`super::Routes`] only.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
-use super::{Match, PathMatch, host, path, trie::Trie};
+use super::{
+    Match, PathMatch, host, path,
+    predicate::{Asked, Fields},
+    trie::Trie,
+};
 
 pub(super) struct Table<T> {
     exact: HashMap<Box<[u8]>, Paths<T>>,
@@ -13,17 +18,8 @@ pub(super) struct Table<T> {
     any: Paths<T>,
 }
 
-/// What is asked; `path` is in its normal form.
-pub(super) struct Asked<'a, H> {
-    pub(super) host: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) method: &'a [u8],
-    /// Whether the request has this header with this value.
-    pub(super) has_header: H,
-}
-
 /// The longest name that DNS allows; a longer one is nobody's host.
-const LONGEST_HOST: usize = 253;
+pub(super) const LONGEST_HOST: usize = 253;
 
 impl<T: Clone> Table<T> {
     pub(super) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>) -> Self {
@@ -55,10 +51,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// What it leads to, and how many bytes of the path are the prefix that was asked for.
-    pub(super) fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
-    where
-        H: Fn(&[u8], &[u8]) -> bool,
-    {
+    pub(super) fn find<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<(&T, usize)> {
         if !(self.exact.is_empty() && self.wildcards.is_empty()) {
             let host = host::normalise(asked.host);
             let exact = self.exact.get(&*host).and_then(|paths| paths.find(asked));
@@ -85,32 +78,40 @@ fn labels(host: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The elements of a path; a slash at its end adds none.
-fn elements(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn elements(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/').filter(|element| !element.is_empty())
+}
+
+/// A path of a match in the form that requests are matched in.
+pub(super) fn normal(path: &str) -> Vec<u8> {
+    let normal = path::normalise(path.as_bytes());
+    // A pattern without a normal form can match nothing.
+    normal.map_or_else(|_| path.as_bytes().to_vec(), |path| path.into_owned())
 }
 
 /// The rules of one host.
 struct Paths<T> {
     exact: HashMap<Box<[u8]>, Rules<T>>,
+    /// Under the elements that every path begins with that the expression matches: only those
+    /// expressions are tried that have a chance.
+    expressions: Trie<Rules<T>>,
     prefixes: Trie<Rules<T>>,
 }
 
 impl<T> Default for Paths<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefixes: Trie::new() }
+        Self { exact: HashMap::new(), expressions: Trie::new(), prefixes: Trie::new() }
     }
 }
 
 impl<T> Paths<T> {
     fn add(&mut self, one: Match, to: T) {
-        let normal = |path: &str| {
-            let normal = path::normalise(path.as_bytes());
-            // A pattern without a normal form can match nothing.
-            normal.map_or_else(|_| path.as_bytes().to_vec(), |path| path.into_owned())
-        };
         let mut prefix = 0;
         let rules = match &one.path {
             Some(PathMatch::Exact(path)) => self.exact.entry(normal(path).into()).or_default(),
+            Some(PathMatch::Regex(regex)) => {
+                self.expressions.entry(elements(regex.beginning().as_bytes()))
+            }
             Some(PathMatch::Prefix(path)) => {
                 let path = normal(path);
                 prefix = elements(&path).map(|element| 1 + element.len()).sum();
@@ -118,23 +119,28 @@ impl<T> Paths<T> {
             }
             None => self.prefixes.entry(std::iter::empty()),
         };
-        rules.0.push(Rule { methods: one.methods, headers: one.headers, to, prefix });
+        rules.0.push(Rule { asks: one, to, prefix });
     }
 
     fn complete(&mut self) {
         self.exact.values_mut().for_each(Rules::complete);
+        self.expressions.complete(Rules::complete);
         self.prefixes.complete(Rules::complete);
     }
 
-    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
-    where
-        H: Fn(&[u8], &[u8]) -> bool,
-    {
+    fn find<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<(&T, usize)> {
         let exact = self.exact.get(asked.path).and_then(|rules| rules.find(asked));
-        exact.or_else(|| {
-            let mut covering = self.prefixes.covering(elements(asked.path));
-            covering.find_map(|rules| rules.find(asked))
-        })
+        if let Some(found) = exact {
+            return Some(found.answer());
+        }
+        if !self.expressions.is_empty() {
+            let mut covering = self.expressions.covering(elements(asked.path));
+            if let Some(found) = covering.find_map(|rules| rules.find(asked)) {
+                return Some(found.answer());
+            }
+        }
+        let mut covering = self.prefixes.covering(elements(asked.path));
+        covering.find_map(|rules| rules.find(asked)).map(Rule::answer)
     }
 }
 
@@ -142,12 +148,16 @@ impl<T> Paths<T> {
 struct Rules<T>(Vec<Rule<T>>);
 
 struct Rule<T> {
-    /// None = any.
-    methods: Vec<String>,
-    headers: Vec<(String, String)>,
+    asks: Match,
     to: T,
     /// Length of the prefix as it stands at the front of every path that it covers.
     prefix: usize,
+}
+
+impl<T> Rule<T> {
+    fn answer(&self) -> (&T, usize) {
+        (&self.to, self.prefix)
+    }
 }
 
 impl<T> Default for Rules<T> {
@@ -159,24 +169,22 @@ impl<T> Default for Rules<T> {
 impl<T> Rules<T> {
     /// A stable sort: the file's order decides between equals.
     fn complete(&mut self) {
-        self.0.sort_by_key(|rule| (rule.methods.is_empty(), usize::MAX - rule.headers.len()));
+        self.0.sort_by_key(|rule| Reverse(rule.asks.rank()));
     }
 
-    fn find<H>(&self, asked: &Asked<'_, H>) -> Option<(&T, usize)>
-    where
-        H: Fn(&[u8], &[u8]) -> bool,
-    {
-        let fits = |rule: &&Rule<T>| {
-            let mut methods = rule.methods.iter();
-            (rule.methods.is_empty() || methods.any(|method| method.as_bytes() == asked.method))
-                && rule
-                    .headers
-                    .iter()
-                    .all(|(name, value)| (asked.has_header)(name.as_bytes(), value.as_bytes()))
-        };
-        self.0.iter().find(fits).map(|rule| (&rule.to, rule.prefix))
+    fn find<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<&Rule<T>> {
+        self.0.iter().find(|rule| {
+            rule.asks.has_method(asked.method)
+                && match &rule.asks.path {
+                    Some(PathMatch::Regex(regex)) => regex.is_match(asked.path),
+                    _ => true,
+                }
+                && rule.asks.lacks(asked).is_none()
+        })
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
