@@ -19,6 +19,7 @@ use crate::registry::Registry;
 use crate::source::Span;
 
 mod answer;
+mod filter;
 mod listener;
 mod matches;
 mod pool;

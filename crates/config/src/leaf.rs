@@ -13,19 +13,21 @@ use crate::env::Bad;
 use crate::model::{AccessLogPath, Cidr, Shards};
 use crate::problem::Draft;
 use crate::raw;
-use crate::read::{Cx, Many, Read, Spanned, is_off};
+use crate::read::{Cx, Many, OneOrMany, Read, Spanned, is_off};
 use crate::schema::{
-    IPV4, IPV6, PRINTABLE, Shapes, any_of, described, number, scalar, text, words,
+    IPV4, IPV6, PRINTABLE, Shapes, any_of, described, list, number, scalar, text, words,
 };
 use crate::tree::{Kind, Node, Scalar};
 use crate::units;
 
 mod address;
+mod field;
 mod http;
 mod matching;
 mod route;
 
 pub(crate) use address::{BindAddress, WorkerAddress};
+pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
 };
@@ -338,6 +340,28 @@ impl Read for Network {
             let network = format!("{IPV4}(?:/[0-9]{{1,2}})?|{IPV6}(?:/[0-9]{{1,3}})?");
             described("a network or an address, like `10.0.0.0/8`", text(&network))
         })
+    }
+}
+
+/// At least one network; one may stand without the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Networks(pub(crate) Vec<Cidr>);
+
+impl Read for Networks {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let OneOrMany(all) = OneOrMany::<Network>::read(node, cx)?;
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            cx.mismatch(node, "at least one network");
+            return None;
+        }
+        Some(Networks(all.into_iter().map(|network| network.value.0).collect()))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let network = Network::shape(shapes);
+        let mut networks = list(network.clone());
+        networks["minItems"] = 1.into();
+        any_of([network, networks])
     }
 }
 

@@ -12,6 +12,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod filter;
+
+pub use filter::{FieldEdits, Filter};
+
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -143,6 +147,8 @@ pub struct Listener {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub client_fin: ClientFin,
+    /// Before those of the route.
+    pub filters: Vec<Filter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,6 +241,7 @@ pub struct Route {
     pub matches: Vec<Match>,
     pub action: Action,
     pub retry: Retry,
+    pub filters: Vec<Filter>,
 }
 
 /// What a route does with the requests it takes.

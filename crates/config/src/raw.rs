@@ -19,6 +19,8 @@ use crate::schema::{Shapes, any_of};
 use crate::source::Span;
 use crate::tree::{Kind, Node};
 
+pub(crate) mod filter;
+
 section! {
     /// One file, with what it includes.
     File is "the configuration" {
@@ -109,8 +111,10 @@ section! {
         "routes" => routes: RoutesRef,
         /// Short for one route: everything goes to this pool.
         "pool" => pool: Text,
+        /// What edits or answers requests before their route's filters do, in order.
+        "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "tls", "proxy_protocol", "filters", "sni" }
+    later { "tls", "proxy_protocol", "sni" }
     needs { every("bind"); one_of("routes", "pool"); }
 }
 
@@ -170,8 +174,10 @@ section! {
         "timeouts" => timeouts: RouteTimeouts,
         /// What may be tried again, on another worker.
         "retry" => retry: Switch<Retry>,
+        /// What edits or answers requests before a worker gets them, in order.
+        "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "filters" }
+    later {}
     needs { one_of("pool", "split", "redirect", "respond"); }
 }
 

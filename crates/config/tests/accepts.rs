@@ -68,6 +68,7 @@ fn the_smallest_file_has_every_default() {
                 pool: "app".into(),
                 timeouts: RouteTimeouts { request: None, first_byte: Some(secs(60)) },
             }),
+            filters: vec![],
             retry: Retry {
                 attempts: 2,
                 per_try: None,
@@ -556,4 +557,49 @@ fn the_tree_reads_yaml_as_serde_yaml_does() {
     let pool = &value["pools"]["a"]["workers"];
     assert_eq!(pool[0], config.pools["a"].workers[0].name);
     assert_eq!(pool[1]["address"], config.pools["a"].workers[1].address.to_string());
+}
+
+fn only_filter(filter: &str) -> Filter {
+    let listener = format!("    bind: 127.0.0.1:0\n    pool: app\n    filters: [ {filter} ]");
+    let mut filters = with_listener(&listener).filters;
+    assert_eq!(filters.len(), 1, "{filters:?}");
+    filters.remove(0)
+}
+
+#[test]
+fn filters_are_in_the_order_of_the_file_on_listeners_and_routes() {
+    let listener = with_listener(
+        "    bind: 127.0.0.1:0
+    filters: [ { max_body: 1KiB }, { deny: 10.0.0.0/8 }, { deny: [10.0.0.0/8, \"::1\"] } ]
+    routes:
+      - { pool: app, filters: [ { allow: 127.0.0.1 } ] }
+      - { match: { path: /x }, pool: b, filters: off }",
+    );
+    let net = |addr: &str, len| Cidr { addr: addr.parse().unwrap(), len };
+    let ten = net("10.0.0.0", 8);
+    assert_eq!(
+        listener.filters,
+        [Filter::MaxBody(1024), Filter::Deny(vec![ten]), Filter::Deny(vec![ten, net("::1", 128)])]
+    );
+    let ListenerKind::Http { routes } = listener.kind else { panic!() };
+    assert_eq!(routes[0].filters, [Filter::Allow(vec![net("127.0.0.1", 32)])]);
+    assert_eq!(routes[1].filters, []);
+}
+
+#[test]
+fn header_edits_keep_their_spelling() {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let filter = "{ headers: { request: { remove: Cookie, set: { X-Env: prod } },
+        response: { remove: [Server, X-Powered-By], add: { Set-Cookie: a=1; b, X-Frame-Options: DENY } } } }";
+    let request = FieldEdits {
+        remove: vec!["Cookie".to_owned()],
+        set: vec![pair("X-Env", "prod")],
+        add: vec![],
+    };
+    let response = FieldEdits {
+        remove: vec!["Server".to_owned(), "X-Powered-By".to_owned()],
+        set: vec![],
+        add: vec![pair("Set-Cookie", "a=1; b"), pair("X-Frame-Options", "DENY")],
+    };
+    assert_eq!(only_filter(filter), Filter::Headers { request, response });
 }

@@ -51,6 +51,7 @@ fn the_text_is_as_it_was() {
     for name in [
         "alias-bomb",
         "bad-environment",
+        "bad-filters",
         "bad-matches",
         "bad-retries",
         "bad-routes",

@@ -211,6 +211,25 @@ impl Head {
         self.edits.remove(bits);
     }
 
+    /// Removes every field of this name, whether or not it is a known one.
+    pub(crate) fn remove_named(&mut self, name: &[u8]) {
+        match FieldId::of(name) {
+            FieldId::Other => {
+                self.mark_named(name);
+                self.edits.remove_named(name);
+            }
+            known => self.remove(known),
+        }
+    }
+
+    fn mark_named(&mut self, name: &[u8]) {
+        let text = &self.text;
+        let named = |line: &Line| text[line.name.range()].eq_ignore_ascii_case(name);
+        for line in self.lines.iter_mut().filter(|line| line.id == FieldId::Other && named(line)) {
+            line.skip |= skip::EDITED;
+        }
+    }
+
     fn mark(&mut self, id: FieldId, skip: u8) {
         for line in self.lines.iter_mut().filter(|line| line.id == id) {
             line.skip |= skip;
@@ -223,11 +242,7 @@ impl Head {
             return;
         }
         if id == FieldId::Other {
-            let text = &self.text;
-            let named = |line: &Line| text[line.name.range()].eq_ignore_ascii_case(name);
-            for line in self.lines.iter_mut().filter(|line| line.id == id && named(line)) {
-                line.skip |= skip::EDITED;
-            }
+            self.mark_named(name);
         } else if self.has(id.bit()) {
             self.mark(id, skip::EDITED);
         }

@@ -152,6 +152,11 @@ impl RequestHead {
         self.head.remove_all(ids.bits());
     }
 
+    /// Keeps every field of this name, in any case, from being passed on. `Host` can only be replaced.
+    pub fn remove_named(&mut self, name: impl AsRef<[u8]>) {
+        self.head.remove_named(name.as_ref());
+    }
+
     /// Replaces all fields of this name. Control characters in the value are left out; a name that
     /// is no token, or a field `encode` writes itself (framing, `Connection`), is not set.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {

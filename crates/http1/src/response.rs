@@ -124,6 +124,11 @@ impl ResponseHead {
         self.head.remove(id);
     }
 
+    /// Keeps every field of this name, in any case, from being passed on.
+    pub fn remove_named(&mut self, name: impl AsRef<[u8]>) {
+        self.head.remove_named(name.as_ref());
+    }
+
     /// Replaces all fields of this name. Control characters in the value are left out; a name that
     /// is no token, or a field `encode` writes itself (framing, `Connection`), is not set.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {

@@ -15,6 +15,7 @@ use isobar_config::model::{Bind, Listener};
 use isobar_pool::{Pool, PoolSettings};
 use isobar_proxy::{ListenerId, ListenerPlan, ProxyContext, RouteTable};
 
+pub(crate) mod filters;
 pub(crate) mod pools;
 pub(crate) mod routes;
 pub(crate) mod socket;
@@ -221,7 +222,7 @@ impl Live {
     fn listener_plans<'c>(&mut self, config: &'c Config) -> Vec<(&'c Listener, Arc<ListenerPlan>)> {
         let mut planner = Planner {
             pools: &self.pools,
-            trusted: Arc::new(routes::trusted(&config.trusted_proxies)),
+            trusted: Arc::new(routes::networks(&config.trusted_proxies)),
             before: &self.handles,
             handles: Handles::default(),
             cells: self.cells,

@@ -6,12 +6,16 @@ use isobar_http1::Version;
 
 use crate::reason::Reason;
 
+/// Fields beside those that every answer of ours has.
+pub(crate) type Fields = Vec<(&'static str, String)>;
+
 /// Writes a whole response for `reason`, whose usual `status` a parser may have sharpened. `Retry-After` stands on every 503.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     status: u16,
     reason: Reason,
     request_id: &[u8],
+    fields: &[(&'static str, String)],
     keep_alive: KeepAlive,
     head_only: HeadOnly,
 ) {
@@ -34,6 +38,9 @@ pub(crate) fn write(
     }
     if status == 405 {
         out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+    }
+    for (name, value) in fields {
+        let _ = write!(out, "{name}: {value}\r\n");
     }
     match keep_alive {
         KeepAlive::Yes => {}
@@ -178,7 +185,7 @@ mod tests {
     fn the_announced_length_is_the_body() {
         for reason in [Reason::NoRoute, Reason::QueueTimeout, Reason::HeaderTooLarge] {
             let mut out = Vec::new();
-            write(&mut out, reason.status(), reason, b"id", KeepAlive::Yes, HeadOnly::No);
+            write(&mut out, reason.status(), reason, b"id", &[], KeepAlive::Yes, HeadOnly::No);
             let text = String::from_utf8(out).expect("ascii");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");

@@ -18,6 +18,7 @@ use crate::{
     asker,
     attempt::{self, Attempt, AttemptLimits},
     client::{Client, poll_read},
+    filter::Passed,
     forward,
     h1::Next,
     headers,
@@ -35,6 +36,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) client: &'c mut Client,
     pub(crate) listener: Arc<ListenerPlan>,
     pub(crate) route: Option<Routed>,
+    /// Where there are filters: those the request has passed.
+    pub(crate) filters: Option<Passed>,
     pub(crate) scratch: Box<Scratch>,
     pub(crate) incoming: Incoming,
     /// Part of the body was sent on without being kept.
@@ -58,6 +61,7 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         client,
         listener,
         route: None,
+        filters: None,
         scratch: Scratch::take(),
         incoming: Incoming::new(Body::None, 0),
         streamed: false,
@@ -77,7 +81,17 @@ impl Exchange<'_> {
     async fn serve(&mut self) -> Result<Next, Reason> {
         self.read_head().await?;
         self.admit()?;
-        let route = self.find_route()?;
+        let found = self.find_route();
+        let chain = match &found {
+            Ok(route) => route.filters.as_ref(),
+            Err(Reason::NoRoute) => self.listener.filters.as_ref(),
+            Err(_) => None,
+        };
+        if let Some(chain) = chain {
+            let chain = Arc::clone(chain);
+            self.pass(chain).await?;
+        }
+        let route = found?;
         let Destination { pool, .. } = match route.leads() {
             Leads::To(destination) => destination,
             Leads::Nowhere(answer) => return reply::run(self, answer).await,
@@ -381,7 +395,10 @@ impl Exchange<'_> {
         let mut out = std::mem::take(&mut self.scratch.out);
         out.clear();
         let status = self.record.status;
-        answer::write(&mut out, status, reason, &self.scratch.id, alive, head_only);
+        let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
+        let (id, fields) = (&self.scratch.id, fields.unwrap_or_default());
+        answer::write(&mut out, status, reason, id, &fields, alive, head_only);
+        self.show_answer(&mut out, alive);
         let wrote = self.client.write_all(&out, self.listener.timeouts.write_stall).await;
         self.record.sent = out.len() as u64;
         self.scratch.out = out;

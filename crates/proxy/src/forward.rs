@@ -30,6 +30,9 @@ use crate::{
 pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
+    if exchange.filters.is_some() {
+        exchange.show_response();
+    }
     if exchange.scratch.response.status() == 101 {
         return tunnel(exchange, lease, worker).await;
     }

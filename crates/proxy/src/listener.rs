@@ -228,7 +228,8 @@ fn turn_away(plan: &ListenerPlan, socket: &OwnedFd) {
     if let Serve::Http(_) = plan.serve {
         let (mut out, reason) = (Vec::new(), Reason::ConnectionLimit);
         let id = forwarded::new_request_id(forwarded::since_epoch());
-        answer::write(&mut out, reason.status(), reason, &id, KeepAlive::Close, HeadOnly::No);
+        let status = reason.status();
+        answer::write(&mut out, status, reason, &id, &[], KeepAlive::Close, HeadOnly::No);
         // A fresh socket takes a few hundred bytes; if not, it is closed without them.
         let _ = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }

@@ -3,7 +3,7 @@
 //! The handles are made once per configuration and live in the plan, so that a request touches no
 //! map and no name. Nothing a client sends becomes a label.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use isobar_balance::stats::{Counter, Histogram, HistogramValues, PerShard};
 
@@ -80,7 +80,7 @@ impl RouteMetrics {
 /// `connections_active` and `bytes_total` of one listener, and the requests no route took.
 pub struct ListenerMetrics {
     shards: PerShard<ListenerCell>,
-    unrouted: RouteMetrics,
+    unrouted: Arc<RouteMetrics>,
 }
 
 /// A connection is opened and closed by the shard that serves it.
@@ -95,7 +95,7 @@ struct ListenerCell {
 impl ListenerMetrics {
     /// `cells` = number of shards.
     pub fn new(cells: usize) -> Self {
-        Self { shards: PerShard::new(cells), unrouted: RouteMetrics::new(cells) }
+        Self { shards: PerShard::new(cells), unrouted: Arc::new(RouteMetrics::new(cells)) }
     }
 
     pub(crate) fn opened(&self) {
@@ -139,7 +139,7 @@ impl ListenerMetrics {
     }
 
     /// The requests no route took; their labels `route` and `pool` are empty.
-    pub fn without_route(&self) -> &RouteMetrics {
+    pub fn without_route(&self) -> &Arc<RouteMetrics> {
         &self.unrouted
     }
 }

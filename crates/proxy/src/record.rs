@@ -48,9 +48,12 @@ impl Record {
         listener.metrics.add_bytes(received, record.sent);
         let status = if record.status == 0 { 499 } else { record.status };
         let to = route.as_ref().and_then(Routed::destination);
-        match &*route {
-            Some(route) => route.metrics().observe(status, took),
-            None => listener.metrics.unrouted(status, took),
+        // What a filter answered is its route's, and no pool's.
+        let answered = exchange.filters.as_ref().filter(|passed| passed.answered);
+        match (&*route, answered) {
+            (Some(_), Some(passed)) => passed.chain.answered.observe(status, took),
+            (Some(route), None) => route.metrics().observe(status, took),
+            (None, _) => listener.metrics.unrouted(status, took),
         }
         if !client.context.access_log.enabled() {
             return;
@@ -77,7 +80,7 @@ impl Record {
             connect: record.connect,
             first_byte: record.first_byte,
             route: route.as_ref().map(|route| route.name.as_str()),
-            pool: to.map(|to| to.pool.name()),
+            pool: to.filter(|_| answered.is_none()).map(|to| to.pool.name()),
             worker: record.worker.as_ref().map(|worker| worker.name()),
             attempts: record.attempts,
             reason: record.reason.map(Reason::code),

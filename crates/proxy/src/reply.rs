@@ -78,6 +78,7 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     scratch::furnish(&mut out);
     out.clear();
     own.write(&mut out, &exchange.scratch.id, alive, head_only, client_speaks);
+    exchange.show_answer(&mut out, alive);
     let stall = exchange.listener.timeouts.write_stall;
     let wrote = exchange.client.write_all(&out, stall).await;
     exchange.record.sent = out.len() as u64;

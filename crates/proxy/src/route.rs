@@ -20,8 +20,8 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use isobar_http1::RequestHead;
 
 use crate::forwarded::TrustedProxies;
-use crate::metrics::RouteMetrics;
 pub use crate::retry::RetryPolicy;
+use crate::{filter::Chain, metrics::RouteMetrics};
 pub(crate) use action::Leads;
 pub use action::{Action, Answer, Destination, Reply, Respond, Split};
 pub use pattern::PathPattern;
@@ -39,8 +39,8 @@ impl Routes {
     /// In the order of the file.
     pub fn build(specs: Vec<RouteSpec>) -> Routes {
         let entries = specs.into_iter().map(|spec| {
-            let RouteSpec { name, matches, action, retry } = spec;
-            let route = Route { name, action, retry };
+            let RouteSpec { name, matches, filters, action, retry } = spec;
+            let route = Route { name, filters, action, retry };
             (matches, Arc::new(route))
         });
         Routes { table: Table::build(entries) }
@@ -83,6 +83,8 @@ pub struct RouteSpec {
     pub name: String,
     /// Any of them; none = every request.
     pub matches: Vec<Match>,
+    /// The listener's and its own.
+    pub filters: Option<Arc<Chain>>,
     pub action: Action,
     pub retry: RetryPolicy,
 }
@@ -90,6 +92,7 @@ pub struct RouteSpec {
 /// Where a request goes and on what terms.
 pub struct Route {
     pub name: String,
+    pub filters: Option<Arc<Chain>>,
     pub action: Action,
     pub retry: RetryPolicy,
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use isobar_pool::Pool;
 
-use crate::{TrustedProxies, metrics::ListenerMetrics, route::Routes};
+use crate::{TrustedProxies, filter::Chain, metrics::ListenerMetrics, route::Routes};
 
 /// The serving plan of the whole process. `version` only grows.
 pub struct RouteTable {
@@ -34,6 +34,8 @@ pub struct ListenerPlan {
     pub limits: ListenerLimits,
     pub client_fin: ClientFin,
     pub trusted: Arc<TrustedProxies>,
+    /// What a request passes that no route takes.
+    pub filters: Option<Arc<Chain>>,
     pub metrics: Arc<ListenerMetrics>,
 }
 

@@ -35,7 +35,13 @@ impl Incoming {
     /// `limit` in bytes; 0 = none.
     pub(crate) fn new(body: Body, limit: u64) -> Self {
         let ended = matches!(body, Body::None | Body::Length(0));
+        let limit = if limit == 0 { u64::MAX } else { limit };
         Self { reader: BodyReader::from(body), ended, received: 0, limit }
+    }
+
+    /// Lowers the limit; 0 = no body at all.
+    pub(crate) fn limit(&mut self, most: u64) {
+        self.limit = self.limit.min(most);
     }
 
     pub(crate) fn ended(&self) -> bool {
@@ -57,7 +63,7 @@ impl Incoming {
             used = start + data;
             self.received += data as u64;
             self.ended = state == State::Done;
-            if self.limit != 0 && self.received > self.limit {
+            if self.received > self.limit {
                 return Err(Reason::BodyTooLarge);
             }
             if skip + data == 0 {

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
-use crate::read::{Cx, Field, OneOrMany, Spanned, Switch};
+use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
 
 /// What "no limit" of a head means: memory stays bounded.
 const MOST_HEAD_BYTES: usize = 1024 * 1024;
@@ -59,6 +59,15 @@ pub(super) fn convert(
         Field::Broken => None,
         Field::Given(p) => Some(p.value),
     };
+    if let (Some(filters), Some(Protocol::Tcp)) = (raw.filters.as_given(), protocol)
+        && matches!(&filters.value, Switch::On(Many(filters)) if !filters.is_empty())
+    {
+        cx.report(
+            Draft::error(filters.span, "found filters on a TCP listener")
+                .expected("`filters` only where requests are: `protocol: http`"),
+        );
+    }
+    let filters = super::filter::filters(raw.filters, cx);
     let kind = match protocol? {
         Protocol::Http => http(name, span, raw.later, raw.routes, raw.pool, names, cx),
         Protocol::Tcp => tcp(name, span, raw.later, raw.routes, raw.pool, names, cx),
@@ -70,6 +79,7 @@ pub(super) fn convert(
         timeouts: timeouts(raw.timeouts),
         limits: limits(raw.limits),
         client_fin: raw.client_fin.or(ClientFin::Answer),
+        filters,
     })
 }
 

@@ -62,8 +62,9 @@ pub(super) fn routes(
             retry_given: raw.retry.as_given().map(|given| given.span),
         };
         let retry = retry(raw.retry);
+        let filters = super::filter::filters(raw.filters, cx);
         let Some(action) = action(way, listener, names, cx) else { continue };
-        routes.push(Route { name, matches, action, retry });
+        routes.push(Route { name, matches, action, retry, filters });
     }
     routes
 }

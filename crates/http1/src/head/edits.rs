@@ -46,10 +46,18 @@ impl Edits {
     }
 
     pub(super) fn replace(&mut self, id: FieldId, name: &[u8], value: &[u8]) {
-        self.drop_lines(|edit, line| {
-            edit.id == id && (id != FieldId::Other || line[..edit.name].eq_ignore_ascii_case(name))
-        });
+        match id {
+            FieldId::Other => self.remove_named(name),
+            known => self.drop_lines(|edit, _| edit.id == known),
+        }
         self.add(id, name, value);
+    }
+
+    /// Of a name that is not a known one.
+    pub(super) fn remove_named(&mut self, name: &[u8]) {
+        self.drop_lines(|edit, line| {
+            edit.id == FieldId::Other && line[..edit.name].eq_ignore_ascii_case(name)
+        });
     }
 
     pub(super) fn remove(&mut self, bits: u64) {

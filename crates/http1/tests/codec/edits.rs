@@ -49,6 +49,22 @@ fn set_replaces_append_adds_remove_removes() {
 }
 
 #[test]
+fn any_name_can_be_removed() {
+    let mut head =
+        parse("GET / HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nDate: d\r\nx-one: 2\r\nX-Two: 3\r\n\r\n")
+            .unwrap();
+    head.append("X-One", "4");
+    for name in ["x-ONE", "date", "host", "absent"] {
+        head.remove_named(name);
+    }
+    head.append("X-One", "5");
+    assert_eq!(encoded(&head), "GET / HTTP/1.1\r\nHost: a\r\nX-Two: 3\r\nX-One: 5\r\n\r\n");
+    let mut head = parse_response(ok("Server: s\r\nContent-Length: 0"), "GET").unwrap();
+    head.remove_named("SERVER");
+    assert_eq!(answered(&head, Connection::KeepAlive, Version::Http11), ok("Content-Length: 0"));
+}
+
+#[test]
 fn host_can_be_replaced_but_not_removed() {
     for (line, spelling) in [("/", "host: a\r\n"), ("http://b/", "Host: b\r\n")] {
         let mut head = parse(format!("GET {line} HTTP/1.1\r\nhost: a\r\n\r\n")).unwrap();
@@ -65,6 +81,7 @@ fn a_new_path_replaces_the_old_one() {
     head.set_path(b"/b?c");
     assert_eq!(encoded(&head), "GET /b?c HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(head.path_and_query(), b"/a/../b?c");
+    assert_eq!(head.forwarded_path(), b"/b?c");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use isobar_config::model;
 use isobar_pool::Pool;
+use isobar_proxy::filter::{Chain, Filter};
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{
     self, Action, Answer, Destination, Match, NewPath, PathMatch, PathPattern, Redirect, Reply,
@@ -17,14 +18,17 @@ use isobar_proxy::{
     ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
 };
 
-/// Listener, route and pool.
+use super::filters::{self, Kept, Place};
+
+/// Listener, route and pool; no pool for what a filter answered.
 pub(crate) type RouteKey = (String, String, String);
 
-/// The counters of everything that serves, by name.
+/// The counters and filters of everything that serves, by name.
 #[derive(Clone, Default)]
 pub(crate) struct Handles {
     pub(crate) listeners: BTreeMap<String, Arc<ListenerMetrics>>,
     pub(crate) routes: BTreeMap<RouteKey, Arc<RouteMetrics>>,
+    pub(crate) filters: Kept,
 }
 
 /// Makes listener plans; keeps the handles of what it has planned, forgets the others.
@@ -39,10 +43,11 @@ pub(crate) struct Planner<'a> {
 impl Planner<'_> {
     /// `None`: it names a pool that is not there; no configuration that was read does.
     pub(crate) fn listener(&mut self, listener: &model::Listener) -> Option<ListenerPlan> {
+        let filters = self.filters((listener.name.clone(), None), &listener.filters);
         let serve = match &listener.kind {
             model::ListenerKind::Tcp { pool } => Serve::Tcp(self.pools.get(pool)?.clone()),
             model::ListenerKind::Http { routes } => {
-                let specs = routes.iter().map(|route| self.route(&listener.name, route));
+                let specs = routes.iter().map(|route| self.route(&listener.name, &filters, route));
                 Serve::Http(Routes::build(specs.collect::<Option<_>>()?))
             }
         };
@@ -61,11 +66,23 @@ impl Planner<'_> {
                 model::ClientFin::Abort => ClientFin::Abort,
             },
             trusted: self.trusted.clone(),
+            filters: Chain::new(filters, metrics.without_route().clone()),
             metrics,
         })
     }
 
-    fn route(&mut self, listener: &str, route: &model::Route) -> Option<RouteSpec> {
+    fn route(
+        &mut self,
+        listener: &str,
+        before: &[Arc<dyn Filter>],
+        route: &model::Route,
+    ) -> Option<RouteSpec> {
+        let own = self.filters((listener.to_owned(), Some(route.name.clone())), &route.filters);
+        let filters = [before, &own].concat();
+        let filters = match filters.is_empty() {
+            true => None,
+            false => Chain::new(filters, self.counters(listener, &route.name, "")),
+        };
         let action = match &route.action {
             model::Action::Pool(only) => Action::Pool(self.to(listener, route, only)?),
             model::Action::Split(members) => {
@@ -84,6 +101,7 @@ impl Planner<'_> {
         Some(RouteSpec {
             name: route.name.clone(),
             matches: route.matches.iter().map(match_of).collect(),
+            filters,
             action,
             retry: RetryPolicy {
                 attempts: retry.attempts,
@@ -125,9 +143,20 @@ impl Planner<'_> {
         self.handles.routes.insert(key, metrics.clone());
         metrics
     }
+
+    fn filters(&mut self, place: Place, wanted: &[model::Filter]) -> Vec<Arc<dyn Filter>> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let before = self.before.filters.get(&place).map_or(&[][..], Vec::as_slice);
+        let live = filters::live(wanted, before);
+        let filters = live.iter().map(|(_, filter)| filter.clone()).collect();
+        self.handles.filters.insert(place, live);
+        filters
+    }
 }
 
-pub(crate) fn trusted(networks: &[model::Cidr]) -> TrustedProxies {
+pub(crate) fn networks(networks: &[model::Cidr]) -> TrustedProxies {
     TrustedProxies::new(networks.iter().map(|network| (network.addr, network.len)).collect())
 }
 
@@ -167,7 +196,7 @@ fn match_of(wanted: &model::Match) -> Match {
         headers: values(&wanted.headers),
         query: values(&wanted.query),
         cookies: values(&wanted.cookies),
-        clients: trusted(&wanted.clients),
+        clients: networks(&wanted.clients),
     }
 }
 

@@ -1,0 +1,119 @@
+//! One exchange's way through its filters, and its response's way back.
+
+use std::{sync::Arc, task::Poll, time::Instant};
+
+use isobar_http1::{
+    Connection as Keep, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead,
+};
+
+use super::{Answer, Chain, Passed, RequestCx, ResponseCx, Step, Waiting};
+use crate::{
+    answer::KeepAlive, client::Gone, exchange::Exchange, reason::Reason, scratch::Scratch,
+    table::ClientFin,
+};
+
+/// The head of an answer of our own is far below.
+const OWN_HEAD: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
+
+impl Exchange<'_> {
+    /// Shows the request to every filter in order. `Err`: one of them answered it, or nobody waits
+    /// for an answer any more.
+    pub(crate) async fn pass(&mut self, chain: Arc<Chain>) -> Result<(), Reason> {
+        let mut passed = Passed::none_of(chain);
+        let mut result = Ok(());
+        while let Some(filter) = passed.next() {
+            let step = filter.request(&mut RequestCx {
+                head: &mut self.scratch.request,
+                client_ip: self.client_ip,
+                now: self.now,
+                body: &mut self.incoming,
+            });
+            result = self.take_step(step, &mut passed).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        self.filters = Some(passed);
+        result
+    }
+
+    async fn take_step(&mut self, mut step: Step, passed: &mut Passed) -> Result<(), Reason> {
+        loop {
+            match step {
+                Step::Next => return Ok(()),
+                Step::Answer(Answer { reason, fields }) => {
+                    (passed.answered, passed.fields) = (true, fields);
+                    return Err(reason);
+                }
+                Step::Wait(waiting) => {
+                    step = self.wait_for(waiting).await?;
+                    self.now = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Waits no longer than the client and the request's own time.
+    async fn wait_for(&mut self, mut waiting: Waiting) -> Result<Step, Reason> {
+        let request = self.limits().request;
+        let answer = self.listener.client_fin == ClientFin::Answer;
+        let client = &mut *self.client;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(step) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(Ok(step));
+            }
+            match client.poll_gone(cx) {
+                Poll::Ready(Gone::Fin) if answer => {}
+                Poll::Ready(_) => return Poll::Ready(Err(Reason::ClientGone)),
+                Poll::Pending => {}
+            }
+            match request {
+                Some(until) => {
+                    client.deadline.poll_at(cx, until).map(|()| Err(Reason::RequestTimeout))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Shows the worker's response, in `scratch.response`, to whoever saw the request.
+    pub(crate) fn show_response(&mut self) {
+        let Some(passed) = &self.filters else { return };
+        let Scratch { request, response, .. } = &mut *self.scratch;
+        passed.respond(&mut ResponseCx { request, response });
+    }
+
+    /// Shows the answer of our own in `out`; what comes back is in its place.
+    pub(crate) fn show_answer(&mut self, out: &mut Vec<u8>, alive: KeepAlive) {
+        let Some(passed) = &self.filters else { return };
+        let Scratch { request, response, .. } = &mut *self.scratch;
+        edit_answer(passed, request, response, out, alive);
+    }
+}
+
+pub(super) fn edit_answer(
+    passed: &Passed,
+    request: &RequestHead,
+    response: &mut ResponseHead,
+    out: &mut Vec<u8>,
+    alive: KeepAlive,
+) {
+    response.reset();
+    let Ok(Parsed::Complete(head)) = response.parse(out, &OWN_HEAD, request.method()) else {
+        return;
+    };
+    let framing = match response.body() {
+        ResponseBody::Length(length) => ResponseFraming::Length(length),
+        _ => ResponseFraming::None,
+    };
+    passed.respond(&mut ResponseCx { request, response });
+    let keep = match alive {
+        KeepAlive::Yes => Keep::KeepAlive,
+        KeepAlive::Close => Keep::Close,
+    };
+    let body = out.split_off(head);
+    out.clear();
+    response.encode(out, framing, keep, request.version());
+    out.extend_from_slice(&body);
+}
