@@ -21,7 +21,7 @@ use crate::drain::Signals;
 use crate::logging::Level;
 use crate::metrics::Fairness;
 use crate::plan::Live;
-use crate::{admin, drain, logging, registry, reload, shard};
+use crate::{admin, drain, logging, notify, registry, reload, shard};
 
 /// How long the access log may take to get rid of its last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -67,6 +67,7 @@ impl Control {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+        notify::entered(phase);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -136,6 +137,7 @@ async fn live(config: Config, source: Source, level: Level) -> Result<(), String
     let doors = doors.serve(&control);
     reload::apply(&control, config).await?;
     control.enter(Phase::Ready);
+    tokio::spawn(notify::keep_alive());
     tokio::spawn(reload::run(control.clone(), queue));
     tokio::spawn(Fairness::sample(control.clone()));
     tracing::info!(shards = count, "ready: {}", control.lock().config().summary());

@@ -11,6 +11,7 @@ mod demo;
 mod drain;
 mod logging;
 mod metrics;
+mod notify;
 mod plan;
 mod registry;
 mod reload;

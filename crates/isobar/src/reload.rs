@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::app::{Control, Source};
-use crate::registry;
+use crate::{notify, registry};
 
 /// Who may wait for a reload at once; more are told to try again.
 const WAITING: usize = 64;
@@ -72,7 +72,11 @@ pub(crate) async fn run(control: Arc<Control>, Queue(mut queue): Queue) {
         while let Ok(another) = queue.try_recv() {
             waiting.push(another);
         }
+        notify::reloading();
         let outcome = Arc::new(once(&control).await);
+        if !control.is_draining() {
+            notify::reloaded();
+        }
         control.tally.note(&outcome);
         for answer in waiting {
             // Who asked by a signal does not wait for the answer.

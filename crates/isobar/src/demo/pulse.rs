@@ -44,8 +44,11 @@ pub(super) fn watch_threads(journals: &[Arc<Journal>], stopped: &watch::Receiver
         let now = Instant::now();
         // Every one of them is read, whatever the others say.
         let waits = threads.iter_mut().map(Thread::waited_since);
-        if waits.max().unwrap_or_default() > LATE {
-            journals.iter().for_each(|journal| journal.stalled(before, now));
+        let longest = waits.max().unwrap_or_default();
+        if longest > LATE {
+            // A wait is counted when it is over: it may have begun before the last look.
+            let from = before.min(now.checked_sub(longest).unwrap_or(before));
+            journals.iter().for_each(|journal| journal.stalled(from, now));
         }
         before = now;
     }
