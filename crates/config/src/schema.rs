@@ -46,7 +46,10 @@ impl Shapes<'_> {
     /// `off` or `false`.
     pub(crate) fn off(&mut self) -> Value {
         self.named("off", |_| {
-            described("turned off", any_of([json!({ "enum": ["off", false] }), environment()]))
+            described(
+                "turned off",
+                any_of([json!({ "enum": ["off", false, "false"] }), environment()]),
+            )
         })
     }
 

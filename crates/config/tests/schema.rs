@@ -198,7 +198,7 @@ fn leaves(instance: &Value, place: &str) -> Vec<String> {
     }
 }
 
-/// Values of every kind that a file may hold; but for a quoted `"false"`, which no schema needs to offer.
+/// Values of every kind that a file may hold.
 fn samples() -> Vec<Value> {
     let words = [
         "",
