@@ -1,5 +1,5 @@
-//! Real Python workers: gunicorn (one synchronous worker) and uvicorn, each in a process group of
-//! its own that is killed by its id. They journal what they did, by the monotonic clock, to a file.
+//! Real workers: gunicorn (one synchronous worker), uvicorn and node, each in a process group of its
+//! own that is killed by its id. The Python ones journal what they did, by the monotonic clock.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,8 +18,12 @@ use crate::skip;
 #[derive(Clone, Debug)]
 pub struct Python(PathBuf);
 
+/// The same for Node.js.
+#[derive(Clone, Debug)]
+pub struct Node(PathBuf);
+
 pub struct App {
-    python: Python,
+    interpreter: PathBuf,
     kind: Kind,
     address: SocketAddr,
     scratch: Scratch,
@@ -31,6 +35,7 @@ pub enum Kind {
     Gunicorn,
     /// With `--limit-concurrency` of this many.
     Uvicorn(u32),
+    Node,
 }
 
 /// One request as the worker served it, from accept to close.
@@ -59,11 +64,30 @@ impl Python {
     }
 }
 
+impl Node {
+    pub fn find(test: &str) -> Option<Node> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| dir.join("node")).find(|p| p.exists());
+        if found.is_none() {
+            skip::note(test, "no node");
+        }
+        found.map(Node)
+    }
+}
+
 impl App {
     pub fn start(python: &Python, kind: Kind) -> App {
+        App::with(python.0.clone(), kind)
+    }
+
+    pub fn node(node: &Node) -> App {
+        App::with(node.0.clone(), Kind::Node)
+    }
+
+    fn with(interpreter: PathBuf, kind: Kind) -> App {
         let address = free_address();
         let scratch = Scratch::new();
-        let mut app = App { python: python.clone(), kind, address, scratch, process: None };
+        let mut app = App { interpreter, kind, address, scratch, process: None };
         app.restart();
         app
     }
@@ -75,7 +99,7 @@ impl App {
     /// Starts it (again) on its address and waits until it listens.
     pub fn restart(&mut self) {
         self.kill();
-        self.process = Some(self.command().spawn().expect("starts python"));
+        self.process = Some(self.command().spawn().expect("starts the interpreter"));
         let until = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address).is_err() {
             assert!(Instant::now() < until, "{:?} does not listen:\n{}", self.kind, self.said());
@@ -118,20 +142,21 @@ impl App {
         let apps = concat!(env!("CARGO_MANIFEST_DIR"), "/apps");
         let output = self.scratch.file("output");
         let output = std::fs::File::options().create(true).append(true).open(output);
-        let mut command = Command::new(&self.python.0);
+        let mut command = Command::new(&self.interpreter);
         let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
         match self.kind {
-            Kind::Gunicorn => command.args(["-m", "gunicorn", "-w", "1", "--log-level", "warning"]),
-            Kind::Uvicorn(_) => command.args(["-m", "uvicorn", "--log-level", "warning"]),
-        };
-        match self.kind {
             Kind::Gunicorn => {
+                command.args(["-m", "gunicorn", "-w", "1", "--log-level", "warning"]);
                 command.args(["-k", "journal.Worker", "-b", &format!("{host}:{port}")]);
                 command.arg("wsgi:app");
             }
             Kind::Uvicorn(limit) => {
+                command.args(["-m", "uvicorn", "--log-level", "warning"]);
                 command.args(["--host", &host, "--port", &port]);
                 command.args(["--limit-concurrency", &limit.to_string(), "asgi:app"]);
+            }
+            Kind::Node => {
+                command.args(["server.js", &host, &port]);
             }
         }
         command.current_dir(apps).env("PYTHONPATH", apps).env("PYTHONDONTWRITEBYTECODE", "1");
