@@ -4,10 +4,13 @@
 //! who is eligible and reserves through it. Tried, full and closed workers are refused here, once,
 //! so no strategy has to know why.
 
+mod turns;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use self::turns::Turns;
 use crate::slots::SlotWord;
 use crate::worker::{Worker, WorkerId};
 
@@ -30,14 +33,9 @@ pub struct PickCx<'a> {
     now: Instant,
     bound: Option<usize>,
     purpose: Purpose,
-    turns: Turns<'a>,
-}
-
-/// Who is in slow start gets so many of 65,536 picks; who is not, or where nobody is, all.
-#[derive(Clone, Copy)]
-struct Turns<'a> {
-    of: &'a [u16],
-    draw: u16,
+    /// Who is in slow start, and whose turn it is of them.
+    turns: Option<&'a Turns>,
+    turn: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,8 @@ impl<'a> PickCx<'a> {
             now,
             bound: None,
             purpose: Purpose::Reserve,
-            turns: Turns::NONE,
+            turns: None,
+            turn: None,
         }
     }
 
@@ -73,12 +72,17 @@ impl<'a> PickCx<'a> {
         Self { purpose: Purpose::Look, ..self }
     }
 
-    /// A pick while somebody is in slow start: `turns`, aligned with the candidates, says in how
-    /// many of 65,536 picks each is eligible. Where that leaves nobody, pick again without it: a
+    /// A pick while somebody is in slow start. Where that leaves nobody, pick again without it: a
     /// free slot is never left idle for the sake of shares.
-    pub fn taking_turns(self, turns: &'a [u16]) -> Self {
-        let turns = Turns { of: turns, draw: self.rng.u16(..) };
-        Self { turns, ..self }
+    pub fn taking_turns(self, turns: &'a Turns) -> Self {
+        let turn = turns.draw(self.rng);
+        Self { turns: Some(turns), turn, ..self }
+    }
+
+    /// Whose turn it is, if it is a newcomer's: who is not heavier than others goes first.
+    #[inline]
+    pub fn turn(&self) -> Option<usize> {
+        self.turn
     }
 
     /// The word of candidate `i` if it may be reserved: not tried, open, with a free slot and, in its
@@ -86,7 +90,7 @@ impl<'a> PickCx<'a> {
     #[inline]
     pub fn eligible(&self, i: usize) -> Option<SlotWord> {
         let word = self.takeable(i)?.slots().load();
-        (word.has_room() && self.turns.admit(i)).then_some(word)
+        (word.has_room() && self.is_its_turn(i)).then_some(word)
     }
 
     /// The word of candidate `i` if it could be waited for: it lacks nothing, or only a free slot.
@@ -140,6 +144,11 @@ impl<'a> PickCx<'a> {
     }
 
     #[inline]
+    fn is_its_turn(&self, i: usize) -> bool {
+        self.turns.is_none_or(|turns| self.turn == Some(i) || !turns.is_slow(i))
+    }
+
+    #[inline]
     fn takeable(&self, i: usize) -> Option<&'a Worker> {
         self.untried(i).filter(|_| self.purpose == Purpose::Reserve)
     }
@@ -148,17 +157,6 @@ impl<'a> PickCx<'a> {
     fn untried(&self, i: usize) -> Option<&'a Worker> {
         let worker = &*self.candidates.get(i)?.worker;
         (!self.tried.contains(worker.id())).then_some(worker)
-    }
-}
-
-impl Turns<'_> {
-    const NONE: Self = Self { of: &[], draw: 0 };
-
-    #[inline]
-    fn admit(&self, i: usize) -> bool {
-        // Each has turns of its own: with the same ones two newcomers would share them.
-        let of_its_own = || self.draw.wrapping_add((i as u16).wrapping_mul(40_503));
-        self.of.get(i).is_none_or(|&turns| turns == u16::MAX || of_its_own() < turns)
     }
 }
 
@@ -255,7 +253,11 @@ mod tests {
     fn in_slow_start_a_candidate_has_its_turns_and_no_more() {
         let candidates = [candidate(0, 1), candidate(1, 1), candidate(2, 1)];
         let (tried, mut rng) = (Tried::default(), fastrand::Rng::with_seed(1));
-        let turns = [u16::MAX, 655, 655];
+        let turns = Turns::new(
+            &[(1, 10), (1, 3), (2, 1)]
+                .map(|(w, share)| (NonZeroU32::new(w).expect("not 0"), share)),
+        );
+        let turns = turns.expect("two are slow");
         let (mut counts, mut both) = ([0; 3], 0);
         for _ in 0..100_000 {
             let cx = PickCx::new(&candidates, None, &tried, &mut rng, Instant::now());
@@ -265,7 +267,9 @@ mod tests {
             both += u32::from(eligible[1] && eligible[2]);
         }
         assert_eq!((counts[0], both), (100_000, 0));
-        assert!(counts[1..].iter().all(|count| (900..1100).contains(count)), "{counts:?}");
+        assert!((7_300..7_700).contains(&counts[1]), "a quarter of 0.3: {counts:?}");
+        assert!((4_800..5_200).contains(&counts[2]), "a half of 0.1: {counts:?}");
+        assert!(Turns::new(&[(NonZeroU32::MIN, 10)]).is_none());
     }
 
     #[test]

@@ -49,6 +49,13 @@ impl Outcome {
         "timeout",
     ];
 
+    /// Where in [`Outcome::LABELS`] the worker did what it was asked.
+    pub(crate) const GOOD: usize = 0;
+    /// Where it answered.
+    pub(crate) const ANSWERS: std::ops::Range<usize> = 0..2;
+    /// Where the worker has no part in how it ended.
+    pub(crate) const NOBODYS: [usize; 2] = [2, 3];
+
     /// The value of the metric label `outcome`.
     pub fn label(self) -> &'static str {
         Self::LABELS[self.position()]

@@ -23,7 +23,7 @@ mod timing;
 mod waiters;
 mod worker;
 
-pub use candidate::{Candidate, PickCx, Reserved, Tried};
+pub use candidate::{Candidate, PickCx, Reserved, Tried, Turns};
 pub use health::Health;
 pub use lease::{Failure, Outcome};
 pub use slots::{SlotWord, Slots};

@@ -19,8 +19,8 @@ pub enum Sign {
     Failures(u32),
     /// So many 502, 503, 504 or connections that failed, in a row.
     GatewayFailures(u32),
-    /// Percent of the requests in the window.
-    FailureRate(u8),
+    /// Thousandths of the requests in the window.
+    FailureRate(u16),
 }
 
 impl fmt::Display for Sign {
@@ -28,7 +28,9 @@ impl fmt::Display for Sign {
         match self {
             Self::Failures(n) => write!(f, "{n} failures in a row"),
             Self::GatewayFailures(n) => write!(f, "{n} gateway failures in a row"),
-            Self::FailureRate(percent) => write!(f, "{percent}% of requests failed"),
+            Self::FailureRate(rate) => {
+                write!(f, "{}% of requests failed", f64::from(*rate) / 10.0)
+            }
         }
     }
 }
@@ -149,7 +151,7 @@ pub struct RateWindow {
 }
 
 impl RateWindow {
-    /// Percent of failures since the oldest tally that is at most `window` old; `None` if fewer than
+    /// Thousandths of failures since the oldest tally that is at most `window` old; `None` if fewer than
     /// `min_requests` ended since.
     pub fn sample(
         &mut self,
@@ -157,7 +159,7 @@ impl RateWindow {
         window: Duration,
         min_requests: u64,
         now: Instant,
-    ) -> Option<u8> {
+    ) -> Option<u16> {
         while self
             .samples
             .front()
@@ -172,7 +174,7 @@ impl RateWindow {
         if all == 0 || all < min_requests {
             return None;
         }
-        u8::try_from(u128::from(failed) * 100 / u128::from(all)).ok()
+        u16::try_from(u128::from(failed) * 1000 / u128::from(all)).ok()
     }
 
     /// What came before says nothing any more.
@@ -247,8 +249,9 @@ mod tests {
         };
         assert_eq!(sample(1000, 0, 0), None);
         assert_eq!(sample(1005, 5, 1), None, "ten requests are not twenty");
-        assert_eq!(sample(1015, 15, 2), Some(50));
-        assert_eq!(sample(1215, 15, 11), Some(4));
+        assert_eq!(sample(1015, 15, 2), Some(500));
+        assert_eq!(sample(1215, 15, 11), Some(45));
+        assert_eq!(Sign::FailureRate(45).to_string(), "4.5% of requests failed");
         assert_eq!(sample(1215, 15, 30), None, "nothing since");
     }
 }

@@ -61,7 +61,8 @@ impl PoolState {
         now: Instant,
     ) -> Changes {
         let mut transitions = Vec::new();
-        let mut edited = self.tick(&mut transitions, now);
+        let stepped = self.tick(&mut transitions, now);
+        let mut edited = false;
         for event in events {
             match event {
                 Event::Set(members) => self.set(members, now),
@@ -105,7 +106,7 @@ impl PoolState {
             }
             edited = true;
         }
-        if !edited && transitions.is_empty() {
+        if !edited && !stepped && transitions.is_empty() {
             return Changes::default();
         }
         let panic = usable::panics(&self.members, &self.rules);
@@ -118,7 +119,8 @@ impl PoolState {
             member.step(now);
         }
         let (usable, limits) = (self.usable_is_new(), self.limits_are_new());
-        Changes { usable, limits, panic, transitions }
+        let edited = edited && (usable || limits);
+        Changes { usable, limits, edited, panic, transitions }
     }
 
     /// In the file's order.
@@ -202,7 +204,7 @@ impl PoolState {
     fn outlier(&mut self, name: &str, sign: Sign, now: Instant) -> Option<Transition> {
         let outlier = self.rules.outlier?;
         let ejected = self.members.iter().filter(|m| m.ejection().is_some()).count();
-        let most = self.members.len() * usize::from(outlier.max_ejected) / 100;
+        let most = self.members.len() * usize::from(outlier.max_ejected) / 1000;
         let up = self.members.iter().filter(|m| m.health == Health::Up).count();
         let is_up = |m: &MemberState| m.health == Health::Up;
         let known = self.members.iter().any(|m| m.name() == name && is_up(m));

@@ -118,14 +118,23 @@ impl WorkerStats {
         self.shared.runs.forget();
     }
 
+    /// Leases that the worker answered to the end, well or not.
+    pub fn answers(&self) -> u64 {
+        self.per_shard
+            .iter()
+            .flat_map(|cell| &cell.outcomes[Outcome::ANSWERS])
+            .map(Counter::value)
+            .sum()
+    }
+
     /// Leases ended in the worker's success or by its fault.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for cell in self.per_shard.iter() {
             for (position, count) in cell.outcomes.iter().enumerate() {
-                match Outcome::LABELS[position] {
-                    "served" => tally.good += count.value(),
-                    "client_gone" | "abandoned" => {}
+                match position {
+                    Outcome::GOOD => tally.good += count.value(),
+                    _ if Outcome::NOBODYS.contains(&position) => {}
                     _ => tally.failed += count.value(),
                 }
             }
@@ -199,6 +208,12 @@ mod tests {
         let counted: Vec<_> = stats.outcomes().filter(|(_, n)| *n > 0).collect();
         assert_eq!(counted, [("served", 2), ("reset_before_head", 2)]);
         assert_eq!(stats.busy(), Duration::from_millis(12));
+        let now = Instant::now();
+        stats.finished(Outcome::Served { status: 503 }, Duration::ZERO, now);
+        stats.finished(Outcome::ClientGone, Duration::ZERO, now);
+        stats.finished(Outcome::Abandoned, Duration::ZERO, now);
+        assert_eq!(stats.tally(), Tally { good: 2, failed: 3 });
+        stats.finished(Outcome::Failed(Failure::Reset), Duration::ZERO, now);
         assert_eq!(stats.last_outcome(), Some("reset_before_head"));
     }
 

@@ -270,6 +270,24 @@ fn tenths(text: &str) -> Option<u32> {
     Some(number(whole)? * 10 + number(tenth).filter(|_| tenth.len() == 1)?)
 }
 
+/// A share, or `0` for none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PercentOrZero(pub(crate) u32);
+
+impl Read for PercentOrZero {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(s) if matches!(&*s.text, "0" | "0%") => Some(PercentOrZero(0)),
+            _ => Percent::read(node, cx).map(|Percent(thousandths)| PercentOrZero(thousandths)),
+        }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let none = serde_json::json!({ "enum": [0, "0", "0%"] });
+        any_of([Percent::shape(shapes), none])
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShardCount(pub(crate) Shards);
 

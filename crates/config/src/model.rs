@@ -395,6 +395,51 @@ pub struct Pool {
     pub buffer: Buffer,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
+    pub outlier: Option<Outlier>,
+    /// In thousandths of the workers; 0 = never.
+    pub panic_below: u16,
+    pub slow_start: Duration,
+    pub warm_up: Option<WarmUp>,
+}
+
+/// When a worker's own traffic takes it out. Shares are in thousandths; 0 = never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlier {
+    pub consecutive_failures: u32,
+    pub gateway_failures: u32,
+    pub failure_rate: u16,
+    pub window: Duration,
+    pub min_requests: u64,
+    pub base_ejection: Duration,
+    pub longest_ejection: Duration,
+    pub max_ejected: u16,
+}
+
+impl Default for Outlier {
+    fn default() -> Self {
+        Outlier {
+            consecutive_failures: 5,
+            gateway_failures: 0,
+            failure_rate: 0,
+            window: Duration::from_secs(10),
+            min_requests: 20,
+            base_ejection: Duration::from_secs(10),
+            longest_ejection: Duration::from_secs(300),
+            max_ejected: 500,
+        }
+    }
+}
+
+/// What a worker is asked before it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarmUp {
+    pub requests: Vec<String>,
+    /// Rounds of them.
+    pub count: u32,
+    /// For each answer.
+    pub timeout: Duration,
+    /// None = as the HTTP check, else the worker's address.
+    pub host: Option<String>,
 }
 
 /// A name of the registry, and options the registry has accepted.
@@ -443,6 +488,8 @@ pub struct Health {
     pub timeout: Duration,
     pub rise: u32,
     pub fall: u32,
+    /// How long a worker with every slot taken may answer nothing.
+    pub busy_limit: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

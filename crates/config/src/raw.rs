@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
 use crate::leaf::{
     BindAddress, BodyText, CookieValues, Count, Dur, HeaderMap, HeaderText, HeaderValues, HostName,
-    HostPattern, LocationPath, Methods, PathRegex, PathText, Percent, Present, QueryValues,
-    RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef, Shares, SlotCount,
-    StatusRange, StrategyRef, Text, Timeout, ValueRegex, WorkerAddress, WorkerName,
+    HostPattern, LocationPath, Methods, PathRegex, PathText, Percent, PercentOrZero, Present,
+    QueryValues, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef,
+    Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, ValueRegex, WorkerAddress,
+    WorkerName,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -314,9 +315,18 @@ section! {
         "keep_alive" => keep_alive: Switch<KeepAlive>,
         /// What the workers speak.
         "protocol" => protocol: WorkerProtocol = "http1",
+        /// When a worker's own traffic takes it out for a while.
+        "outlier" => outlier: Switch<Outlier> = "off",
+        /// With a smaller share of the workers up, ejections and probe time-outs are ignored; refused
+        /// connections never are.
+        "panic_below" => panic_below: Switch<PercentOrZero> = 0,
+        /// How long a worker takes to its full share after it came up, in ten steps.
+        "slow_start" => slow_start: Switch<Dur> = "0s",
+        /// What a worker is asked before it serves, at its start and when it comes back.
+        "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "discover", "outlier", "slow_start", "warm_up", "panic_below", "affinity",
+        "discover", "affinity",
         "tls", "send_proxy_protocol", "run",
     }
     needs { every("workers"); }
@@ -363,9 +373,50 @@ section! {
         "rise" => rise: Count<1, 1000> = 2,
         /// Bad probes in a row that take it out.
         "fall" => fall: Count<1, 1000> = 3,
+        /// How long a worker whose slots are all taken may answer nothing before it is asked beside
+        /// them, and taken out if it does not answer that either.
+        "busy_limit" => busy_limit: Timeout = "60s",
     }
     later { "grpc" }
     needs { one_of("http", "tcp"); }
+}
+
+section! {
+    Outlier is "outlier" {
+        /// Answers of 500 and more, or none at all, in a row.
+        "consecutive_failures" => consecutive_failures: Switch<Count<1, 1_000_000>> = 5,
+        /// Answers of 502, 503 or 504, or connections that failed, in a row.
+        "gateway_failures" => gateway_failures: Switch<Count<1, 1_000_000>> = "off",
+        /// The share of requests that failed in the window.
+        "failure_rate" => failure_rate: Switch<Percent> = "off",
+        /// What `failure_rate` looks back on, from 2 s to 10 m.
+        "window" => window: Dur = "10s",
+        /// With fewer requests in the window their rate says nothing.
+        "min_requests" => min_requests: Count<1, 1_000_000_000> = 20,
+        /// The first ejection; the n-th in a row lasts n times as long. For three times as long
+        /// without another, one is forgotten.
+        "base_ejection" => base_ejection: Timeout = "10s",
+        /// No ejection lasts longer.
+        "longest_ejection" => longest_ejection: Timeout = "5m",
+        /// Of the pool's workers, rounded down; the last one up is never ejected.
+        "max_ejected" => max_ejected: Percent = "50%",
+    }
+    later {}
+}
+
+section! {
+    WarmUp is "warm_up" {
+        /// Paths, asked for one after the other; an answer from 200 to 399 is good.
+        "requests" => requests: OneOrMany<PathText>,
+        /// Rounds of them.
+        "count" => count: Count<1, 1000> = 1,
+        /// For each answer.
+        "timeout" => timeout: Timeout = "30s",
+        /// The `Host` header; without it that of the HTTP check, or the worker's address.
+        "host" => host: HostName,
+    }
+    later {}
+    needs { every("requests"); }
 }
 
 section! {

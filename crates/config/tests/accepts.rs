@@ -120,7 +120,14 @@ fn health_in_its_forms() {
     assert_eq!(health("off"), None);
     assert_eq!(
         health("{ tcp: {}, rise: 1 }"),
-        Some(Health { check: Check::Tcp, interval: secs(2), timeout: secs(1), rise: 1, fall: 3 })
+        Some(Health {
+            check: Check::Tcp,
+            interval: secs(2),
+            timeout: secs(1),
+            rise: 1,
+            fall: 3,
+            busy_limit: secs(60),
+        })
     );
     let http = health("{ http: { path: /h, expect: [200, 300-399], host: App, port: 9000 } }");
     assert_eq!(
@@ -138,6 +145,46 @@ fn health_in_its_forms() {
         http.check,
         Check::Http { path: "/h".into(), expect: vec![200..=299], host: None, port: None }
     );
+}
+
+#[test]
+fn the_workers_life() {
+    let pool = |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    {text}"));
+    for off in ["strategy: round_robin", "outlier: off\n    warm_up: false\n    slow_start: off"] {
+        let pool = pool(off);
+        assert_eq!((pool.outlier, pool.warm_up), (None, None));
+        assert_eq!((pool.panic_below, pool.slow_start), (0, secs(0)));
+    }
+    assert_eq!(pool("outlier: {}").outlier, Some(Outlier::default()));
+    let given = pool(
+        "outlier: { consecutive_failures: off, gateway_failures: 3, failure_rate: 12.5%, window: 1m, min_requests: 5, base_ejection: 10m, max_ejected: 10% }",
+    );
+    assert_eq!(
+        given.outlier,
+        Some(Outlier {
+            consecutive_failures: 0,
+            gateway_failures: 3,
+            failure_rate: 125,
+            window: secs(60),
+            min_requests: 5,
+            base_ejection: secs(600),
+            longest_ejection: secs(600),
+            max_ejected: 100,
+        })
+    );
+    for (text, thousandths) in [("0", 0), ("0%", 0), ("off", 0), ("50%", 500), ("100%", 1000)] {
+        assert_eq!(pool(&format!("panic_below: {text}")).panic_below, thousandths);
+    }
+    assert_eq!(pool("slow_start: 30s").slow_start, secs(30));
+    let warm_up = |text: &str| pool(&format!("warm_up: {{ {text} }}")).warm_up.unwrap();
+    let one = warm_up("requests: /warm");
+    assert_eq!((&one.requests[..], one.count), (&["/warm".to_owned()][..], 1));
+    assert_eq!((one.timeout, one.host), (secs(30), None));
+    let more = warm_up("requests: [/a, /b], count: 3, timeout: 5s, host: app");
+    assert_eq!((more.requests.len(), more.count), (2, 3));
+    assert_eq!((more.timeout, more.host.as_deref()), (secs(5), Some("app")));
+    let health = pool("health: { tcp: {}, busy_limit: 5s }").health.unwrap();
+    assert_eq!(health.busy_limit, secs(5));
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn the_text_is_as_it_was() {
         "duplicate-key",
         "http-and-tcp",
         "many-mistakes",
+        "bad-life",
         "not-built-yet",
         "ports",
         "secrets",

@@ -147,6 +147,8 @@ fn figures(out: &mut Families, pool: &str, figures: &PoolFigures) {
         ("isobar_pool_handover_seconds", "From a slot granted to the first request byte written.");
     const RESPONSE: (&str, &str) =
         ("isobar_worker_response_seconds", "From the request sent to the response's head.");
+    const EJECTIONS: (&str, &str) =
+        ("isobar_outlier_ejections_total", "Workers taken out by their own traffic.");
     const RETRIES: (&str, &str) = ("isobar_retries_total", "Attempts after the first.");
     let label = ("pool", pool);
     out.gauge(DEPTH, &[label], figures.queue_depth as f64);
@@ -158,6 +160,7 @@ fn figures(out: &mut Families, pool: &str, figures: &PoolFigures) {
     out.histogram(HANDOVER, &[label], &figures.handover);
     out.histogram(RESPONSE, &[label], &figures.response);
     out.counter(RETRIES, &[label], figures.retries as f64);
+    out.counter(EJECTIONS, &[label], figures.ejections as f64);
 }
 
 fn of_process(out: &mut Families, control: &Control) {

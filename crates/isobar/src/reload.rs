@@ -135,7 +135,10 @@ async fn first_verdicts(pools: &[Arc<Pool>]) {
     let deadline = Instant::now() + FIRST_PROBES;
     for pool in pools {
         if timeout_at(deadline, pool.ready()).await.is_err() {
-            tracing::warn!(pool = pool.name(), "some workers have not answered their first probe");
+            tracing::warn!(
+                pool = pool.name(),
+                "some workers are not ready: no answer to the first probe, or still warming up"
+            );
         }
     }
 }

@@ -200,7 +200,9 @@ impl Lease {
         if std::mem::take(&mut self.timed) {
             stats.timing().unanswered(outcome, held, now);
         }
-        stats.finished(outcome, held, now);
+        if stats.finished(outcome, held, now) {
+            self.place.0.suspect();
+        }
         if self.abandoned {
             stats.abandoned_ended();
         }

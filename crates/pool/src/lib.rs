@@ -26,6 +26,7 @@ mod stream;
 mod supervisor;
 mod target;
 mod wait;
+mod warm_up;
 
 pub use address::Address;
 pub use connect::ConnectError;
@@ -35,10 +36,10 @@ pub use metrics::PoolFigures;
 pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
-    Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Policy, PoolSettings, Queue,
-    WorkerSpec,
+    Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy, PoolSettings,
+    Queue, WarmUp, WorkerSpec,
 };
-pub use status::{PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
+pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
 pub use stream::Stream;
 pub use target::Target;
 pub use wait::Wait;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use isobar_balance::state::ProbeResult;
 use tokio::sync::mpsc;
@@ -14,6 +15,13 @@ use crate::target::Target;
 pub(crate) struct Observation {
     pub(crate) target: Arc<Target>,
     pub(crate) seen: Seen,
+    pub(crate) at: Instant,
+}
+
+impl Observation {
+    pub(crate) fn now(target: &Arc<Target>, seen: Seen) -> Observation {
+        Observation { target: target.clone(), seen, at: Instant::now() }
+    }
 }
 
 #[derive(Debug)]
@@ -25,6 +33,10 @@ pub(crate) enum Seen {
     /// The re-check after such a failure connected.
     Reachable,
     Probed(ProbeResult),
+    /// A run of failures has become too long.
+    Suspect,
+    /// How one attempt at a warm-up ended.
+    WarmedUp(Result<(), String>),
 }
 
 const ROOM: usize = 1024;

@@ -25,6 +25,7 @@ struct Cell {
     response: Histogram,
     dropped: [Counter; DROPPED.len()],
     retries: Counter,
+    ejections: Counter,
 }
 
 pub(crate) struct Recorder(PerShard<Cell>);
@@ -53,6 +54,10 @@ impl Recorder {
     pub(crate) fn retry(&self) {
         self.0.here().retries.add(1);
     }
+
+    pub(crate) fn ejection(&self) {
+        self.0.here().ejections.add(1);
+    }
 }
 
 /// A pool's figures at one moment.
@@ -65,6 +70,7 @@ pub struct PoolFigures {
     pub handover: HistogramValues,
     pub response: HistogramValues,
     pub retries: u64,
+    pub ejections: u64,
     pub idle_while_waiting: Duration,
 }
 
@@ -79,6 +85,7 @@ impl PoolFigures {
             handover: cells().map(|cell| cell.handover.snapshot()).sum(),
             response: cells().map(|cell| cell.response.snapshot()).sum(),
             retries: cells().map(|cell| cell.retries.value()).sum(),
+            ejections: cells().map(|cell| cell.ejections.value()).sum(),
             idle_while_waiting: shared.waiters.idle_while_waiting(),
         }
     }

@@ -4,6 +4,7 @@
 pub mod http;
 pub(crate) mod schedule;
 pub mod tcp;
+pub(crate) mod visit;
 
 use futures_core::future::BoxFuture;
 

@@ -1,6 +1,8 @@
 //! What a pool is told by its owner: the policies, the workers, the question asked at a lease.
 //! Plain values; whoever reads the configuration fills them in, with every default applied.
 
+mod life;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use isobar_balance::budget::Share;
 use isobar_balance::strategy::{Entry, Options};
 use isobar_balance::{Key, Tried};
 
+pub use self::life::{Life, Outlier, WarmUp};
 use crate::address::Address;
 use crate::probe::Probe;
 
@@ -24,6 +27,7 @@ pub struct PoolSettings {
     pub buffer: Buffer,
     /// Of the requests; `None` = retries are not bounded.
     pub retry_budget: Option<Share>,
+    pub life: Life,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,9 @@ pub struct Health {
     pub timeout: Duration,
     pub rise: u32,
     pub fall: u32,
+    /// How long a worker whose slots are all taken may answer nothing, neither to a request nor to
+    /// a probe, before that counts as a failed probe.
+    pub busy_limit: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

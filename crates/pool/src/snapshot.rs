@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, WorkerId};
+use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, Turns, WorkerId};
 
 use crate::settings::{Asker, Policy};
 use crate::target::{Place, Target};
@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) picker: Box<dyn Picker>,
     /// What the picker's strategy goes by.
     pub(crate) key: Key,
+    /// While somebody is in slow start and the strategy follows the load.
+    pub(crate) turns: Option<Turns>,
     pub(crate) policy: Policy,
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
@@ -50,6 +52,7 @@ impl Snapshot {
             targets: Box::default(),
             picker: Box::new(Nobody),
             key: Key::None,
+            turns: None,
             policy,
             starting: false,
             limited: false,
@@ -73,6 +76,12 @@ impl Snapshot {
         rng: &mut fastrand::Rng,
         now: Instant,
     ) -> Pick {
+        if let Some(turns) = &self.turns {
+            let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).taking_turns(turns);
+            if let Some(reserved) = self.picker.pick(&self.candidates, &mut cx) {
+                return Pick::Reserved(Place(self.targets[reserved.index()].clone()));
+            }
+        }
         let mut cx = PickCx::new(&self.candidates, key, tried, rng, now);
         match self.picker.pick(&self.candidates, &mut cx) {
             Some(reserved) => Pick::Reserved(Place(self.targets[reserved.index()].clone())),

@@ -18,6 +18,8 @@ pub struct PoolStatus {
     pub queue_depth: usize,
     /// Requests that were not tried again because the retry budget was used up.
     pub retries_denied: u64,
+    /// Too few are up: ejections and probe time-outs are ignored.
+    pub panic: bool,
     pub workers: Vec<WorkerStatus>,
 }
 
@@ -46,6 +48,20 @@ pub struct WorkerStatus {
     /// For how long a connection may rest and still be used; learned unless configured. `None`:
     /// nothing is known yet.
     pub idle_time: Option<Duration>,
+    /// In percent; below 100 while it is in its slow start.
+    pub share: u32,
+    pub ejection: Option<Ejection>,
+    /// Warm-ups in a row that failed, and why the last one did.
+    pub failed_warm_ups: Option<(u32, String)>,
+}
+
+/// Why a worker's own traffic took it out, and for how much longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    pub cause: String,
+    /// The how-manieth in a row.
+    pub count: u32,
+    pub remaining: Duration,
 }
 
 /// What an operator changes at run time; `None` leaves a thing as it is, `Some(None)` goes back to

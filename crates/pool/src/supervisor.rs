@@ -4,6 +4,8 @@
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
 mod members;
+mod outliers;
+mod publish;
 mod recheck;
 mod report;
 mod watch;
@@ -11,19 +13,19 @@ mod watch;
 pub(crate) use self::watch::Task;
 use self::watch::Watch;
 
-use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
-use isobar_balance::state::{Changes, Event, PoolState, Rules};
-use isobar_balance::{Candidate, Health, Picker, Strategy};
+use isobar_balance::outlier::RateWindow;
+use isobar_balance::state::{Changes, Event, Outlier, PoolState, Rules};
+use isobar_balance::{Candidate, Picker, Strategy};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::sync::watch::Sender as Settle;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use crate::discovery::DiscoveryError;
@@ -42,9 +44,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Sweeps after which what was seen of workers' idle times is renewed.
 const PERIOD: u32 = 300;
 
-/// Workers named in one line of the log.
-const TOLD: usize = 16;
-
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     settings: PoolSettings,
@@ -56,12 +55,23 @@ pub(crate) struct Supervisor {
     settle: Settle<bool>,
     runtime: Handle,
     sweeps: u32,
+    /// When something changes by itself, and who waits for that to be another time.
+    due: Option<Instant>,
+    due_changed: Arc<Notify>,
 }
 
 /// A member as it is reached and watched.
 struct Reached {
     target: Arc<Target>,
     watch: Watch,
+    warm_up: Option<Task>,
+    /// Its failures in the time that counts.
+    window: RateWindow,
+}
+
+/// The runtime's clock, which tests may wind on.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Takes everything that has come, then publishes once.
@@ -71,7 +81,9 @@ pub(crate) async fn run(
 ) {
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let due_changed = lock(&control).due_changed.clone();
     loop {
+        let due = lock(&control).due;
         tokio::select! {
             first = observations.recv() => {
                 let Some(first) = first else { return };
@@ -80,7 +92,16 @@ pub(crate) async fn run(
                 lock(&control).observe(all);
             }
             _ = sweep.tick() => lock(&control).sweep(),
+            () = until(due) => lock(&control).on_time(),
+            () = due_changed.notified() => {}
         }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -122,16 +143,20 @@ impl Supervisor {
             settle,
             runtime: Handle::current(),
             sweeps: 0,
+            due: None,
+            due_changed: Arc::default(),
         }
     }
 
     /// A new set of workers.
     pub(crate) fn update(&mut self, workers: Vec<WorkerSpec>) {
+        let since = Instant::now();
         let changes = self.set(workers);
-        self.settle_down(changes);
+        self.settle_down(changes, since);
     }
 
     pub(crate) fn reconfigure(&mut self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
+        let since = Instant::now();
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
         let mut anew = Policy::of(&old) != Policy::of(new);
@@ -145,14 +170,19 @@ impl Supervisor {
         if !same_probing(old.health.as_ref(), new.health.as_ref()) {
             self.reached.values_mut().for_each(|reached| reached.watch = Watch::None);
         }
-        let mut changes = self.state.apply(Event::Rules(rules(new)), Instant::now());
+        if old.life.warm_up != new.life.warm_up {
+            self.reached.values_mut().for_each(|reached| reached.warm_up = None);
+        }
+        let mut changes = self.state.apply(Event::Rules(rules(new)), now());
         merge(&mut changes, self.set(workers));
         // The policies travel in the snapshot, the strategy in its picker.
         changes.usable |= anew;
-        self.settle_down(changes);
+        changes.edited |= anew;
+        self.settle_down(changes, since);
     }
 
     fn observe(&mut self, observations: Vec<Observation>) {
+        let since = observations.iter().map(|observation| observation.at).min();
         let probed = self.settings.health.is_some();
         let current = observations.iter().filter(|o| self.is_current(&o.target));
         let mut events: Vec<_> = current.filter_map(|o| event(o, probed)).collect();
@@ -160,9 +190,10 @@ impl Supervisor {
             // It ran over, but what a refused connect leaves behind can be seen.
             let closed = self.reached.values().filter(|r| r.target.slots().load().is_closed());
             events.extend(closed.map(|r| Event::Refused { worker: r.target.name() }));
+            // A run of failures stays to be seen by the next sweep.
         }
-        let changes = self.state.apply_all(events, Instant::now());
-        self.settle_down(changes);
+        let changes = self.state.apply_all(events, now());
+        self.settle_down(changes, since.unwrap_or_else(Instant::now));
     }
 
     pub(crate) fn set_worker(
@@ -179,8 +210,8 @@ impl Supervisor {
             change.weight.map(|weight| Event::Weight { worker: name, weight }),
             change.slots.map(|slots| Event::Slots { worker: name, slots }),
         ];
-        let changes = self.state.apply_all(events.into_iter().flatten(), Instant::now());
-        self.settle_down(changes);
+        let changes = self.state.apply_all(events.into_iter().flatten(), now());
+        self.settle_down(changes, Instant::now());
         Ok(())
     }
 
@@ -204,91 +235,8 @@ impl Supervisor {
         tracing::info!(pool = self.shared.name, version, "pool closed");
     }
 
-    /// Makes the world agree with the state: limits, snapshot, queue, watches, log.
-    fn settle_down(&mut self, changes: Changes) {
-        if self.shared.closed.load(Ordering::SeqCst) {
-            return;
-        }
-        let up = changes.transitions.iter().filter(|t| t.to == Health::Up);
-        let came_up: HashSet<_> = up.map(|t| t.worker.as_str()).collect();
-        let mut freed = false;
-        for known in self.state.members() {
-            let Some(reached) = self.reached.get(known.name()) else { continue };
-            let slots = reached.target.slots();
-            if slots.load().limit() != known.slots().map(NonZeroU32::get) {
-                slots.set_limit(known.slots());
-            }
-            if *known.health() == Health::Up && came_up.contains(known.name()) {
-                slots.open();
-                freed = true;
-            }
-        }
-        // Who comes now must not hope any more when the last first verdict was a bad one.
-        let settled = self.state.is_settled();
-        let hope = self.shared.snapshot.load().starting;
-        if changes.usable || changes.limits || hope == settled {
-            self.publish();
-        } else if freed {
-            // Down and up again before anybody saw it: only the slots had been closed.
-            self.shared.waiters.changed(Instant::now());
-        }
-        if changes.usable || changes.limits || !changes.transitions.is_empty() {
-            self.log(&changes);
-        }
-        self.watch();
-        self.settle.send_if_modified(|known| std::mem::replace(known, settled) != settled);
-    }
-
-    fn publish(&mut self) {
-        let usable = self.state.usable();
-        let (candidates, targets): (Vec<_>, Vec<_>) = usable
-            .iter()
-            .filter_map(|usable| {
-                let target = self.reached.get(usable.name)?.target.clone();
-                let candidate = Candidate {
-                    worker: target.worker().clone(),
-                    weight: usable.weight_or_one(),
-                    capacity: usable.capacity(),
-                };
-                Some((candidate, target))
-            })
-            .unzip();
-        let places = targets.iter().cloned().map(Place).collect();
-        let snapshot = Snapshot {
-            version: self.version() + 1,
-            picker: self.strategy.prepare(&candidates),
-            key: self.strategy.key(),
-            candidates: candidates.into(),
-            targets: targets.into(),
-            policy: Policy::of(&self.settings),
-            starting: !self.state.is_settled(),
-            limited: self.state.members().any(|known| known.slots().is_some()),
-            closed: false,
-        };
-        // In this order: who joins the queue in between sees the new snapshot, who joined before is
-        // handed what it brings.
-        self.shared.snapshot.store(Arc::new(snapshot));
-        self.shared.waiters.publish(places, Instant::now());
-    }
-
     fn version(&self) -> u64 {
         self.shared.snapshot.load().version
-    }
-
-    fn log(&self, changes: &Changes) {
-        let told = changes.transitions.iter().take(TOLD);
-        let told = told.map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause));
-        let untold = changes.transitions.len().saturating_sub(TOLD);
-        let more = (untold > 0).then(|| format!("{untold} more"));
-        let what: Vec<String> = told.chain(more).collect();
-        let usable = self.shared.snapshot.load().candidates.len();
-        tracing::info!(
-            pool = self.shared.name,
-            version = self.version(),
-            usable,
-            changes = what.join(", "),
-            "pool changed"
-        );
     }
 
     fn sweep(&mut self) {
@@ -296,6 +244,7 @@ impl Supervisor {
             let pool = &self.shared.name;
             tracing::warn!(pool, denied, "retry budget used up: requests were not tried again");
         }
+        self.sample_failures();
         let now = Instant::now();
         let most = Learned::resting(self.settings.keep_alive.idle);
         self.sweeps = (self.sweeps + 1) % PERIOD;
@@ -317,11 +266,21 @@ impl Supervisor {
 }
 
 fn rules(settings: &PoolSettings) -> Rules {
+    let life = &settings.life;
+    let rules = Rules {
+        outlier: life.outlier.map(|outlier| Outlier {
+            base_ejection: outlier.base_ejection,
+            longest_ejection: outlier.longest_ejection,
+            max_ejected: outlier.max_ejected,
+        }),
+        panic_below: life.panic_below,
+        slow_start: life.slow_start,
+        warm_up: life.warm_up.is_some(),
+        ..Rules::default()
+    };
     match &settings.health {
-        Some(health) => {
-            Rules { probed: true, rise: health.rise, fall: health.fall, ..Rules::default() }
-        }
-        None => Rules::default(),
+        Some(health) => Rules { probed: true, rise: health.rise, fall: health.fall, ..rules },
+        None => rules,
     }
 }
 
@@ -338,12 +297,20 @@ fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {
         }
         Seen::Reachable => Some(Event::Recheck { worker, ok: true }),
         Seen::Probed(result) => Some(Event::Probe { worker, result: result.clone() }),
+        // An answer may have ended the run meanwhile.
+        Seen::Suspect => {
+            let sign = target.worker().stats().sign()?;
+            Some(Event::Outlier { worker, sign })
+        }
+        Seen::WarmedUp(result) => Some(Event::WarmUp { worker, result: result.clone() }),
     }
 }
 
 fn merge(into: &mut Changes, more: Changes) {
     into.usable |= more.usable;
     into.limits |= more.limits;
+    into.edited |= more.edited;
+    into.panic = more.panic.or(into.panic);
     into.transitions.extend(more.transitions);
 }
 
@@ -351,7 +318,8 @@ fn same_probing(old: Option<&settings::Health>, new: Option<&settings::Health>) 
     match (old, new) {
         (Some(old), Some(new)) => {
             old.probe.describe() == new.probe.describe()
-                && (old.interval, old.timeout) == (new.interval, new.timeout)
+                && (old.interval, old.timeout, old.busy_limit)
+                    == (new.interval, new.timeout, new.busy_limit)
         }
         (old, new) => old.is_none() && new.is_none(),
     }

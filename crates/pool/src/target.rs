@@ -134,7 +134,13 @@ impl Target {
             (ConnectError::Timeout, Address::Unix(_)) | (ConnectError::Exhausted(_), _) => return,
             (ConnectError::Timeout | ConnectError::Other(_), _) => Seen::Unreachable,
         };
-        self.shared.mailbox.post(Observation { target: self.clone(), seen });
+        self.shared.mailbox.post(Observation::now(self, seen));
+    }
+
+    /// Its requests have failed once too often in a row.
+    #[cold]
+    pub(crate) fn suspect(self: &Arc<Self>) {
+        self.shared.mailbox.post(Observation::now(self, Seen::Suspect));
     }
 
     /// Counts one more connection in, unless the worker's slots are all accounted for by open ones.

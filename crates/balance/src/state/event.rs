@@ -87,6 +87,8 @@ pub struct Changes {
     pub usable: bool,
     /// Some member's effective slots are others.
     pub limits: bool,
+    /// Something other than the passing of time did it.
+    pub edited: bool,
     /// The pool began to panic, or came to itself.
     pub panic: Option<Panic>,
     /// In the order in which they happened, for the log.

@@ -12,8 +12,8 @@ pub struct Rules {
     /// Failures in a row that take it out.
     pub fall: u32,
     pub outlier: Option<Outlier>,
-    /// In percent: with a smaller share of workers up, ejections and probe time-outs are ignored.
-    pub panic_below: u8,
+    /// In thousandths: with a smaller share of workers up, ejections and probe time-outs are ignored.
+    pub panic_below: u16,
     /// How long a worker takes to its full share after it came up; zero = it has it at once.
     pub slow_start: Duration,
     /// A worker serves only after its warm-up.
@@ -41,6 +41,6 @@ pub struct Outlier {
     pub base_ejection: Duration,
     /// No ejection lasts longer.
     pub longest_ejection: Duration,
-    /// In percent of the pool's workers, rounded down.
-    pub max_ejected: u8,
+    /// In thousandths of the pool's workers, rounded down.
+    pub max_ejected: u16,
 }

@@ -54,7 +54,7 @@ pub(super) fn panics(members: &[MemberState], rules: &Rules) -> bool {
     };
     let all = members.iter().filter(expected).count();
     let up = members.iter().filter(|m| m.health == Health::Up).count();
-    up * 100 < all * usize::from(rules.panic_below)
+    up * 1000 < all * usize::from(rules.panic_below)
 }
 
 pub(super) fn usable(members: &[MemberState], panic: bool) -> Vec<Usable<'_>> {

@@ -52,11 +52,14 @@ struct Exact {
 impl Picker for Exact {
     fn pick(&self, candidates: &[Candidate], cx: &mut PickCx<'_>) -> Option<Reserved> {
         for _ in 0..RESCANS {
-            let start = self.turn.load(Relaxed);
+            let start = cx.turn().unwrap_or_else(|| self.turn.load(Relaxed));
             let start = if start < candidates.len() { start } else { 0 };
             let (lightest, seen) = lightest(candidates, cx, start)?;
             if let Some(reserved) = cx.reserve_if(lightest, seen) {
-                self.turn.store(lightest + 1, Relaxed);
+                // A newcomer's turn is beside the others'.
+                if cx.turn().is_none() {
+                    self.turn.store(lightest + 1, Relaxed);
+                }
                 return Some(reserved);
             }
         }

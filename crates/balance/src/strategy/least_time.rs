@@ -61,11 +61,14 @@ struct Soonest {
 impl Picker for Soonest {
     fn pick(&self, candidates: &[Candidate], cx: &mut PickCx<'_>) -> Option<Reserved> {
         for _ in 0..RESCANS {
-            let start = self.turn.load(Relaxed);
+            let start = cx.turn().unwrap_or_else(|| self.turn.load(Relaxed));
             let start = if start < candidates.len() { start } else { 0 };
             let (soonest, seen) = self.soonest(candidates, cx, start)?;
             if let Some(reserved) = cx.reserve_if(soonest, seen) {
-                self.turn.store(soonest + 1, Relaxed);
+                // A newcomer's turn is beside the others'.
+                if cx.turn().is_none() {
+                    self.turn.store(soonest + 1, Relaxed);
+                }
                 return Some(reserved);
             }
         }

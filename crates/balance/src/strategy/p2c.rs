@@ -49,7 +49,7 @@ impl Picker for Pairs {
             return None;
         }
         for _ in 0..PAIRS {
-            let (a, b) = self.draw(candidates.len(), cx.rng());
+            let (a, b) = self.draw(candidates.len(), cx);
             let chosen = match (cx.eligible(a), cx.eligible(b)) {
                 (Some(_), Some(_)) if a != b => lighter(a, b, candidates, cx),
                 (Some(_), _) => a,
@@ -66,9 +66,10 @@ impl Picker for Pairs {
 }
 
 impl Pairs {
-    fn draw(&self, everybody: usize, rng: &mut fastrand::Rng) -> (usize, usize) {
-        let mut one = || self.shares[rng.usize(..self.shares.len())] as usize;
-        let a = one();
+    fn draw(&self, everybody: usize, cx: &mut PickCx<'_>) -> (usize, usize) {
+        let newcomer = cx.turn();
+        let mut one = || self.shares[cx.rng().usize(..self.shares.len())] as usize;
+        let a = newcomer.unwrap_or_else(&mut one);
         // One that has nearly all the weight is drawn again and again.
         let b = (0..8).map(|_| one()).find(|&b| b != a);
         (a, b.unwrap_or(if a + 1 < everybody { a + 1 } else { 0 }))

@@ -1,5 +1,7 @@
 //! Pools and their workers.
 
+mod life;
+
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -90,6 +92,10 @@ pub(super) fn convert(
         buffer: buffer(raw.buffer, limited),
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
+        outlier: life::outlier(raw.outlier, cx),
+        panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
+        slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),
+        warm_up: life::warm_up(raw.warm_up, cx),
         workers,
     };
     Some((pool, http_only))
@@ -279,6 +285,7 @@ fn health(
         timeout: or(raw.timeout, 1),
         rise: raw.rise.value().map_or(2, |n| n.u32()),
         fall: raw.fall.value().map_or(3, |n| n.u32()),
+        busy_limit: or(raw.busy_limit, 60),
     })
 }
 

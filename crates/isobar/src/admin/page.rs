@@ -87,6 +87,7 @@ mod tests {
             strategy: "least_connections",
             queue_depth: 0,
             retries_denied: 0,
+            panic: false,
             workers: Vec::new(),
         };
         let page = page(&[pool]);

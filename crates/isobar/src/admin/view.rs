@@ -1,6 +1,7 @@
 //! What is true, as JSON: `/v1/pools` and `/v1/config`. The keys are an interface; secrets would
 //! be left out here (there are none yet).
 
+use isobar_balance::Health;
 use isobar_config::Config;
 use isobar_config::model::{self, AdminBind, Check, ListenerKind, Shards};
 use isobar_pool::{PoolStatus, WorkerStatus};
@@ -17,6 +18,7 @@ pub(crate) fn pool(pool: &PoolStatus) -> Value {
         "strategy": pool.strategy,
         "queue": { "depth": pool.queue_depth },
         "retries_denied": pool.retries_denied,
+        "panic": pool.panic,
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
     })
 }
@@ -37,11 +39,24 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
         Ok(()) => String::from("ok"),
         Err(cause) => cause.clone(),
     });
+    let ejection = worker.ejection.as_ref().map(|ejection| {
+        json!({
+            "cause": ejection.cause,
+            "count": ejection.count,
+            "ends_in_seconds": ejection.remaining.as_secs_f64(),
+        })
+    });
+    let warm_ups = worker
+        .failed_warm_ups
+        .as_ref()
+        .map(|(count, cause)| json!({ "count": count, "last": cause }));
+    let ejected = worker.ejection.as_ref().filter(|_| worker.health == Health::Ejected);
+    let cause = worker.health.cause().or_else(|| ejected.map(|ejection| ejection.cause.as_str()));
     json!({
         "name": worker.name,
         "address": worker.address.to_string(),
         "health": worker.health.label(),
-        "cause": worker.health.cause(),
+        "cause": cause,
         "for_seconds": worker.since.elapsed().as_secs_f64(),
         "tier": worker.tier,
         "weight": worker.weight,
@@ -57,6 +72,9 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
         "connections": worker.connections_open,
         "keep_alive_seconds": worker.idle_time.map(|idle| idle.as_secs_f64()),
         "last_probe": probe,
+        "share_percent": worker.share,
+        "ejection": ejection,
+        "failed_warm_ups": warm_ups,
     })
 }
 

@@ -40,7 +40,8 @@ fn table(answer: &Value) -> String {
         let name = pool["name"].as_str().unwrap_or_default();
         let strategy = pool["strategy"].as_str().unwrap_or_default();
         let waiting = pool["queue"]["depth"].as_u64().unwrap_or_default();
-        let _ = writeln!(out, "{}  {strategy}, {waiting} waiting", plain(name));
+        let panic = if pool["panic"] == true { ", panic" } else { "" };
+        let _ = writeln!(out, "{}  {strategy}, {waiting} waiting{panic}", plain(name));
         let workers = pool["workers"].as_array().into_iter().flatten();
         let rows: Vec<[String; 8]> = workers.map(row).collect();
         let head = HEAD.map(String::from);
@@ -69,9 +70,19 @@ fn row(worker: &Value) -> [String; 8] {
         let value = worker[key].as_u64().map_or_else(|| none.to_owned(), |n| n.to_string());
         format!("{value}{mark}")
     };
-    let health = match worker["cause"].as_str() {
-        Some(cause) => format!("{} ({})", text("health"), plain(cause)),
-        None => text("health"),
+    let mut why: Vec<String> = worker["cause"].as_str().map(plain).into_iter().collect();
+    if let Some(seconds) = worker["ejection"]["ends_in_seconds"].as_f64() {
+        why.push(format!("for {seconds:.0}s"));
+    }
+    if let Some(share) = worker["share_percent"].as_u64().filter(|share| *share < 100) {
+        why.push(format!("slow start, {share}%"));
+    }
+    if let Some(cause) = worker["failed_warm_ups"]["last"].as_str() {
+        why.push(format!("warm-up failed: {}", plain(cause)));
+    }
+    let health = match why.is_empty() {
+        true => text("health"),
+        false => format!("{} ({})", text("health"), why.join(", ")),
     };
     [
         text("name"),
@@ -104,6 +115,9 @@ mod tests {
                   "slots": 3, "overrides": { "slots": 3 }, "served": 10, "failed": 0 },
                 { "name": "b\u{1b}[2J", "address": "unix:/b", "health": "down",
                   "cause": "connect_refused" },
+                { "name": "c", "health": "ejected", "cause": "5 failures in a row",
+                  "ejection": { "ends_in_seconds": 9.7 }, "share_percent": 100 },
+                { "name": "d", "health": "up", "share_percent": 30 },
             ],
         }]});
         let text = table(&answer);
@@ -113,6 +127,8 @@ mod tests {
         assert_eq!(lines[2].find("up"), Some(health));
         assert_eq!(lines[3].find("down (connect_refused)"), Some(health));
         assert!(lines[2].contains("3*"));
+        assert!(lines[4].contains("ejected (5 failures in a row, for 10s)"));
+        assert!(lines[5].contains("up (slow start, 30%)"));
         assert!(!text.contains('\u{1b}'));
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use isobar_balance::budget::Share;
+use isobar_balance::outlier::Thresholds;
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Address, Buffer, Health, IdleTime, KeepAlive, PoolSettings, Probe, Queue, WorkerSpec, probe,
+    Address, Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue,
+    WarmUp, WorkerSpec, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -24,6 +26,7 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
             timeout: health.timeout,
             rise: health.rise,
             fall: health.fall,
+            busy_limit: health.busy_limit,
         }),
         connect_timeout: pool.connect_timeout,
         keep_alive: KeepAlive {
@@ -36,7 +39,39 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
         retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
         buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
+        life: life(pool),
     })
+}
+
+fn life(pool: &model::Pool) -> Life {
+    Life {
+        outlier: pool.outlier.map(|outlier| Outlier {
+            thresholds: Thresholds {
+                failures: outlier.consecutive_failures,
+                gateway_failures: outlier.gateway_failures,
+            },
+            failure_rate: outlier.failure_rate,
+            window: outlier.window,
+            min_requests: outlier.min_requests,
+            base_ejection: outlier.base_ejection,
+            longest_ejection: outlier.longest_ejection,
+            max_ejected: outlier.max_ejected,
+        }),
+        panic_below: pool.panic_below,
+        slow_start: pool.slow_start,
+        warm_up: pool.warm_up.as_ref().map(|warm_up| WarmUp {
+            requests: warm_up.requests.clone(),
+            count: warm_up.count,
+            timeout: warm_up.timeout,
+            // A worker that minds its name is asked by the name the check uses.
+            host: warm_up.host.clone().or_else(|| {
+                match pool.health.as_ref().map(|health| &health.check) {
+                    Some(model::Check::Http { host, .. }) => host.clone(),
+                    _ => None,
+                }
+            }),
+        }),
+    }
 }
 
 pub(crate) fn workers(pool: &model::Pool) -> Vec<WorkerSpec> {

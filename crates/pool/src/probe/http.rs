@@ -36,9 +36,7 @@ impl Probe for Http {
                 Some(port) => target.address().with_port(port),
                 None => target.address().clone(),
             };
-            let mut stream = connect::open(&address).await?;
-            stream.write_all(self.request(&address).as_bytes()).await?;
-            let status = read_status(&mut stream).await?;
+            let status = get(&address, self.host.as_deref(), &self.path, "isobar-probe").await?;
             if self.expect.iter().any(|range| range.contains(&status)) {
                 Ok(())
             } else {
@@ -58,19 +56,25 @@ impl Probe for Http {
     }
 }
 
-impl Http {
-    fn request(&self, address: &Address) -> String {
-        let host = match (&self.host, address) {
-            (Some(host), _) => host.clone(),
-            (None, Address::Tcp(addr)) => addr.to_string(),
-            (None, Address::Unix(_)) => "localhost".to_owned(),
-        };
-        let path = &self.path;
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: isobar-probe\r\nAccept: */*\r\n\
-             Connection: close\r\n\r\n"
-        )
-    }
+/// The status of one answer, over a connection of its own.
+pub(crate) async fn get(
+    address: &Address,
+    host: Option<&str>,
+    path: &str,
+    agent: &str,
+) -> Result<u16, ProbeError> {
+    let host = match (host, address) {
+        (Some(host), _) => host.to_owned(),
+        (None, Address::Tcp(addr)) => addr.to_string(),
+        (None, Address::Unix(_)) => "localhost".to_owned(),
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let mut stream = connect::open(address).await?;
+    stream.write_all(request.as_bytes()).await?;
+    read_status(&mut stream).await
 }
 
 async fn read_status(stream: &mut Stream) -> Result<u16, ProbeError> {

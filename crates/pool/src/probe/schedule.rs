@@ -1,19 +1,20 @@
 //! When a worker is probed: at once, then every interval, a little earlier or later each time. An
 //! attempt that proves nothing says so: our own timer was late, we ran out of descriptors, or the
-//! worker is busy with a request in every slot, which is a better probe than ours.
+//! worker is busy with a request in every slot, which is a better probe than ours for as long as
+//! some answer comes now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_balance::state::ProbeResult;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::{Probe, ProbeError};
+use super::ProbeError;
+use super::visit::{Unanswered, Visit};
 use crate::connect::ConnectError;
-use crate::idle::Open;
 use crate::mailbox::{Observation, Seen};
 use crate::settings::Health;
-use crate::target::{Place, Target};
+use crate::target::Target;
 
 /// A timer later than this means that we were not running: no fault of the worker.
 const LATE: Duration = Duration::from_millis(100);
@@ -21,68 +22,100 @@ const LATE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(target: Arc<Target>, health: Health) {
     let mut rng = fastrand::Rng::new();
     let mut due = Instant::now();
+    let mut probing = Probing { target, health, patience: None, unanswered: None };
     loop {
         sleep_until(due).await;
         let started = Instant::now();
         let late = started - due > LATE;
-        let result = match attempt(&target, &*health.probe, health.timeout).await {
-            ProbeResult::Failed(_) if late || started.elapsed() > health.timeout + LATE => {
+        let Health { interval, timeout, .. } = probing.health;
+        let result = match probing.attempt().await {
+            ProbeResult::Failed(_) | ProbeResult::TimedOut(_)
+                if late || started.elapsed() > timeout + LATE =>
+            {
                 ProbeResult::Inconclusive
             }
             result => result,
         };
-        let seen = Seen::Probed(result);
-        target.shared.mailbox.send(Observation { target: target.clone(), seen }).await;
+        let target = &probing.target;
+        target.shared.mailbox.send(Observation::now(target, Seen::Probed(result))).await;
         let jitter = 0.9 + 0.2 * rng.f64();
-        due = (started + health.interval.mul_f64(jitter)).max(Instant::now());
+        due = (started + interval.mul_f64(jitter)).max(Instant::now());
     }
 }
 
-async fn attempt(target: &Arc<Target>, probe: &dyn Probe, limit: Duration) -> ProbeResult {
-    let Some(visit) = Visit::begin(target, probe).await else { return ProbeResult::Inconclusive };
-    let result = timeout(limit, probe.probe(target)).await.unwrap_or(Err(ProbeError::Timeout));
-    drop(visit);
-    match result {
-        Ok(()) => ProbeResult::Ok,
-        Err(ProbeError::Connect(ConnectError::Exhausted(_))) => ProbeResult::Inconclusive,
-        Err(error) => ProbeResult::Failed(error.to_string()),
-    }
+struct Probing {
+    target: Arc<Target>,
+    health: Health,
+    /// While every slot is taken: since when, and how many answers had come by then.
+    patience: Option<(Instant, u64)>,
+    /// An earlier probe that still holds its slot.
+    unanswered: Option<Unanswered>,
 }
 
-/// A probe's stay at a worker: with a slot limit it takes a slot like a request.
-enum Visit {
-    Free,
-    Slot {
-        /// Gone before the slot is given back.
-        _open: Open,
-        _slot: Slot,
-    },
-}
-
-impl Visit {
-    async fn begin(target: &Arc<Target>, probe: &dyn Probe) -> Option<Visit> {
-        let word = target.slots().load();
-        let Some(limit) = word.limit().filter(|_| probe.takes_slot()) else {
-            return Some(Visit::Free);
-        };
-        if word.is_closed() {
-            // Nobody else can enter; who is inside may still use all there is.
-            return (word.in_flight() < limit).then_some(Visit::Free);
+impl Probing {
+    async fn attempt(&mut self) -> ProbeResult {
+        if !self.health.probe.takes_slot() {
+            return self.ask(Visit::Free).await;
         }
-        if !target.slots().try_reserve() {
-            return None;
+        if self.unanswered.as_ref().is_some_and(|earlier| !earlier.is_over()) {
+            // To ask again would not be answered sooner.
+            return self.silence();
         }
-        let slot = Slot(Place(target.clone()));
-        // A worker that serves one connection at a time would not see ours beside a resting one.
-        let open = target.room().await;
-        Some(Visit::Slot { _open: open, _slot: slot })
+        self.unanswered = None;
+        match Visit::begin(&self.target).await {
+            Some(visit) => self.ask(visit).await,
+            None if self.patience_is_over() => {
+                let beside = Visit::beside(&self.target);
+                self.ask(beside).await
+            }
+            None => ProbeResult::Inconclusive,
+        }
     }
-}
 
-struct Slot(Place);
+    async fn ask(&mut self, visit: Visit) -> ProbeResult {
+        let (probe, target) = (self.health.probe.clone(), self.target.clone());
+        let asking = Box::pin(async move { probe.probe(&target).await });
+        let (answer, unanswered) = visit.wait(&self.target, asking, self.health.timeout).await;
+        self.unanswered = unanswered;
+        match answer {
+            Ok(()) => {
+                self.patience = None;
+                ProbeResult::Ok
+            }
+            Err(ProbeError::Connect(ConnectError::Exhausted(_))) => ProbeResult::Inconclusive,
+            Err(ProbeError::Timeout) => self.silence(),
+            Err(error) => ProbeResult::Failed(error.to_string()),
+        }
+    }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.0.shared.waiters.release(&self.0, std::time::Instant::now());
+    /// No answer in time: that is the worker's failure unless our own traffic keeps it busy, which
+    /// it does where requests hold every slot, or every one but the probe's.
+    fn silence(&mut self) -> ProbeResult {
+        let word = self.target.slots().load();
+        let ours = u32::from(self.unanswered.is_some());
+        let requests = word.in_flight().saturating_sub(ours);
+        let busy = requests > 0 && word.limit().is_some_and(|limit| word.in_flight() >= limit);
+        if busy && self.health.probe.takes_slot() {
+            if !self.patience_is_over() {
+                return ProbeResult::Inconclusive;
+            }
+            let limit = self.health.busy_limit;
+            return ProbeResult::TimedOut(format!("busy, and no answer for {limit:?}"));
+        }
+        self.patience = None;
+        ProbeResult::TimedOut(ProbeError::Timeout.to_string())
+    }
+
+    /// Every slot is taken, and nothing has been answered for longer than a request may take. With
+    /// one slot that is the age of its request; with several some may well take longer.
+    fn patience_is_over(&mut self) -> bool {
+        let answers = self.target.worker().stats().answers();
+        match self.patience {
+            Some((since, before)) if before == answers => since.elapsed() > self.health.busy_limit,
+            _ => {
+                self.patience = Some((Instant::now(), answers));
+                false
+            }
+        }
     }
 }

@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
+use isobar_balance::outlier::RateWindow;
 use isobar_balance::state::{Changes, Event, Member};
 use isobar_balance::{Worker, WorkerId};
 
 use super::watch::Watch;
-use super::{Reached, Supervisor, merge};
+use super::{Reached, Supervisor, merge, now};
 use crate::settings::WorkerSpec;
 use crate::target::Target;
 
 impl Supervisor {
     /// The difference between the set that is and the set that shall be.
     pub(super) fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
-        let now = Instant::now();
+        let now = now();
         let mut changes = Changes::default();
         let stays = |reached: &Reached| {
             workers.iter().any(|spec| {
@@ -51,9 +51,16 @@ impl Supervisor {
         for spec in workers {
             if !self.reached.contains_key(&spec.name) {
                 let target = Arc::new(self.reach(&spec));
-                self.reached.insert(spec.name, Reached { target, watch: Watch::None });
+                let reached = Reached {
+                    target,
+                    watch: Watch::None,
+                    warm_up: None,
+                    window: RateWindow::default(),
+                };
+                self.reached.insert(spec.name, reached);
             }
         }
+        self.watch_runs();
         merge(&mut changes, self.state.apply(Event::Set(members), now));
         changes
     }

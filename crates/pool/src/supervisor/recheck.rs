@@ -19,8 +19,7 @@ pub(super) async fn run(target: Arc<Target>, timeout: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         if Connector::new(timeout).oneshot(target.address().clone()).await.is_ok() {
-            let back = Observation { target: target.clone(), seen: Seen::Reachable };
-            target.shared.mailbox.send(back).await;
+            target.shared.mailbox.send(Observation::now(&target, Seen::Reachable)).await;
         }
         pause = (pause * 2).min(LONGEST);
     }

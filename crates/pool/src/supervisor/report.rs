@@ -1,11 +1,19 @@
 //! The pool's state as an operator sees it.
 
-use super::Supervisor;
+use std::collections::HashMap;
+
+use isobar_balance::state::FULL_SHARE;
+
+use super::{Supervisor, now};
 use crate::settings::IdleTime;
-use crate::status::{PoolStatus, WorkerStatus};
+use crate::status::{Ejection, PoolStatus, WorkerStatus};
 
 impl Supervisor {
     pub(crate) fn status(&self) -> PoolStatus {
+        let now = now();
+        let usable = self.state.usable();
+        let shares: HashMap<_, _> =
+            usable.iter().map(|usable| (usable.name, usable.share)).collect();
         let workers = self.state.members().filter_map(|known| {
             let target = &self.reached.get(known.name())?.target;
             let stats = target.worker().stats();
@@ -32,6 +40,16 @@ impl Supervisor {
                     IdleTime::Fixed(idle) => Some(idle),
                     IdleTime::Learned => target.learned.known(),
                 },
+                share: shares.get(known.name()).map_or(100, |share| share * 100 / FULL_SHARE),
+                ejection: known.ejection().map(|ejection| Ejection {
+                    cause: ejection.sign.to_string(),
+                    count: ejection.count,
+                    remaining: ejection.until.saturating_duration_since(now),
+                }),
+                failed_warm_ups: match known.failed_warm_ups() {
+                    (count, Some(cause)) => Some((count, cause.to_owned())),
+                    (_, None) => None,
+                },
             })
         });
         PoolStatus {
@@ -40,6 +58,7 @@ impl Supervisor {
             strategy: self.settings.strategy.name,
             queue_depth: self.shared.waiters.len(),
             retries_denied: self.shared.budget.denied(),
+            panic: self.state.is_panicking(),
             workers: workers.collect(),
         }
     }

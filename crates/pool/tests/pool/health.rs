@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +142,7 @@ async fn hc_04_an_http_probe_believes_a_status_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn hc_04_a_worker_that_hangs_is_given_up() {
-    let listener = std::os::unix::net::UnixListener::bind(socket_path()).expect("a socket");
+    let listener = UnixListener::bind(socket_path()).expect("a socket");
     let path = listener.local_addr().expect("bound").as_pathname().expect("a path").to_owned();
     let http = Http { path: "/".to_owned(), expect: vec![200..=299], host: None, port: None };
     let workers = vec![worker("a", Address::Unix(path.clone()), 1)];
@@ -151,8 +152,16 @@ async fn hc_04_a_worker_that_hangs_is_given_up() {
     assert_eq!(before.elapsed().as_secs(), 1);
     let worker = status(&pool, "a");
     assert_eq!(worker.health.to_string(), "down (timeout)");
-    assert_eq!((worker.in_flight, worker.connections_open), (0, 0));
+    // It may still compute what it was asked, so nobody else asks: neither a request nor a probe.
+    assert_eq!((worker.in_flight, worker.connections_open), (1, 1));
+    pass(20.0).await;
+    assert_eq!(status(&pool, "a").connections_open, 1);
+    drop(listener);
     std::fs::remove_file(path).expect("removed");
+    pass(10.0).await;
+    let worker = status(&pool, "a");
+    assert_eq!(worker.health.to_string(), "down (connect_refused)");
+    assert_eq!((worker.in_flight, worker.connections_open), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

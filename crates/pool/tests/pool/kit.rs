@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
     Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
-    Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
+    Life, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::LocalOptions;
@@ -28,6 +28,7 @@ pub fn settings() -> PoolSettings {
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
         buffer: Buffer { request: 0, response: 0 },
+        life: Life::default(),
     }
 }
 
@@ -38,6 +39,7 @@ pub fn probed(probe: Arc<dyn Probe>) -> PoolSettings {
         timeout: Duration::from_secs(1),
         rise: 2,
         fall: 3,
+        busy_limit: Duration::from_secs(60),
     };
     PoolSettings { health: Some(health), ..settings() }
 }

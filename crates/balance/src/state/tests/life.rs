@@ -80,7 +80,7 @@ fn an_operator_or_other_rules_end_an_ejection() {
 
 #[test]
 fn in_a_panic_ejections_and_silence_are_forgiven_and_refusals_are_not() {
-    let rules = Rules { panic_below: 50, ..Rules { probed: true, ..ejecting(100) } };
+    let rules = Rules { panic_below: 500, ..Rules { probed: true, ..ejecting(100) } };
     let mut pool = Pool::new(rules, &["a", "b", "c", "d", "e"]);
     for name in ["a", "b", "c", "d", "e"] {
         assert_eq!(pool.probe(name, ProbeResult::Ok).panic, None, "the start is no panic");
@@ -100,7 +100,7 @@ fn in_a_panic_ejections_and_silence_are_forgiven_and_refusals_are_not() {
 
 #[test]
 fn silence_that_becomes_a_refusal_is_forgiven_no_more() {
-    let rules = Rules { panic_below: 100, ..probed(1, 1) };
+    let rules = Rules { panic_below: 1000, ..probed(1, 1) };
     let mut pool = Pool::new(rules, &["a", "b"]);
     pool.probe("a", ProbeResult::Ok);
     pool.probe("b", timed_out());
@@ -239,7 +239,8 @@ impl Pool {
     }
 }
 
-fn ejecting(max_ejected: u8) -> Rules {
+fn ejecting(percent: u16) -> Rules {
+    let max_ejected = percent * 10;
     let outlier = Outlier { base_ejection: secs(10), longest_ejection: secs(30), max_ejected };
     Rules { outlier: Some(outlier), ..unprobed() }
 }

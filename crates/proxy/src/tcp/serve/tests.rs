@@ -20,6 +20,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
         buffer: Buffer { request: 0, response: 0 },
+        life: isobar_pool::Life::default(),
     };
     let spec = |(at, listener): (usize, &&TcpListener)| WorkerSpec {
         name: format!("w{at}"),

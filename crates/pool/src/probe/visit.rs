@@ -1,0 +1,88 @@
+//! Our own stay at a worker, for a probe or a warm-up: with a slot limit it takes a slot like a
+//! request, and like a request it keeps it until the worker is done, or `abandon_after` is over,
+//! even if nobody waits for the answer any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::ProbeError;
+use crate::idle::Open;
+use crate::target::{Place, Target};
+
+pub(crate) enum Visit {
+    Free,
+    /// One connection more than slots, and no slot.
+    Beside(#[expect(dead_code, reason = "held for its drop")] Open),
+    Slot {
+        /// Gone before the slot is given back.
+        open: Open,
+        slot: Slot,
+    },
+}
+
+/// What was asked over a slot and has not been answered yet.
+pub(crate) struct Unanswered(JoinHandle<()>);
+
+impl Unanswered {
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+type Asking = BoxFuture<'static, Result<(), ProbeError>>;
+
+impl Visit {
+    /// `None`: every slot is taken.
+    pub(crate) async fn begin(target: &Arc<Target>) -> Option<Visit> {
+        let word = target.slots().load();
+        let Some(limit) = word.limit() else { return Some(Visit::Free) };
+        if word.is_closed() {
+            // Nobody else can enter; who is inside may still use all there is.
+            return (word.in_flight() < limit).then_some(Visit::Free);
+        }
+        if !target.slots().try_reserve() {
+            return None;
+        }
+        let slot = Slot(Place(target.clone()));
+        // A worker that serves one connection at a time would not see ours beside a resting one.
+        let open = target.room().await;
+        Some(Visit::Slot { open, slot })
+    }
+
+    pub(crate) fn beside(target: &Target) -> Visit {
+        Visit::Beside(target.open.enter())
+    }
+
+    /// The answer, or a time-out and what still waits for the answer.
+    pub(crate) async fn wait(
+        self,
+        target: &Arc<Target>,
+        mut asking: Asking,
+        limit: Duration,
+    ) -> (Result<(), ProbeError>, Option<Unanswered>) {
+        if let Ok(answer) = timeout(limit, &mut asking).await {
+            return (answer, None);
+        }
+        let Visit::Slot { open, slot } = self else { return (Err(ProbeError::Timeout), None) };
+        let patience = target.shared.snapshot.load().policy.abandon_after;
+        let late = tokio::spawn(async move {
+            // Whatever it says, it says it too late.
+            let _ = timeout(patience, asking).await;
+            drop(open);
+            drop(slot);
+        });
+        (Err(ProbeError::Timeout), Some(Unanswered(late)))
+    }
+}
+
+pub(crate) struct Slot(Place);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.0.shared.waiters.release(&self.0, std::time::Instant::now());
+    }
+}

@@ -1,0 +1,150 @@
+//! Makes the world agree with the state: limits, snapshot, queue, watches, log. Whoever applies
+//! events comes here next, with what they changed and when the first of them happened.
+
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use isobar_balance::state::{Changes, FULL_SHARE, Panic, Transition, Usable};
+use isobar_balance::{Candidate, Health, SlowStart, Turns};
+
+use super::{Supervisor, now};
+use crate::settings::Policy;
+use crate::snapshot::Snapshot;
+use crate::target::{Place, Target};
+
+/// Workers named in one line of the log.
+const TOLD: usize = 16;
+
+impl Supervisor {
+    /// `since`: what these changes made possible was possible from then on, as far as the queue's
+    /// accounts are concerned.
+    pub(super) fn settle_down(&mut self, changes: Changes, since: Instant) {
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        let freed = self.follow_transitions(&changes.transitions);
+        for (known, limit) in self.state.limits() {
+            let Some(reached) = self.reached.get(known.name()) else { continue };
+            let slots = reached.target.slots();
+            if slots.load().limit() != limit.map(NonZeroU32::get) {
+                slots.set_limit(limit);
+            }
+        }
+        // Who comes now must not hope any more when the last first verdict was a bad one.
+        let settled = self.state.is_settled();
+        let hope = self.shared.snapshot.load().starting;
+        if changes.usable || changes.limits || hope == settled {
+            self.publish(since);
+        } else if freed {
+            // Down and up again before anybody saw it: only the slots had been closed.
+            self.shared.waiters.observe(Instant::now());
+            self.shared.waiters.changed(since);
+        }
+        self.log(&changes);
+        self.watch();
+        self.settle.send_if_modified(|known| std::mem::replace(known, settled) != settled);
+        let due = self.state.next_due(now());
+        if std::mem::replace(&mut self.due, due) != due {
+            self.due_changed.notify_one();
+        }
+    }
+
+    /// True if slots that a refusal had closed are open again.
+    fn follow_transitions(&mut self, transitions: &[Transition]) -> bool {
+        let mut freed = false;
+        for transition in transitions {
+            let Some(reached) = self.reached.get_mut(&transition.worker) else { continue };
+            let stats = reached.target.worker().stats();
+            if transition.to == Health::Ejected {
+                self.shared.recorder.ejection();
+            }
+            if transition.from == Health::Ejected || transition.to == Health::Ejected {
+                stats.forget_runs();
+                reached.window.restart();
+            }
+        }
+        // Only who is well in the end: a refusal may have come after the success.
+        let came_back: HashSet<_> = transitions.iter().map(|t| t.worker.as_str()).collect();
+        for known in self.state.members().filter(|known| came_back.contains(known.name())) {
+            let well = matches!(known.health(), Health::Up | Health::Warming | Health::Ejected);
+            if let Some(reached) = self.reached.get(known.name()).filter(|_| well) {
+                reached.target.slots().open();
+                freed = true;
+            }
+        }
+        freed
+    }
+
+    fn publish(&mut self, since: Instant) {
+        let usable = self.state.usable();
+        let slow = usable.iter().any(|usable| usable.share < FULL_SHARE);
+        let by_weight = slow && self.strategy.slow_start() == SlowStart::Weight;
+        let turns = (slow && !by_weight)
+            .then(|| usable.iter().map(|u| (u.weight_or_one(), u.share)).collect::<Vec<_>>());
+        let (candidates, targets): (Vec<_>, Vec<_>) = usable
+            .iter()
+            .filter_map(|usable| {
+                let target = self.reached.get(usable.name)?.target.clone();
+                Some((candidate(&target, usable, by_weight), target))
+            })
+            .unzip();
+        let places = targets.iter().cloned().map(Place).collect();
+        let snapshot = Snapshot {
+            version: self.version() + 1,
+            picker: self.strategy.prepare(&candidates),
+            key: self.strategy.key(),
+            turns: turns.and_then(|shares| Turns::new(&shares)),
+            candidates: candidates.into(),
+            targets: targets.into(),
+            policy: Policy::of(&self.settings),
+            starting: !self.state.is_settled(),
+            limited: self.state.members().any(|known| known.slots().is_some()),
+            closed: false,
+        };
+        // In this order: who joins the queue in between sees the new snapshot, who joined before is
+        // handed what it brings.
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.shared.waiters.observe(Instant::now());
+        self.shared.waiters.publish(places, since);
+    }
+
+    /// One line for a change, however many it holds; none for a step of a slow start.
+    fn log(&self, changes: &Changes) {
+        let pool = &self.shared.name;
+        let (version, usable) = (self.version(), self.shared.snapshot.load().candidates.len());
+        match changes.panic {
+            Some(Panic::Began) => tracing::warn!(
+                pool,
+                usable,
+                "panic: fewer than {}% are up; ejections and probe time-outs are ignored",
+                f64::from(self.settings.life.panic_below) / 10.0
+            ),
+            Some(Panic::Ended) => tracing::info!(pool, usable, "the panic is over"),
+            None => {}
+        }
+        let told = changes.transitions.iter().take(TOLD);
+        let told = told.map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause));
+        let untold = changes.transitions.len().saturating_sub(TOLD);
+        let more = (untold > 0).then(|| format!("{untold} more"));
+        let what: Vec<String> = told.chain(more).collect();
+        if !what.is_empty() || changes.edited {
+            tracing::info!(pool, version, usable, changes = what.join(", "), "pool changed");
+        }
+    }
+}
+
+fn candidate(target: &Target, usable: &Usable<'_>, by_weight: bool) -> Candidate {
+    // Everybody's weight is multiplied, so that a tenth of 1 is a whole number.
+    let share = if by_weight { usable.share } else { 1 };
+    let part = |whole: NonZeroU32| {
+        NonZeroU32::new(share).map_or(whole, |share| whole.saturating_mul(share))
+    };
+    Candidate {
+        worker: target.worker().clone(),
+        weight: part(usable.weight_or_one()),
+        capacity: part(usable.capacity()),
+    }
+}
