@@ -12,11 +12,11 @@ def available():
     return [name for name, path in (("nginx", NGINX), ("haproxy", HAPROXY)) if os.path.exists(path)]
 
 
-def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None):
+def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0):
     """Returns the process and the port it serves."""
     port = measure.free_port()
     if name == "isobar":
-        config = _isobar(port, origin_ports, tcp, shards, slots)
+        config = _isobar(port, origin_ports, tcp, shards, slots, routes)
         command = [binaries["isobar"], "run", "-c", _write("isobar.yaml", config)]
     elif name == "nginx":
         config = _nginx(port, origin_ports[0], tcp)
@@ -34,16 +34,24 @@ def _write(name, text):
     return path
 
 
-def _isobar(port, origin_ports, tcp, shards, slots):
+def _isobar(port, origin_ports, tcp, shards, slots, routes):
     protocol = "tcp" if tcp else "http"
     workers = ", ".join(f'"127.0.0.1:{origin}"' for origin in origin_ports)
     limit = f"slots: {slots}, queue: {{ max: 10000, timeout: 10s }}, " if slots else ""
+    # The last of many is the one that is asked for.
+    many = "".join(
+        f"      - {{ match: {{ path_prefix: /v{at}/users }}, pool: app }}\n" for at in range(routes)
+    )
+    leads = f"routes:\n{many}      - {{ pool: app }}" if routes else "pool: app"
     return f"""
 shards: {shards}
 admin: {{ bind: "unix:{measure.SCRATCH}/admin-{port}.sock" }}
 metrics: {{ bind: "127.0.0.1:{measure.free_port()}" }}
 listeners:
-  web: {{ bind: "127.0.0.1:{port}", protocol: {protocol}, pool: app }}
+  web:
+    bind: "127.0.0.1:{port}"
+    protocol: {protocol}
+    {leads}
 pools:
   app: {{ {limit}workers: [{workers}], keep_alive: {{ idle: 300s, max_idle: 1024 }} }}
 """

@@ -16,8 +16,9 @@ HEADERS = [
     "Accept-Encoding: gzip, deflate, br, zstd",
     "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
 ]
-NAMES = ["http", "queue", "tcp", "connections", "shards", "memory"]
+NAMES = ["http", "routes", "queue", "tcp", "connections", "shards", "memory"]
 IDLE_CONNECTIONS = 5000
+ROUTES = 10_000
 RATE = 20000
 
 
@@ -54,6 +55,12 @@ def _cases(name, binaries, ports, seconds):
 
     if name == "http":
         return [(who, by_wrk(who, 64)) for who in everyone]
+    if name == "routes":
+        path = f"/v{ROUTES - 1}/users/7"
+        return [
+            ("1 route", by_wrk("isobar", 64, path)),
+            ("10,000 routes", by_wrk("isobar", 64, path, routes=ROUTES)),
+        ]
     if name == "tcp":
         return [(who, by_wrk(who, 64, tcp=True)) for who in everyone]
     if name == "connections":

@@ -2,6 +2,7 @@
 
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
+use isobar_tests::origin::{Next, Origin, Request, Visit, respond};
 
 const ROUTES: &str = r#"
 trusted_proxies: [127.0.0.1/32]
@@ -55,6 +56,77 @@ fn the_most_specific_match_takes_a_request() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A path with everything in it that servers have read differently.
+fn odd_path(rng: &mut fastrand::Rng) -> String {
+    const PIECES: [&str; 24] = [
+        "/", "/", "//", "/.", "/..", "/./", "/../", ".", "..", "a", "secret", "S", "%2e", "%2E",
+        "%2f", "%2F", "%5c", "%73", "%53", "%25", ";", "%252e", "~", "%7e",
+    ];
+    let mut path = String::from("/");
+    for _ in 0..rng.usize(..9) {
+        path += PIECES[rng.usize(..PIECES.len())];
+    }
+    path
+}
+
+/// Routes are told apart by the path the worker sees, for any spelling of it: behind the rule for
+/// `/secret` lies every path that begins with it, and no other. The parser of paths has a property
+/// test of its own; here it is the binary that is asked.
+#[test]
+fn a_random_path_is_matched_as_it_is_forwarded() {
+    const PATHS: usize = 20_000;
+    const BATCH: usize = 200;
+    let app = Origin::start(|request, visit| echo_target("app", request, visit));
+    let secret = Origin::start(|request, visit| echo_target("secret", request, visit));
+    let isobar = Isobar::start(&format!(
+        "listeners:\n\
+         \x20 web:\n\
+         \x20   bind: 127.0.0.1:0\n\
+         \x20   routes: [{{ match: {{ path_prefix: /secret }}, pool: secret }}, {{ pool: app }}]\n\
+         pools:\n\
+         \x20 app: {{ workers: [\"{}\"] }}\n\
+         \x20 secret: {{ workers: [\"{}\"] }}\n",
+        app.address(),
+        secret.address()
+    ));
+    let mut rng = fastrand::Rng::with_seed(5);
+    let (mut refused, mut behind, mut wrong) = (0, 0, Vec::new());
+    let mut connection = isobar.open("web");
+    for _ in 0..PATHS / BATCH {
+        let paths: Vec<String> = (0..BATCH).map(|_| odd_path(&mut rng)).collect();
+        for path in &paths {
+            connection
+                .send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes())
+                .expect("sends");
+            let answer = connection.response_to("GET").expect("an answer");
+            if answer.status == 400 {
+                refused += 1;
+                // A client that is not understood is parted from.
+                connection = isobar.open("web");
+                continue;
+            }
+            let said = answer.text();
+            let (who, seen) = said.split_once(' ').unwrap_or_default();
+            let hidden = seen == "/secret" || seen.starts_with("/secret/");
+            behind += usize::from(hidden);
+            if hidden != (who == "secret") || seen.contains("//") || seen.contains("/../") {
+                wrong.push(format!("{path}: {who} saw {seen}"));
+            }
+        }
+    }
+    println!("{PATHS} paths: {refused} refused, {behind} behind the rule, {} wrong", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused < PATHS / 2 && behind > 100, "{refused} refused, {behind} behind the rule");
+}
+
+fn echo_target(who: &str, request: &Request, visit: &mut Visit) -> Next {
+    let body = format!("{who} {}", request.target);
+    match visit.write(&respond(200, body.as_bytes())) {
+        Ok(()) => Next::Keep,
+        Err(_) => Next::Close,
+    }
 }
 
 /// The series there are do not depend on what clients send.

@@ -190,3 +190,52 @@ fn a_look_up_among_ten_thousand_routes_takes_no_time() {
     let median = took[took.len() / 2];
     assert!(median < std::time::Duration::from_micros(20), "{median:?}");
 }
+
+/// Whatever is sent: the path that the table is asked about is the one a worker gets, and a second
+/// reader who normalises it again finds nothing to change.
+#[test]
+fn a_hundred_thousand_random_paths_are_matched_as_they_are_forwarded() {
+    const PIECES: [&str; 26] = [
+        "/", "/", "//", "/.", "/..", "/../", ".", "..", "a", "secret", "S", "%2e", "%2E", "%2f",
+        "%2F", "%5c", "%73", "%53", "%25", ";", "%252e", "~", "%7e", "%00", "%", "\\",
+    ];
+    let table = table([on("", None), on("", prefix("/secret")), on("", exact("/a"))]);
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut counts = [0; 4];
+    for _ in 0..100_000 {
+        let mut sent = String::from("GET /");
+        (0..rng.usize(..9)).for_each(|_| sent += PIECES[rng.usize(..PIECES.len())]);
+        if rng.u8(..4) == 0 {
+            sent += "?q=/../secret";
+        }
+        sent += " HTTP/1.1\r\nHost: h\r\n\r\n";
+        let mut head = isobar_http1::RequestHead::new();
+        let limits = isobar_http1::Limits { head_bytes: 8192, headers: 10, uri: 8192 };
+        // What the parser refuses is not matched at all; nor is what has no normal form.
+        if head.parse(sent.as_bytes(), &limits).is_err() {
+            counts[3] += 1;
+            continue;
+        }
+        let Ok(target) = path::normalise(head.path_and_query()).map(|target| target.into_owned())
+        else {
+            counts[3] += 1;
+            continue;
+        };
+        let (matched, _) = target.split_at(memchr::memchr(b'?', &target).unwrap_or(target.len()));
+        let found = find(&table, "h", std::str::from_utf8(matched).expect("ascii"));
+        // As the exchange does it.
+        if target != head.path_and_query() {
+            head.set_path(&target);
+        }
+        let mut wire = Vec::new();
+        head.encode(&mut wire, isobar_http1::Body::None);
+        let forwarded = wire.split(|&byte| byte == b' ').nth(1).expect("a target");
+        let path = forwarded.split(|&byte| byte == b'?').next().expect("a path");
+        let hidden = path == b"/secret" || path.starts_with(b"/secret/");
+        let expected = if hidden { 1 } else { usize::from(path == b"/a") * 2 };
+        assert_eq!(found, Some(expected), "{sent:?} became {:?}", String::from_utf8_lossy(path));
+        assert_eq!(path::normalise(forwarded).as_deref(), Ok(forwarded), "{sent:?}");
+        counts[expected] += 1;
+    }
+    assert!(counts.iter().all(|&count| count > 100), "{counts:?}");
+}
