@@ -53,6 +53,7 @@ fn measure(what: &str, count: usize, one: impl Fn(usize) -> Match) {
     let spec = |at| RouteSpec {
         name: format!("route {at}"),
         matches: vec![one(at)],
+        filters: None,
         action: Action::Answer(Box::new(Answer {
             reply: Reply::Respond(Respond::new(204, &[], "")),
             metrics: Arc::new(RouteMetrics::new(1)),
