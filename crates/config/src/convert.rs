@@ -24,6 +24,7 @@ mod listener;
 mod matches;
 mod pool;
 mod routes;
+pub(crate) mod workers;
 
 pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";
 const MODE: u32 = 0o660;
@@ -89,6 +90,10 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         }),
         trusted_proxies: on(file.trusted_proxies)
             .map_or(Vec::new(), |OneOrMany(all)| all.into_iter().map(|n| n.value.0).collect()),
+        dns_servers: on(file.dns).map_or(Vec::new(), |dns| {
+            let servers = dns.servers.value().map_or(Vec::new(), |OneOrMany(all)| all);
+            servers.into_iter().map(|server| server.value.0).collect()
+        }),
         listeners,
         pools,
     }

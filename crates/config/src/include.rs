@@ -8,8 +8,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::problem::Draft;
-use crate::raw::File;
-use crate::read::{Cx, Field, Named, Read, Spanned};
+use crate::raw::{File, Worker};
+use crate::read::{Cx, Field, Many, Named, Read, Spanned};
 use crate::source::{self, FileId, MAX_FILE, MAX_TOTAL, ReadError, SourceKind, Span};
 use crate::tree;
 
@@ -36,6 +36,23 @@ pub(crate) fn load_text(text: &str, cx: &mut Cx<'_>) -> Option<File> {
     }
     files.take(source, Path::new(""), &mut whole, cx);
     whole
+}
+
+/// A list of workers, which includes nothing.
+pub(crate) fn load_workers(path: &Path, cx: &mut Cx<'_>) -> Option<Many<Worker>> {
+    let shown = path.display().to_string();
+    let text = source::open(path).and_then(|opened| source::read(opened, &mut cx.bytes_left));
+    match text {
+        Ok(text) => {
+            let source = cx.sources.add(SourceKind::File, &shown, text);
+            let node = tree::parse(source, "a list of workers, or `[]`", cx)?;
+            Many::read(&node, cx)
+        }
+        Err(error) => {
+            refuse(&shown, None, &error, cx);
+            None
+        }
+    }
 }
 
 struct Files {
@@ -85,7 +102,8 @@ impl Files {
     }
 
     fn take(&mut self, source: u32, dir: &Path, whole: &mut Option<File>, cx: &mut Cx<'_>) {
-        let file = tree::parse(source, cx).and_then(|node| File::read(&node, cx));
+        let file = tree::parse(source, "`listeners` and `pools`", cx)
+            .and_then(|node| File::read(&node, cx));
         let Some(mut file) = file else {
             cx.incomplete = true;
             return;
@@ -223,7 +241,7 @@ fn merge(whole: &mut File, file: File, cx: &mut Cx<'_>) {
     macro_rules! once {
         ($($field:ident),*) => { $( once(stringify!($field), &mut whole.$field, file.$field, cx); )* };
     }
-    once!(shards, grace_period, drain_delay, admin, metrics, log, access_log, trusted_proxies);
+    once!(shards, grace_period, drain_delay, admin, metrics, log, access_log, trusted_proxies, dns);
     named("listener", &mut whole.listeners, file.listeners, cx);
     named("pool", &mut whole.pools, file.pools, cx);
     named("site", &mut whole.sites, file.sites, cx);

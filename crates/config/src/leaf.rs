@@ -26,7 +26,7 @@ mod http;
 mod matching;
 mod route;
 
-pub(crate) use address::{BindAddress, WorkerAddress};
+pub(crate) use address::{BindAddress, DnsServer, WorkerAddress};
 pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
@@ -407,6 +407,26 @@ impl Read for LogTarget {
     fn shape(_: &mut Shapes<'_>) -> Value {
         let path = text(r"[^\u0000-\u001f\u007f-\u009f]*/[^\u0000-\u001f\u007f-\u009f]*(?<!/)");
         any_of([words(&["stdout", "stderr"]), path])
+    }
+}
+
+/// The path of a file; relative to the file that says it.
+#[derive(Debug, Clone)]
+pub(crate) struct FilePath(pub(crate) PathBuf);
+
+impl Read for FilePath {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "the path of a file";
+        let text = &cx.scalar(node, expected)?.text;
+        if text.is_empty() || text.ends_with('/') || text.chars().any(char::is_control) {
+            cx.mismatch(node, expected);
+            return None;
+        }
+        Some(FilePath(PathBuf::from(&**text)))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(&format!("{PRINTABLE}(?<!/)"))
     }
 }
 

@@ -26,7 +26,7 @@ mod units;
 
 pub mod model;
 
-pub use model::{Config, Summary};
+pub use model::{Config, ListedWorker, Summary};
 pub use problem::{Colour, Problem, Problems, Severity};
 pub use registry::{BadOption, OptionShape, Registry, Serves, StrategyDef};
 pub use schema::schema;
@@ -45,6 +45,14 @@ pub struct Loaded {
 /// Reads a file and everything it includes.
 pub fn load(path: &Path, registry: &Registry) -> Result<Loaded, Problems> {
     finish(&environment, registry, |cx| include::load(path, cx))
+}
+
+/// Reads a file of workers: a list, as `workers` in a pool has it.
+pub fn load_workers(path: &Path) -> Result<Vec<ListedWorker>, Problems> {
+    let mut cx = Cx::new(&environment);
+    let list = include::load_workers(path, &mut cx);
+    let workers = convert::workers::convert(list, None, None, &mut cx);
+    cx.finish().map(|_| workers)
 }
 
 /// Reads a configuration from memory; `include` is relative to the working directory.

@@ -28,6 +28,8 @@ pub struct Config {
     pub log: Log,
     pub access_log: Option<AccessLog>,
     pub trusted_proxies: Vec<Cidr>,
+    /// Who resolves host names; empty = whom the system asks.
+    pub dns_servers: Vec<SocketAddr>,
     pub listeners: BTreeMap<String, Listener>,
     pub pools: BTreeMap<String, Pool>,
 }
@@ -54,6 +56,7 @@ pub struct Summary {
     pub listeners: usize,
     pub routes: usize,
     pub pools: usize,
+    /// As they are written: a host name is one.
     pub workers: usize,
 }
 
@@ -386,8 +389,14 @@ impl Default for RetryWhen {
 pub struct Pool {
     pub name: String,
     pub strategy: Strategy,
+    /// Of workers that say nothing themselves.
+    pub slots: Option<NonZeroU32>,
     pub workers: Vec<Worker>,
+    /// A file that names more of them, and is watched.
+    pub discover: Option<PathBuf>,
     pub queue: Option<Queue>,
+    /// Where the workers are not all known and the file says no `queue.max`: so many per slot.
+    pub queue_per_slot: Option<usize>,
     pub health: Option<Health>,
     /// Thousandths of the requests that retries may add; `None` = not bounded.
     pub retry_budget: Option<NonZeroU32>,
@@ -451,7 +460,8 @@ pub struct Strategy {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
-    /// The given name, else the address.
+    /// The given name, else the address. Not of what a host name resolves to: each of those is
+    /// named by its own address.
     pub name: String,
     pub address: Address,
     pub weight: Option<NonZeroU32>,
@@ -464,6 +474,26 @@ pub struct Worker {
 pub enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Host(Host),
+}
+
+/// A name to be resolved: each of its addresses is a worker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host {
+    /// Lower case.
+    pub name: String,
+    pub port: u16,
+    /// The least and the most time an answer is believed, whatever its TTL.
+    pub min: Duration,
+    pub max: Duration,
+}
+
+/// An entry of a file of workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedWorker {
+    pub worker: Worker,
+    /// It says something of its slots; if not, the pool does.
+    pub own_slots: bool,
 }
 
 impl fmt::Display for Address {
@@ -471,6 +501,7 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(addr) => addr.fmt(f),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Host(host) => write!(f, "{}:{}", host.name, host.port),
         }
     }
 }

@@ -6,7 +6,10 @@
 
 use serde_json::{Value, json};
 
-use crate::leaf::{AdminToken, Bytes, LogTarget, Mode, Network, ShardCount, Spill, WorkerProtocol};
+use crate::leaf::{
+    AdminToken, Bytes, DnsServer, FilePath, LogTarget, Mode, Network, ShardCount, Spill,
+    WorkerProtocol,
+};
 use crate::leaf::{
     BindAddress, BodyText, CookieValues, Count, Dur, HeaderMap, HeaderText, HeaderValues, HostName,
     HostPattern, LocationPath, Methods, PathRegex, PathText, Percent, PercentOrZero, Present,
@@ -43,6 +46,8 @@ section! {
         "trusted_proxies" => trusted_proxies: Switch<OneOrMany<Network>> = "off",
         /// More files, relative to this one; `*` and `?` in the last part of a path.
         "include" => include: Switch<OneOrMany<Text>> = "off",
+        /// How host names of workers are resolved.
+        "dns" => dns: Switch<Dns>,
         /// Lists of routes that several listeners share, by name.
         "sites" => sites: Named<Many<Route>>,
         /// Where traffic comes in, by name.
@@ -50,7 +55,16 @@ section! {
         /// Where traffic goes, by name.
         "pools" => pools: Named<Pool>,
     }
-    later { "dns" }
+    later {}
+}
+
+section! {
+    Dns is "dns" {
+        /// `ip:port`, or `ip` for port 53, instead of the system's. Names are then looked up as they
+        /// are, without search domains.
+        "servers" => servers: OneOrMany<DnsServer>,
+    }
+    later {}
 }
 
 section! {
@@ -298,6 +312,8 @@ section! {
         "queue" => queue: Switch<Queue>,
         /// Addresses, or maps with more to say.
         "workers" => workers: Many<Worker>,
+        /// Where more workers are found.
+        "discover" => discover: Switch<Discover> = "off",
         /// Probes. Without them refused connections alone take a worker out.
         "health" => health: Switch<Health> = "off",
         /// For all routes that lead here.
@@ -326,10 +342,10 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "discover", "affinity",
+        "affinity",
         "tls", "send_proxy_protocol", "run",
     }
-    needs { every("workers"); }
+    needs { some_of("workers", "discover"); }
 }
 
 section! {
@@ -346,7 +362,8 @@ section! {
     WorkerMap is "a worker" {
         /// Its label in logs, metrics and commands, instead of its address.
         "name" => name: WorkerName,
-        /// `ip:port`, `[ipv6]:port` or `unix:/path`.
+        /// `ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`. Each address that a host name resolves
+        /// to is a worker.
         "address" => address: WorkerAddress,
         /// Its relative share.
         "weight" => weight: Count<1, 10_000>,
@@ -354,9 +371,30 @@ section! {
         "slots" => slots: Switch<SlotCount>,
         /// 0 serves first; 1 and more are backups.
         "tier" => tier: Count<0, 255> = 0,
+        /// How long what a host name resolves to is believed.
+        "resolve" => resolve: Resolve,
     }
-    later { "resolve", "tls", "send_proxy_protocol" }
+    later { "tls", "send_proxy_protocol" }
     needs { every("address"); }
+}
+
+section! {
+    Resolve is "resolve" {
+        /// At least so long, whatever its TTL; failures are repeated no sooner.
+        "min" => min: Dur = "1s",
+        /// At most so long, whatever its TTL.
+        "max" => max: Dur = "30s",
+    }
+    later {}
+}
+
+section! {
+    Discover is "discover" {
+        /// A list of workers as in a pool, watched; relative to this file.
+        "file" => file: FilePath,
+    }
+    later {}
+    needs { every("file"); }
 }
 
 section! {

@@ -130,14 +130,14 @@ pub(crate) mod rule {
         json!({ "required": keys })
     }
 
-    pub(crate) fn some_of(keys: &[&str]) -> Value {
-        let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
-        json!({ "anyOf": each })
-    }
-
     pub(crate) fn one_of(keys: &[&str]) -> Value {
         let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
         json!({ "oneOf": each })
+    }
+
+    pub(crate) fn some_of(keys: &[&str]) -> Value {
+        let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
+        json!({ "anyOf": each })
     }
 
     pub(crate) fn at_most_one_of(keys: &[&str]) -> Value {

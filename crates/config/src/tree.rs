@@ -75,8 +75,8 @@ impl Node {
     }
 }
 
-/// The one document of a source, or None and at least one problem.
-pub(crate) fn parse(source: u32, cx: &mut Cx<'_>) -> Option<Node> {
+/// The one document of a source, or None and at least one problem. `expected`: in an empty one.
+pub(crate) fn parse(source: u32, expected: &str, cx: &mut Cx<'_>) -> Option<Node> {
     let text = cx.sources.text(source).to_owned();
     let options = granit_parser::options! {
         flow_nesting_limit: MAX_DEPTH,
@@ -84,7 +84,7 @@ pub(crate) fn parse(source: u32, cx: &mut Cx<'_>) -> Option<Node> {
         disallow_directives: true,
     };
     let parser = Parser::new_from_str_with_options(&text, options);
-    let mut tree = Builder { parser, source, text: &text, anchors: HashMap::new(), cx };
+    let mut tree = Builder { parser, source, text: &text, expected, anchors: HashMap::new(), cx };
     match tree.document() {
         Ok(node) => Some(node),
         Err(draft) => {
@@ -98,6 +98,7 @@ struct Builder<'t, 'c, 'p> {
     parser: Parser<'t, StrInput<'t>>,
     source: u32,
     text: &'t str,
+    expected: &'t str,
     /// Finished anchored nodes, and how many nodes each is.
     anchors: HashMap<usize, (Node, usize)>,
     cx: &'c mut Cx<'p>,
@@ -123,8 +124,7 @@ impl<'t> Builder<'t, '_, '_> {
             }
         }
         root.filter(|n| !matches!(&n.kind, Kind::Scalar(s) if s.is_null())).ok_or_else(|| {
-            Draft::error(Span::start(self.source), "the file is empty")
-                .expected("`listeners` and `pools`")
+            Draft::error(Span::start(self.source), "the file is empty").expected(self.expected)
         })
     }
 

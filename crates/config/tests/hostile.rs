@@ -50,6 +50,7 @@ fn the_text_is_as_it_was() {
     let mut wrong = String::new();
     for name in [
         "alias-bomb",
+        "bad-discovery",
         "bad-environment",
         "bad-filters",
         "bad-matches",

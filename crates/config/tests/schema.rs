@@ -171,6 +171,9 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
         Value::Null | Value::Array(_) | Value::Object(_) => {
             matches!(key, "bind" | "listeners" | "pools" | "sites" | "expect" | "workers")
         }
+        // The one is compared with the other; a worker with a name has no host name.
+        Value::String(_) | Value::Number(_) if at.contains("/resolve/") => true,
+        Value::String(_) if key == "address" => true,
         // Names and files are referred to; only an IP address has metrics; a mode's quotes matter.
         _ if matches!(key, "pool" | "routes" | "include") || at == "/metrics/bind" => true,
         Value::Number(_) if key == "mode" => true,

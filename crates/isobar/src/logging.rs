@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use isobar_config::model::{Log, LogFormat, LogLevel};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -36,6 +36,8 @@ pub(crate) fn start(log: &Log) -> Level {
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // The resolver's library warns of every forged datagram: whoever sends them would fill the log.
+    let lines = lines.with_filter(filter_fn(|line| !line.target().starts_with("hickory")));
     let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Level(started.is_ok().then_some(handle))
 }

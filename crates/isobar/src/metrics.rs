@@ -92,6 +92,7 @@ fn pools_and_workers(out: &mut Families, control: &Control, pools: &[Arc<Pool>])
     for pool in pools {
         let status = pool.status();
         workers(out, &status);
+        discovery(out, &status);
         figures(out, &status.name, &pool.figures());
         if let Some(ratio) = fairness.get(&status.name) {
             const FAIRNESS: (&str, &str) = (
@@ -132,6 +133,23 @@ fn workers(out: &mut Families, pool: &PoolStatus) {
             out.gauge(HEALTH, &[of_pool, of_worker, ("state", state)], is);
         }
     }
+}
+
+/// Only of pools whose workers come and go.
+fn discovery(out: &mut Families, pool: &PoolStatus) {
+    const FAILURES: (&str, &str) = (
+        "isobar_pool_discovery_failures_total",
+        "Looks at a host name or a file of workers that failed; what was found before stays.",
+    );
+    const FAILING: (&str, &str) =
+        ("isobar_pool_discovery_failing", "Host names and files whose last look failed.");
+    if pool.discovery.is_empty() {
+        return;
+    }
+    let label = ("pool", pool.name.as_str());
+    let failing = pool.discovery.iter().filter(|source| source.problem.is_some()).count();
+    out.counter(FAILURES, &[label], pool.discovery_failures as f64);
+    out.gauge(FAILING, &[label], failing as f64);
 }
 
 fn figures(out: &mut Families, pool: &str, figures: &PoolFigures) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use isobar_config::Config;
 use isobar_config::model::{Bind, Listener};
+use isobar_pool::discovery::Sources;
 use isobar_pool::{Pool, PoolSettings};
 use isobar_proxy::{ListenerId, ListenerPlan, ProxyContext, RouteTable};
 
@@ -19,6 +20,7 @@ pub(crate) mod filters;
 pub(crate) mod pools;
 pub(crate) mod routes;
 pub(crate) mod socket;
+pub(crate) mod workers;
 
 use routes::{Handles, Planner};
 use socket::{Bound, SocketFile};
@@ -38,6 +40,8 @@ pub(crate) struct Live {
     config: Config,
     version: u64,
     cells: usize,
+    /// The names and files that pools look for their workers in.
+    sources: Arc<Sources>,
     pools: BTreeMap<String, Arc<Pool>>,
     /// No longer named, but some of their leases have not ended.
     retiring: BTreeMap<String, Arc<Pool>>,
@@ -62,11 +66,14 @@ pub(crate) struct Staged {
 impl Live {
     /// Nothing serves yet. `config` gives what does not depend on anything live.
     pub(crate) fn new(config: Config, cells: usize) -> Live {
+        let sources = Arc::new(Sources::default());
+        sources.resolve_by(workers::resolver(&config.dns_servers));
         let none = Config { listeners: BTreeMap::new(), pools: BTreeMap::new(), ..config };
         Live {
             config: none,
             version: 0,
             cells,
+            sources,
             pools: BTreeMap::new(),
             retiring: BTreeMap::new(),
             listening: BTreeMap::new(),
@@ -124,19 +131,24 @@ impl Live {
     /// Starts new pools and tells the others what changed; returns the new ones.
     pub(crate) fn settle(&mut self, config: &Config, staged: &Staged) -> Vec<Arc<Pool>> {
         let mut started = Vec::new();
+        if config.dns_servers != self.config.dns_servers {
+            self.sources.resolve_by(workers::resolver(&config.dns_servers));
+        }
         for (name, wanted) in &config.pools {
             let Some(settings) = staged.settings.get(name).cloned() else { continue };
-            let workers = pools::workers(wanted);
+            let discovery = || workers::discovery(wanted, &self.sources);
             if let Some(pool) = self.pools.get(name) {
-                if self.config.pools.get(name) != Some(wanted) {
-                    pool.reconfigure(settings, workers);
+                match self.config.pools.get(name) {
+                    Some(before) if before == wanted => {}
+                    Some(before) if workers::same(before, wanted) => pool.resettle(settings),
+                    _ => pool.rediscover(settings, discovery()),
                 }
             } else if let Some(pool) = self.retiring.remove(name) {
                 // Back before its leases ended: the same slots, or a limit of 1 would be 2.
-                pool.reconfigure(settings, workers);
+                pool.rediscover(settings, discovery());
                 self.pools.insert(name.clone(), pool);
             } else {
-                let pool = Pool::start(name, settings, workers, self.cells);
+                let pool = Pool::discover(name, settings, discovery(), self.cells);
                 started.push(pool.clone());
                 self.pools.insert(name.clone(), pool);
             }

@@ -30,7 +30,9 @@ pub(crate) enum Seen {
     Refused,
     /// A connect failed in another way.
     Unreachable,
-    /// The re-check after such a failure connected.
+    /// The re-check after such a failure failed as well.
+    StillAway,
+    /// It connected.
     Reachable,
     Probed(ProbeResult),
     /// A run of failures has become too long.

@@ -50,14 +50,14 @@ impl Pool {
         workers: Vec<WorkerSpec>,
         cells: usize,
     ) -> Arc<Pool> {
-        Pool::discover(name, settings, &Fixed::new(workers), cells)
+        Pool::discover(name, settings, Arc::new(Fixed::new(workers)), cells)
     }
 
     /// As `start`, with workers that may come and go. The set that is known at once serves at once.
     pub fn discover(
         name: &str,
         settings: PoolSettings,
-        discovery: &dyn Discovery,
+        discovery: Arc<dyn Discovery>,
         cells: usize,
     ) -> Arc<Pool> {
         static NUMBERS: AtomicUsize = AtomicUsize::new(0);
@@ -73,11 +73,9 @@ impl Pool {
             budget: RetryBudget::new(settings.retry_budget, cells),
             closed: AtomicBool::new(false),
         });
-        let mut supervisor = Supervisor::new(shared.clone(), settings, settle, cells);
         let mut workers = discovery.watch();
-        if let Some(known) = supervisor::known_now(&mut workers) {
-            supervisor.update(known);
-        }
+        let mut supervisor = Supervisor::new(shared.clone(), settings, discovery, settle, cells);
+        supervisor.begin(supervisor::known_now(&mut workers));
         let control = Arc::new(Mutex::new(supervisor));
         let tasks = vec![
             Task::spawn(supervisor::run(control.clone(), observations)),
@@ -99,9 +97,24 @@ impl Pool {
     /// In force when it returns. A worker whose name and address are kept keeps its counters,
     /// health, slots and connections; an unchanged strategy keeps its cursor.
     pub fn reconfigure(&self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
-        // The configuration names the workers now; what a discovery says no longer counts.
-        lock(&self.tasks).truncate(1);
-        self.control().reconfigure(settings, workers);
+        self.rediscover(settings, Arc::new(Fixed::new(workers)));
+    }
+
+    /// As `reconfigure`, with workers that may come and go. Until the discovery knows of any, those
+    /// that are there stay.
+    pub fn rediscover(&self, settings: PoolSettings, discovery: Arc<dyn Discovery>) {
+        let mut workers = discovery.watch();
+        let known = supervisor::known_now(&mut workers);
+        let mut tasks = lock(&self.tasks);
+        // What the discovery before it says no longer counts.
+        tasks.truncate(1);
+        self.control().reconfigure(settings, Some(discovery), known);
+        tasks.push(Task::spawn(supervisor::follow(self.control.clone(), workers)));
+    }
+
+    /// As `reconfigure`, with the workers found as before.
+    pub fn resettle(&self, settings: PoolSettings) {
+        self.control().reconfigure(settings, None, None);
     }
 
     /// No more probes; whoever waits or comes is told that the pool is draining. Leases end normally.

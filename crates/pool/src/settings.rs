@@ -20,6 +20,9 @@ pub struct PoolSettings {
     pub strategy: &'static Entry,
     pub options: Options,
     pub queue: Option<Queue>,
+    /// Where it is not known beforehand how many workers there are: `queue.max` grows to so many
+    /// per slot.
+    pub queue_per_slot: Option<usize>,
     pub health: Option<Health>,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,

@@ -8,6 +8,7 @@ use isobar_balance::Health;
 use isobar_balance::state::AdminState;
 
 use crate::address::Address;
+use crate::discovery::SourceStatus;
 
 #[derive(Clone, Debug)]
 pub struct PoolStatus {
@@ -20,6 +21,10 @@ pub struct PoolStatus {
     pub retries_denied: u64,
     /// Too few are up: ejections and probe time-outs are ignored.
     pub panic: bool,
+    /// Where its workers are looked for, if they come and go.
+    pub discovery: Vec<SourceStatus>,
+    /// Looks that failed.
+    pub discovery_failures: u64,
     pub workers: Vec<WorkerStatus>,
 }
 

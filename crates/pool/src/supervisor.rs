@@ -3,6 +3,7 @@
 //! queue is told. A storm of observations costs one rebuild, because all that have come are taken
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
+mod finding;
 mod members;
 mod outliers;
 mod publish;
@@ -13,9 +14,9 @@ mod watch;
 pub(crate) use self::watch::Task;
 use self::watch::Watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ use tokio::sync::watch::Sender as Settle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use crate::discovery::DiscoveryError;
+use crate::discovery::{Discovery, DiscoveryError};
 use crate::idle::learned::Learned;
 use crate::mailbox::{Observation, Seen};
 use crate::pool::{CLOSED, lock};
@@ -50,6 +51,14 @@ pub(crate) struct Supervisor {
     strategy: Box<dyn Strategy>,
     state: PoolState,
     reached: HashMap<String, Reached>,
+    /// Removed, with leases that have not ended: should one come back, its slots are still taken.
+    departed: HashMap<String, Weak<Target>>,
+    discovery: Arc<dyn Discovery>,
+    /// The discovery has told of its first set.
+    found: bool,
+    /// What the log knows already, by source.
+    problems: BTreeMap<String, String>,
+    discovery_failures: u64,
     next_id: u32,
     cells: usize,
     settle: Settle<bool>,
@@ -110,7 +119,7 @@ pub(crate) async fn follow(control: Arc<Mutex<Supervisor>>, mut workers: Workers
     while let Some(set) = std::future::poll_fn(|cx| workers.as_mut().poll_next(cx)).await {
         match set {
             Ok(set) => lock(&control).update(set),
-            Err(error) => tracing::warn!(pool = lock(&control).shared.name, %error),
+            Err(error) => lock(&control).not_found(error),
         }
     }
 }
@@ -129,6 +138,7 @@ impl Supervisor {
     pub(crate) fn new(
         shared: Arc<Shared>,
         settings: PoolSettings,
+        discovery: Arc<dyn Discovery>,
         settle: Settle<bool>,
         cells: usize,
     ) -> Supervisor {
@@ -138,6 +148,11 @@ impl Supervisor {
             shared,
             settings,
             reached: HashMap::new(),
+            departed: HashMap::new(),
+            discovery,
+            found: false,
+            problems: BTreeMap::new(),
+            discovery_failures: 0,
             next_id: 0,
             cells,
             settle,
@@ -148,14 +163,33 @@ impl Supervisor {
         }
     }
 
+    /// With the set that is known without waiting; without one, who comes may hope.
+    pub(crate) fn begin(&mut self, workers: Option<Vec<WorkerSpec>>) {
+        match workers {
+            Some(workers) => self.update(workers),
+            None => self.settle_down(Changes::default(), Instant::now()),
+        }
+    }
+
     /// A new set of workers.
     pub(crate) fn update(&mut self, workers: Vec<WorkerSpec>) {
         let since = Instant::now();
+        self.found_again();
         let changes = self.set(workers);
         self.settle_down(changes, since);
     }
 
-    pub(crate) fn reconfigure(&mut self, settings: PoolSettings, workers: Vec<WorkerSpec>) {
+    /// What is not given stays.
+    pub(crate) fn reconfigure(
+        &mut self,
+        settings: PoolSettings,
+        discovery: Option<Arc<dyn Discovery>>,
+        workers: Option<Vec<WorkerSpec>>,
+    ) {
+        if let Some(discovery) = discovery {
+            self.discovery = discovery;
+            self.problems.clear();
+        }
         let since = Instant::now();
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
@@ -174,7 +208,9 @@ impl Supervisor {
             self.reached.values_mut().for_each(|reached| reached.warm_up = None);
         }
         let mut changes = self.state.apply(Event::Rules(rules(new)), now());
-        merge(&mut changes, self.set(workers));
+        if let Some(workers) = workers {
+            merge(&mut changes, self.set(workers));
+        }
         // The policies travel in the snapshot, the strategy in its picker.
         changes.usable |= anew;
         changes.edited |= anew;
@@ -184,6 +220,7 @@ impl Supervisor {
     fn observe(&mut self, observations: Vec<Observation>) {
         let since = observations.iter().map(|observation| observation.at).min();
         let probed = self.settings.health.is_some();
+        self.doubt(&observations);
         let current = observations.iter().filter(|o| self.is_current(&o.target));
         let mut events: Vec<_> = current.filter_map(|o| event(o, probed)).collect();
         if self.shared.mailbox.take_dirty() {
@@ -295,6 +332,7 @@ fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {
             target.shelf.clear();
             Some(Event::Refused { worker })
         }
+        Seen::StillAway => None,
         Seen::Reachable => Some(Event::Recheck { worker, ok: true }),
         Seen::Probed(result) => Some(Event::Probe { worker, result: result.clone() }),
         // An answer may have ended the run meanwhile.

@@ -106,6 +106,14 @@ impl Target {
         self.shelf.clear();
     }
 
+    /// It is back before its last lease ended. What kept requests away belongs to its earlier stay.
+    pub(crate) fn unretire(&self) {
+        self.retired.store(false, Ordering::Release);
+        if self.slots().load().is_closed() {
+            self.slots().open();
+        }
+    }
+
     pub(crate) fn part(&self, stream: Stream) {
         // Two at once: the earlier one has waited long enough.
         drop(self.parting.swap(Some(Box::new(stream))));

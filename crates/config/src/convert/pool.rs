@@ -1,15 +1,15 @@
-//! Pools and their workers.
+//! Pools; their workers are in `workers`.
 
 mod life;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::on;
-use crate::leaf::{
-    Dur, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
-};
+use super::workers::{self, WhereSlots};
+use crate::leaf::{Dur, FilePath, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout};
 use crate::model::{
     Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Strategy, Worker,
 };
@@ -21,6 +21,7 @@ use crate::source::Span;
 use crate::units::FOREVER;
 
 const STRATEGY: &str = "least_connections";
+const QUEUE_PER_SLOT: usize = 100;
 const BUFFER: usize = 64 * 1024;
 /// In thousandths: 20 %.
 const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
@@ -29,9 +30,6 @@ const MOST_BUFFER: u64 = 1 << 30;
 
 /// What keeps a pool from serving TCP: where it stands, and its name.
 pub(super) type HttpOnly = (Span, String);
-
-/// Where an address has slots: the pool, and the place.
-pub(super) type WhereSlots = HashMap<Address, (String, Span)>;
 
 pub(super) fn convert(
     name: &str,
@@ -43,26 +41,37 @@ pub(super) fn convert(
     let span = raw.span;
     let strategy = strategy(raw.strategy, span, registry, cx);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
-    if raw.workers.is_absent() && !raw.later {
+    let file = discovered(raw.discover, cx);
+    if raw.workers.is_absent() && !raw.later && matches!(file, Discovered::No) {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
-                .expected("`workers:`, a list of addresses"),
+                .expected("`workers:`, a list of addresses, or `discover: { file: … }`"),
         );
     }
     let workers_span = raw.workers.as_given().map(|w| w.span);
     let list = raw.workers.value();
     // Whoever was left out of the list was reported.
-    if let (Some(span), Some(true), false) =
-        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), cx.has_errors())
+    if let (Some(span), Some(true), false, Discovered::No) =
+        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), cx.has_errors(), &file)
     {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
                 .expected("at least one"),
         );
     }
-    let workers = workers(name, list, slots, where_slots, cx);
+    let workers = workers::convert(list, slots, Some((name, where_slots)), cx);
+    let workers: Vec<Worker> = workers.into_iter().map(|listed| listed.worker).collect();
     let total: u64 = workers.iter().filter_map(|w| w.slots).map(|n| u64::from(n.get())).sum();
-    let limited = total > 0;
+    let discover = match file {
+        Discovered::File(path) => Some(path),
+        Discovered::No | Discovered::Broken => None,
+    };
+    // What a file will say of its workers' slots is not known.
+    let limited = total > 0 || discover.is_some();
+    let come_and_go =
+        discover.is_some() || workers.iter().any(|w| matches!(w.address, Address::Host(_)));
+    let max_given = matches!(raw.queue.as_given(), Some(Spanned { value: Switch::On(queue), .. })
+        if !queue.max.is_absent());
     if let Some(queue) = raw.queue.as_given()
         && let Switch::On(_) = queue.value
         && !limited
@@ -77,7 +86,8 @@ pub(super) fn convert(
     let pool = Pool {
         name: name.to_owned(),
         strategy,
-        queue: queue(raw.queue, total),
+        queue_per_slot: (come_and_go && !max_given).then_some(QUEUE_PER_SLOT),
+        queue: queue(raw.queue, limited, total),
         health: health(raw.health, &workers, cx),
         retry_budget: match raw.retry_budget.value() {
             None => RETRY_BUDGET,
@@ -96,9 +106,36 @@ pub(super) fn convert(
         panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
         slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),
         warm_up: life::warm_up(raw.warm_up, cx),
+        slots,
         workers,
+        discover,
     };
     Some((pool, http_only))
+}
+
+enum Discovered {
+    No,
+    /// Reported.
+    Broken,
+    File(PathBuf),
+}
+
+fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovered {
+    let Spanned { value, span } = match field {
+        Field::Absent => return Discovered::No,
+        Field::Broken => return Discovered::Broken,
+        Field::Given(given) => given,
+    };
+    let Switch::On(raw) = value else { return Discovered::No };
+    if raw.file.is_absent() && !raw.later {
+        let draft = Draft::error(span, "found nothing to discover workers by");
+        cx.report(draft.expected("`file: workers.yaml`"));
+    }
+    let Some(Spanned { value: FilePath(path), span }) = raw.file.given() else {
+        return Discovered::Broken;
+    };
+    let beside = Path::new(cx.sources.name(span.source)).parent().unwrap_or(Path::new(""));
+    Discovered::File(beside.join(path))
 }
 
 fn strategy(
@@ -172,86 +209,19 @@ fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
     }
 }
 
-fn workers(
-    pool: &str,
-    list: Option<Many<raw::Worker>>,
-    pool_slots: Option<NonZeroU32>,
-    where_slots: &mut WhereSlots,
-    cx: &mut Cx<'_>,
-) -> Vec<Worker> {
-    let Some(Many(list)) = list else { return Vec::new() };
-    let mut workers = Vec::with_capacity(list.len());
-    let mut names: HashMap<String, Span> = HashMap::new();
-    let mut addresses: HashMap<Address, Span> = HashMap::new();
-    for Spanned { value: raw::Worker { map: raw }, span } in list {
-        if raw.address.is_absent() {
-            cx.report(
-                Draft::error(span, "found a worker without an address")
-                    .expected("`address: ip:port` or `address: unix:/path`"),
-            );
-        }
-        let slots = match raw.slots.value() {
-            None => pool_slots,
-            Some(switch) => switch.on().and_then(|SlotCount(n)| NonZeroU32::new(n)),
-        };
-        let Some(Spanned { value: WorkerAddress::At(address), span: at }) = raw.address.given()
-        else {
-            continue;
-        };
-        let address_before = addresses.insert(address.clone(), at);
-        if let Some(first) = address_before {
-            let line = first.line;
-            cx.report(
-                Draft::error(at, "found this address a second time in its pool")
-                    .expected("every worker once")
-                    .hint(format!("it stands in line {line} already; more share: `weight`")),
-            );
-        }
-        let (name, name_span) = match raw.name.given() {
-            Some(Spanned { value, span }) => (value.0, span),
-            None => (address.to_string(), at),
-        };
-        // A second address without a name has the same name, and was reported.
-        if let Some(first) = names.insert(name.clone(), name_span)
-            && (address_before.is_none() || name_span != at)
-        {
-            cx.report(
-                Draft::error(name_span, "found this worker name a second time in its pool")
-                    .expected("every name once")
-                    .hint(format!("it stands in line {} already", first.line)),
-            );
-        }
-        if slots.is_some() {
-            let here = (pool.to_owned(), at);
-            let other = where_slots.insert(address.clone(), here).filter(|(p, _)| p != pool);
-            if let Some((other, _)) = other {
-                cx.report(
-                    Draft::warning(at, format!("the pool `{other}` has this address too")).hint(
-                        "each pool counts its own slots: together they overrun the worker"
-                            .to_owned(),
-                    ),
-                );
-            }
-        }
-        let weight = raw.weight.value().and_then(|n| NonZeroU32::new(n.u32()));
-        let tier = raw.tier.value().map_or(0, |n| n.u32() as u8);
-        workers.push(Worker { name, address, weight, slots, tier });
-    }
-    workers
-}
-
-fn queue(field: Field<Switch<raw::Queue>>, total_slots: u64) -> Option<Queue> {
+fn queue(field: Field<Switch<raw::Queue>>, limited: bool, total_slots: u64) -> Option<Queue> {
     let raw = match field.value() {
         Some(Switch::Off) => return None,
         Some(Switch::On(raw)) => Some(raw),
-        None if total_slots == 0 => return None,
+        None if !limited => return None,
         None => None,
     };
-    let default_max = usize::try_from(total_slots.saturating_mul(100)).unwrap_or(usize::MAX);
+    let default_max =
+        usize::try_from(total_slots.saturating_mul(QUEUE_PER_SLOT as u64)).unwrap_or(usize::MAX);
     let (max, timeout) = raw.map_or((Field::Absent, Field::Absent), |q| (q.max, q.timeout));
     Some(Queue {
         // Without slots nobody queues; a limit of none would refuse those who wait for a first worker.
-        max: max.value().map_or(default_max.max(100), |n| n.usize()),
+        max: max.value().map_or(default_max.max(QUEUE_PER_SLOT), |n| n.usize()),
         timeout: timeout.value().map_or(Duration::from_secs(10), |Timeout(t)| t),
     })
 }

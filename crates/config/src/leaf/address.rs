@@ -1,6 +1,7 @@
-//! Where we listen, and where a worker does.
+//! Where we listen, where a worker does, and where names are looked up.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -16,6 +17,10 @@ const SOCKET_PATH: usize = 107;
 
 /// The regular expression of a socket file.
 const SOCKET: &str = r"unix:[^\u0000-\u001f\u007f-\u009f]*/[^\u0000-\u001f\u007f-\u009f]*(?<!/)";
+
+/// The regular expression of a host name: its last label is no number.
+const HOST: &str =
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\.)*(?=[0-9-]*[A-Za-z_])[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\.?";
 
 #[derive(Debug, Clone)]
 pub(crate) enum BindAddress {
@@ -68,13 +73,25 @@ fn bind(text: &str, expected: &str) -> Result<BindAddress, Bad> {
 #[derive(Debug, Clone)]
 pub(crate) enum WorkerAddress {
     At(Address),
-    /// Refused and reported; kept so that the worker is not said to lack an address.
-    Host,
+    /// To be resolved; in lower case.
+    Host {
+        host: String,
+        port: u16,
+    },
+}
+
+impl fmt::Display for WorkerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorkerAddress::At(address) => address.fmt(f),
+            WorkerAddress::Host { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 impl Read for WorkerAddress {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        let expected = "`ip:port`, `[ipv6]:port` or `unix:/path`";
+        let expected = "`ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`";
         let text = &cx.scalar(node, expected)?.text;
         if let Some(path) = text.strip_prefix("unix:") {
             let path = socket_path(path, expected).map_err(|bad| cx.wrong(node, bad)).ok()?;
@@ -86,19 +103,24 @@ impl Read for WorkerAddress {
                 cx.wrong(node, bad.hint("a worker's port is 1 to 65535"))
             }
             Ok(addr) => return Some(WorkerAddress::At(Address::Tcp(addr))),
-            Err(_) if is_host_and_port(text) => {
-                cx.not_built(node.span, "a host name as an address");
-                return Some(WorkerAddress::Host);
-            }
-            Err(_) => cx.wrong(node, explain(text, bad)),
+            Err(_) => match host_and_port(text) {
+                Some((_, 0)) => cx.wrong(node, bad.hint("a worker's port is 1 to 65535")),
+                Some((host, port)) => {
+                    return Some(WorkerAddress::Host { host: host.to_ascii_lowercase(), port });
+                }
+                None if is_host(text) => {
+                    cx.wrong(node, bad.hint(format!("the port is missing, like `{text}:8000`")))
+                }
+                None => cx.wrong(node, explain(text, bad)),
+            },
         }
         None
     }
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("worker_address", |_| {
-            let address = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{SOCKET}");
-            described("`ip:port`, `[ipv6]:port` or `unix:/path`", text(&address))
+            let address = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{HOST}:{PORT}|{SOCKET}");
+            described("`ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`", text(&address))
         })
     }
 }
@@ -131,12 +153,46 @@ fn explain(text: &str, bad: Bad) -> Bad {
     }
 }
 
-fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let label = |l: &str| {
-        !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    Some((host, port.parse().ok().filter(|_| digits && is_host(host))?))
+}
+
+/// As RFC 1035 §2.3.1 has names, and with the `_` of many a service's. Something must tell it from
+/// an address.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-')
     };
-    port.parse::<u16>().is_ok()
-        && host.bytes().any(|b| b.is_ascii_alphabetic())
-        && host.trim_end_matches('.').split('.').all(label)
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253
+        && name.split('.').all(label)
+        && last.bytes().any(|b| b.is_ascii_alphabetic() || b == b'_')
+}
+
+/// A server that resolves names: port 53 unless it says another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DnsServer(pub(crate) SocketAddr);
+
+impl Read for DnsServer {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "`ip:port` or `ip`, which is port 53";
+        let text = &cx.scalar(node, expected)?.text;
+        let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        match bare.or_else(|_| text.parse::<SocketAddr>()) {
+            Ok(addr) if addr.port() != 0 && !addr.ip().is_unspecified() => Some(DnsServer(addr)),
+            _ => {
+                cx.mismatch(node, expected);
+                None
+            }
+        }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let server = format!("{IPV4}(?::{PORT})?|{IPV6}|\\[{IPV6}\\]:{PORT}");
+        described("`ip:port` or `ip`, which is port 53", text(&server))
+    }
 }

@@ -92,7 +92,7 @@ impl Read for ValueRegex {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        let any = scalar(&format!(r"[^*+?)\]].{{0,{}}}|\].*", LONGEST - 1));
+        let any = scalar(&format!(r"(?:[^*+?)\]].{{0,{}}}|\].*)?", LONGEST - 1));
         described("a regular expression for a whole value", any)
     }
 }

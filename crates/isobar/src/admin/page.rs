@@ -36,6 +36,11 @@ fn page(pools: &[PoolStatus]) -> String {
         );
         pool.workers.iter().for_each(|worker| row(&mut out, worker));
         out.push_str("</table>\n");
+        for source in &pool.discovery {
+            let (name, workers) = (escape(&source.name), source.workers);
+            let problem = source.problem.as_deref().map_or(String::from("found"), escape);
+            let _ = writeln!(out, "<p>{name}: {workers} workers, {problem}</p>");
+        }
     }
     out
 }
@@ -88,6 +93,8 @@ mod tests {
             queue_depth: 0,
             retries_denied: 0,
             panic: false,
+            discovery: Vec::new(),
+            discovery_failures: 0,
             workers: Vec::new(),
         };
         let page = page(&[pool]);

@@ -4,6 +4,7 @@
 use isobar_balance::Health;
 use isobar_config::Config;
 use isobar_config::model::{self, AdminBind, Check, ListenerKind, Shards};
+use isobar_pool::discovery::SourceStatus;
 use isobar_pool::{PoolStatus, WorkerStatus};
 use serde_json::{Map, Value, json};
 
@@ -19,8 +20,15 @@ pub(crate) fn pool(pool: &PoolStatus) -> Value {
         "queue": { "depth": pool.queue_depth },
         "retries_denied": pool.retries_denied,
         "panic": pool.panic,
+        "discovery": pool.discovery.iter().map(source).collect::<Vec<_>>(),
+        "discovery_failures": pool.discovery_failures,
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
     })
+}
+
+/// Where workers are looked for; `problem` is why the last look failed.
+fn source(source: &SourceStatus) -> Value {
+    json!({ "name": source.name, "workers": source.workers, "problem": source.problem })
 }
 
 /// In force now; `file` is what the configuration says, `overrides` what was set since.
@@ -110,6 +118,7 @@ pub(crate) fn config(config: &Config) -> Value {
         "admin": config.admin.iter().map(admin).collect::<Vec<_>>(),
         "metrics": config.metrics.map(|addr| addr.to_string()),
         "trusted_proxies": trusted.collect::<Vec<_>>(),
+        "dns": { "servers": config.dns_servers },
         "listeners": listeners,
         "pools": pools,
     })
@@ -145,11 +154,17 @@ fn listener((name, listener): (&String, &model::Listener)) -> (String, Value) {
     (name.clone(), value)
 }
 
+fn resolve(address: &model::Address) -> Option<Value> {
+    let model::Address::Host(host) = address else { return None };
+    Some(json!({ "min_seconds": host.min.as_secs_f64(), "max_seconds": host.max.as_secs_f64() }))
+}
+
 fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
     let worker = |worker: &model::Worker| {
         json!({
             "name": worker.name,
             "address": worker.address.to_string(),
+            "resolve": resolve(&worker.address),
             "weight": worker.weight,
             "slots": worker.slots,
             "tier": worker.tier,
@@ -170,7 +185,9 @@ fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
         "abandon_after_seconds": pool.abandon_after.as_secs_f64(),
         "connect_timeout_seconds": pool.connect_timeout.as_secs_f64(),
         "buffer": { "request": pool.buffer.request, "response": pool.buffer.response },
+        "slots": pool.slots,
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
+        "discover": pool.discover.as_ref().map(|file| json!({ "file": file.display().to_string() })),
     });
     (name.clone(), value)
 }

@@ -56,6 +56,9 @@ fn table(answer: &Value) -> String {
             }
             let _ = writeln!(out, "{}", line.trim_end());
         }
+        for source in pool["discovery"].as_array().into_iter().flatten() {
+            let _ = writeln!(out, "  {}", discovered(source));
+        }
         out.push('\n');
     }
     out
@@ -96,6 +99,19 @@ fn row(worker: &Value) -> [String; 8] {
     ]
 }
 
+/// A problem may have many lines; the first says what it is.
+fn discovered(source: &Value) -> String {
+    let name = plain(source["name"].as_str().unwrap_or_default());
+    let workers = source["workers"].as_u64().unwrap_or_default();
+    match source["problem"].as_str() {
+        None => format!("{name}: {workers} found"),
+        Some(problem) => {
+            let problem = plain(problem.lines().next().unwrap_or_default());
+            format!("{name}: {problem}; {workers} found before")
+        }
+    }
+}
+
 /// Nothing a name holds may steer the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -110,6 +126,10 @@ mod tests {
     fn columns_line_up_and_overrides_are_marked() {
         let answer = json!({ "pools": [{
             "name": "app", "strategy": "least_connections", "queue": { "depth": 2 },
+            "discovery": [
+                { "name": "app.internal", "workers": 2, "problem": null },
+                { "name": "w.yaml", "workers": 1, "problem": "w.yaml:1:1: error: no\nmore" },
+            ],
             "workers": [
                 { "name": "a", "address": "unix:/run/a.sock", "health": "up", "in_flight": 1,
                   "slots": 3, "overrides": { "slots": 3 }, "served": 10, "failed": 0 },
@@ -130,5 +150,7 @@ mod tests {
         assert!(lines[4].contains("ejected (5 failures in a row, for 10s)"));
         assert!(lines[5].contains("up (slow start, 30%)"));
         assert!(!text.contains('\u{1b}'));
+        assert_eq!(lines[4].trim(), "app.internal: 2 found");
+        assert_eq!(lines[5].trim(), "w.yaml: w.yaml:1:1: error: no; 1 found before");
     }
 }

@@ -7,8 +7,7 @@ use isobar_balance::outlier::Thresholds;
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Address, Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue,
-    WarmUp, WorkerSpec, probe,
+    Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, WarmUp, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -19,6 +18,7 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
     Ok(PoolSettings {
         strategy,
         options: pool.strategy.options.clone(),
+        queue_per_slot: pool.queue_per_slot,
         queue: pool.queue.map(|queue| Queue { max: queue.max, timeout: queue.timeout }),
         health: pool.health.as_ref().map(|health| Health {
             probe: probe(&health.check),
@@ -74,17 +74,6 @@ fn life(pool: &model::Pool) -> Life {
     }
 }
 
-pub(crate) fn workers(pool: &model::Pool) -> Vec<WorkerSpec> {
-    let spec = |worker: &model::Worker| WorkerSpec {
-        name: worker.name.clone(),
-        address: address(&worker.address),
-        weight: worker.weight,
-        slots: worker.slots,
-        tier: worker.tier,
-    };
-    pool.workers.iter().map(spec).collect()
-}
-
 fn probe(check: &model::Check) -> Arc<dyn Probe> {
     match check {
         model::Check::Http { path, expect, host, port } => Arc::new(probe::Http {
@@ -94,12 +83,5 @@ fn probe(check: &model::Check) -> Arc<dyn Probe> {
             port: *port,
         }),
         model::Check::Tcp => Arc::new(probe::Tcp),
-    }
-}
-
-fn address(address: &model::Address) -> Address {
-    match address {
-        model::Address::Tcp(addr) => Address::Tcp(*addr),
-        model::Address::Unix(path) => Address::Unix(path.clone()),
     }
 }

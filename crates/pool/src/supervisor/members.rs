@@ -1,6 +1,7 @@
 //! Who belongs to the pool: turns a new set of workers into events for the state, and into targets
 //! that are kept, made or let go.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,20 +19,24 @@ impl Supervisor {
     pub(super) fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
         let now = now();
         let mut changes = Changes::default();
+        let mut wanted = HashMap::new();
+        for spec in &workers {
+            wanted.entry(spec.name.as_str()).or_insert(&spec.address);
+        }
         let stays = |reached: &Reached| {
-            workers.iter().any(|spec| {
-                spec.name == reached.target.name() && spec.address == *reached.target.address()
-            })
+            wanted.get(reached.target.name()) == Some(&reached.target.address())
         };
-        let gone: Vec<String> = self
+        let gone: HashSet<String> = self
             .reached
             .iter()
             .filter(|(_, reached)| !stays(reached))
             .map(|(name, _)| name.clone())
             .collect();
+        self.departed.retain(|_, target| target.strong_count() > 0);
         for name in &gone {
             if let Some(reached) = self.reached.remove(name) {
                 reached.target.retire();
+                self.departed.insert(name.clone(), Arc::downgrade(&reached.target));
             }
         }
         if !gone.is_empty() {
@@ -50,7 +55,7 @@ impl Supervisor {
         let members = members.collect();
         for spec in workers {
             if !self.reached.contains_key(&spec.name) {
-                let target = Arc::new(self.reach(&spec));
+                let target = self.returned(&spec).unwrap_or_else(|| Arc::new(self.reach(&spec)));
                 let reached = Reached {
                     target,
                     watch: Watch::None,
@@ -63,6 +68,16 @@ impl Supervisor {
         self.watch_runs();
         merge(&mut changes, self.state.apply(Event::Set(members), now));
         changes
+    }
+
+    /// It was here before, and somebody still holds a lease of it.
+    fn returned(&mut self, spec: &WorkerSpec) -> Option<Arc<Target>> {
+        let target = self.departed.remove(&spec.name)?.upgrade()?;
+        if *target.address() != spec.address {
+            return None;
+        }
+        target.unretire();
+        Some(target)
     }
 
     fn reach(&mut self, spec: &WorkerSpec) -> Target {

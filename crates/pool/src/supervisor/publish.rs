@@ -34,7 +34,7 @@ impl Supervisor {
             }
         }
         // Who comes now must not hope any more when the last first verdict was a bad one.
-        let settled = self.state.is_settled();
+        let settled = self.is_settled();
         let hope = self.shared.snapshot.load().starting;
         if changes.usable || changes.limits || hope == settled {
             self.publish(since);
@@ -99,8 +99,8 @@ impl Supervisor {
             turns: turns.and_then(|shares| Turns::new(&shares)),
             candidates: candidates.into(),
             targets: targets.into(),
-            policy: Policy::of(&self.settings),
-            starting: !self.state.is_settled(),
+            policy: self.policy(),
+            starting: !self.is_settled(),
             limited: self.state.members().any(|known| known.slots().is_some()),
             closed: false,
         };
@@ -109,6 +109,16 @@ impl Supervisor {
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.waiters.observe(Instant::now());
         self.shared.waiters.publish(places, since);
+    }
+
+    fn policy(&self) -> Policy {
+        let mut policy = Policy::of(&self.settings);
+        if let (Some(queue), Some(per_slot)) = (&mut policy.queue, self.settings.queue_per_slot) {
+            let slots = self.state.members().filter_map(|known| known.slots());
+            let slots: usize = slots.map(|slots| slots.get() as usize).sum();
+            queue.max = queue.max.max(slots.saturating_mul(per_slot));
+        }
+        policy
     }
 
     /// One line for a change, however many it holds; none for a step of a slow start.

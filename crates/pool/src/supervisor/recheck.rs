@@ -1,5 +1,5 @@
 //! Looks after a worker that refused a connection and that no probe looks after: connects, with a
-//! pause that doubles, and says so when it could.
+//! pause that doubles, and says whether it could.
 //! The supervisor ends it: only there is it known whether a refusal came after the success.
 
 use std::sync::Arc;
@@ -18,9 +18,11 @@ pub(super) async fn run(target: Arc<Target>, timeout: Duration) {
     let mut pause = FIRST;
     loop {
         tokio::time::sleep(pause).await;
-        if Connector::new(timeout).oneshot(target.address().clone()).await.is_ok() {
-            target.shared.mailbox.send(Observation::now(&target, Seen::Reachable)).await;
-        }
+        let seen = match Connector::new(timeout).oneshot(target.address().clone()).await {
+            Ok(_) => Seen::Reachable,
+            Err(_) => Seen::StillAway,
+        };
+        target.shared.mailbox.send(Observation::now(&target, seen)).await;
         pause = (pause * 2).min(LONGEST);
     }
 }

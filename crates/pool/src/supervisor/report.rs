@@ -59,6 +59,8 @@ impl Supervisor {
             queue_depth: self.shared.waiters.len(),
             retries_denied: self.shared.budget.denied(),
             panic: self.state.is_panicking(),
+            discovery: self.discovery.sources(),
+            discovery_failures: self.discovery_failures,
             workers: workers.collect(),
         }
     }

@@ -167,7 +167,7 @@ async fn discovered_workers_come_and_go() {
     let (sender, sets) = mpsc::channel(4);
     let at = nowhere();
     sender.send(vec![worker("a", at.clone(), 0)]).await.expect("room");
-    let pool = Pool::discover("p", settings(), &Sets(Mutex::new(Some(sets))), 1);
+    let pool = Pool::discover("p", settings(), Arc::new(Sets(Mutex::new(Some(sets)))), 1);
     assert_eq!(ready(&pool).target().name(), "a", "what is known at once serves at once");
     let first = ready(&pool).target().clone();
     sender.send(vec![worker("b", at.clone(), 0), worker("a", at.clone(), 0)]).await.expect("room");

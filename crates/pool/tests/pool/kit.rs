@@ -22,6 +22,7 @@ pub fn settings() -> PoolSettings {
         strategy: strategy::find("least_connections").expect("in the table"),
         options: strategy::Options::new(),
         queue: Some(Queue { max: 1000, timeout: Duration::from_secs(10) }),
+        queue_per_slot: None,
         health: None,
         connect_timeout: Duration::from_secs(1),
         keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },

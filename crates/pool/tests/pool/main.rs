@@ -3,6 +3,7 @@
 
 mod change;
 mod connections;
+mod discovery;
 mod health;
 mod kit;
 mod origin;
