@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod apps;
 pub mod clock;
+pub mod dns;
 pub mod http;
 pub mod isobar;
 pub mod load;

@@ -52,6 +52,15 @@ impl Origin {
         Origin::listen(Service::EveryConnection, move |visit| visit.serve(&answer))
     }
 
+    /// At this address: several may share a port where their IP addresses differ.
+    pub fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&Request, &mut Visit) -> Next + Send + Sync + 'static,
+    ) -> std::io::Result<Origin> {
+        let listener = TcpListener::bind(address)?;
+        Ok(Origin::accept(listener, Service::EveryConnection, move |visit| visit.serve(&answer)))
+    }
+
     /// Accepts the next connection only when the one it serves has closed.
     pub fn one_at_a_time(
         answer: impl Fn(&Request, &mut Visit) -> Next + Send + Sync + 'static,
@@ -103,6 +112,14 @@ impl Origin {
 
     fn listen(service: Service, visit: impl Fn(&mut Visit) + Send + Sync + 'static) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds an origin");
+        Origin::accept(listener, service, visit)
+    }
+
+    fn accept(
+        listener: TcpListener,
+        service: Service,
+        visit: impl Fn(&mut Visit) + Send + Sync + 'static,
+    ) -> Origin {
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared::default());
         let (accepting, visit) = (shared.clone(), Arc::new(visit));
