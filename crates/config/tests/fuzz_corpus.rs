@@ -13,7 +13,7 @@ fn configurations() {
     let corpus = kit::root().join("crates/config/fuzz/corpus/config");
     let mut files: Vec<PathBuf> =
         fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() > 3, "{}", files.len());
+    assert!(files.len() > 20, "{}", files.len());
     files.extend(kit::yaml_files("configs"));
     files.extend(kit::yaml_files("tests/hostile-configs"));
     for path in files {
