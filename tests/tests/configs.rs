@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use isobar_tests::apps::{App, Kind, Node, Python};
 use isobar_tests::http::{Connection, Response};
 use isobar_tests::isobar::Isobar;
-use isobar_tests::origin::{Origin, after};
+use isobar_tests::origin::{self as answers, Origin, after};
 use isobar_tests::scratch::Scratch;
 
 /// A file of `configs/`, and what starts it and asks.
 type Scenario = (&'static str, fn(Copy));
 
 const SCENARIOS: &[Scenario] = &[
+    ("api", api),
     ("canary", canary),
     ("gunicorn", gunicorn),
     ("node", node),
@@ -25,6 +26,7 @@ const SCENARIOS: &[Scenario] = &[
     ("sidecar", sidecar),
     ("tcp", tcp),
     ("uvicorn", uvicorn),
+    ("websocket", websocket),
 ];
 
 #[test]
@@ -42,6 +44,24 @@ fn every_file_starts_and_answers() {
         files += 1;
     }
     assert_eq!(files, scenarios.len(), "a scenario without its file");
+}
+
+fn api(mut copy: Copy) {
+    let origins = ["api 1", "api 2"].map(says);
+    copy.workers(["127.0.0.1:8001", "127.0.0.1:8002"], addresses(&origins));
+    let isobar = copy.start();
+    let mut client = isobar.open("web");
+    let answer = get(&mut client, "/v1/documents/1");
+    assert!(answer.text().starts_with("api"), "{answer:?}");
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert!(get(&mut client, "/internal").text().starts_with("api"));
+    let moved = client.get("/v0/x").expect("answers");
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/v1/documents")));
+    assert_eq!(client.get("/elsewhere").expect("answers").status, 404);
+    let mut client = isobar.open("web");
+    let head = "POST /v1/documents HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n";
+    client.send(head.as_bytes()).expect("sends");
+    assert_eq!(client.response_to("POST").expect("answers").status, 413);
 }
 
 fn canary(mut copy: Copy) {
@@ -149,6 +169,38 @@ fn uvicorn(mut copy: Copy) {
     // Three times what all slots take at once, and nobody is refused.
     let answers: Vec<u16> = clients.into_iter().map(|c| c.join().expect("ends")).collect();
     assert_eq!(answers, [200; 60]);
+}
+
+/// The poll that begins a session and the tunnel that follows meet the same worker, every time.
+fn websocket(mut copy: Copy) {
+    let chats = [(); 2].map(|()| {
+        Origin::start(|request, visit| match request.header("upgrade") {
+            Some(_) => answers::websocket(request, visit),
+            None => answers::echo(request, visit),
+        })
+    });
+    copy.workers(["127.0.0.1:8001", "127.0.0.1:8002"], addresses(&chats));
+    let isobar = copy.start();
+    for _ in 0..4 {
+        let before = chats.each_ref().map(Origin::served);
+        get(&mut isobar.open("web"), "/socket.io/?transport=polling");
+        let mut tunnels = Vec::new();
+        for n in 0..3 {
+            let mut tunnel = isobar.open("web");
+            let upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
+            let head = format!("GET /socket.io/ HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n\r\n");
+            tunnel.send(head.as_bytes()).expect("sends");
+            assert_eq!(tunnel.response_to("GET").expect("answers").status, 101);
+            tunnel.send(format!("hello {n}").as_bytes()).expect("sends");
+            let heard = tunnel.read_exactly(7).expect("hears");
+            assert_eq!(heard, format!("hello {n}").as_bytes());
+            tunnels.push(tunnel);
+        }
+        drop(tunnels);
+        let polled = chats.each_ref().map(Origin::served);
+        let shares = [0, 1].map(|at| polled[at] - before[at]);
+        assert!(shares.contains(&0) && shares.iter().sum::<usize>() > 0, "{shares:?}");
+    }
 }
 
 /// The file, about to be started elsewhere.
