@@ -169,7 +169,10 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
     match value {
         // A whole list or section that is missing or empty, and meant by others.
         Value::Null | Value::Array(_) | Value::Object(_) => {
-            matches!(key, "bind" | "listeners" | "pools" | "sites" | "expect" | "workers")
+            matches!(
+                key,
+                "bind" | "listeners" | "pools" | "sites" | "expect" | "workers" | "requests"
+            )
         }
         // The one is compared with the other; a worker with a name has no host name.
         Value::String(_) | Value::Number(_) if at.contains("/resolve/") => true,
@@ -177,6 +180,8 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
         // Names and files are referred to; only an IP address has metrics; a mode's quotes matter.
         _ if matches!(key, "pool" | "routes" | "include") || at == "/metrics/bind" => true,
         Value::Number(_) if key == "mode" => true,
+        // Durations that are compared with each other, or have a least.
+        _ if matches!(key, "base_ejection" | "longest_ejection" | "window") => true,
         // The environment, which is `1` here, and the bounds of a number in quotes.
         Value::String(text) => text.contains("${") || text.bytes().all(|b| b.is_ascii_digit()),
         _ => false,
