@@ -33,6 +33,10 @@ pub struct App {
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Gunicorn,
+    /// gunicorn's worker of threads, which keeps connections this many seconds.
+    GunicornThreads {
+        keep_alive: u32,
+    },
     /// With `--limit-concurrency` of this many.
     Uvicorn(u32),
     Node,
@@ -149,6 +153,11 @@ impl App {
                 command.args(["-m", "gunicorn", "-w", "1", "--log-level", "warning"]);
                 command.args(["-k", "journal.Worker", "-b", &format!("{host}:{port}")]);
                 command.arg("wsgi:app");
+            }
+            Kind::GunicornThreads { keep_alive } => {
+                command.args(["-m", "gunicorn", "-w", "1", "--log-level", "warning"]);
+                command.args(["-k", "gthread", "--threads", "8", "-b", &format!("{host}:{port}")]);
+                command.args(["--keep-alive", &keep_alive.to_string(), "wsgi:app"]);
             }
             Kind::Uvicorn(limit) => {
                 command.args(["-m", "uvicorn", "--log-level", "warning"]);

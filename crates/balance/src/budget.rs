@@ -34,6 +34,8 @@ pub struct RetryBudget {
     /// What the counters stood at when the window began.
     requests_before: AtomicU64,
     retries_before: AtomicU64,
+    /// Seconds since then, the one under way included.
+    seconds: AtomicU32,
     past: Mutex<Past>,
 }
 
@@ -56,6 +58,7 @@ impl RetryBudget {
             denied: AtomicU64::new(0),
             requests_before: AtomicU64::new(0),
             retries_before: AtomicU64::new(0),
+            seconds: AtomicU32::new(1),
             past: Mutex::default(),
         };
         budget.set_share(share);
@@ -100,6 +103,11 @@ impl RetryBudget {
         requests.saturating_sub(self.requests_before.load(Relaxed))
     }
 
+    /// Requests that got a lease per second of the window.
+    pub fn rate(&self) -> f64 {
+        self.recent_requests() as f64 / f64::from(self.seconds.load(Relaxed))
+    }
+
     /// A second has passed. Some: so many retries were denied and it is time to say so, once per
     /// window at most.
     pub fn slide(&self) -> Option<NonZeroU32> {
@@ -112,6 +120,9 @@ impl RetryBudget {
             self.requests_before.store(requests, Relaxed);
             self.retries_before.store(retries, Relaxed);
         }
+        // Those that are over and the one that begins.
+        let seconds = u32::try_from(past.slides.len()).unwrap_or(0) + 1;
+        self.seconds.store(seconds, Relaxed);
         past.quiet = past.quiet.saturating_sub(1);
         let untold = self.denied() - past.told;
         if untold == 0 || past.quiet > 0 {
@@ -172,6 +183,16 @@ mod tests {
         }
         budget.slide();
         assert_eq!((budget.recent_requests(), spend(&budget)), (0, FLOOR));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_seconds_there_were() {
+        let budget = budget(100, 1);
+        for second in 1..40 {
+            (0..50).for_each(|_| budget.request());
+            assert!((45.0..=55.0).contains(&budget.rate()), "{second}: {}", budget.rate());
+            budget.slide();
+        }
     }
 
     /// In any ten seconds, whatever the rates: the bound that protects a dying pool.

@@ -523,26 +523,24 @@ pub(crate) struct WorkerProtocol;
 
 crate::read::words!(WorkerProtocol { "http1" => WorkerProtocol } later { "h2c", "h2" });
 
-/// Only `off` so far.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Spill;
+/// A directory, by its absolute path: where the process starts means nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory(pub(crate) PathBuf);
 
-impl Read for Spill {
+impl Read for Directory {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if is_off(node) {
-            return Some(Spill);
+        let expected = "an absolute path of a directory, like `/var/tmp`";
+        let text = &cx.scalar(node, expected)?.text;
+        if !text.starts_with('/') || text.chars().any(char::is_control) {
+            cx.mismatch(node, expected);
+            return None;
         }
-        match &node.kind {
-            Kind::Scalar(s) if matches!(&*s.text, "true" | "on") => {
-                cx.not_built(node.span, "`spill: true`")
-            }
-            _ => cx.mismatch(node, "`false`"),
-        }
-        None
+        Some(Directory(PathBuf::from(&**text)))
     }
 
-    fn shape(shapes: &mut Shapes<'_>) -> Value {
-        shapes.off()
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let path = text(r"/[^\u0000-\u001f\u007f-\u009f]*");
+        described("an absolute path of a directory, like `/var/tmp`", path)
     }
 }
 

@@ -398,6 +398,7 @@ pub struct Pool {
     /// Where the workers are not all known and the file says no `queue.max`: so many per slot.
     pub queue_per_slot: Option<usize>,
     pub health: Option<Health>,
+    pub spill: Option<Spill>,
     /// Thousandths of the requests that retries may add; `None` = not bounded.
     pub retry_budget: Option<NonZeroU32>,
     pub abandon_after: Duration,
@@ -541,6 +542,17 @@ pub enum Check {
 pub struct Buffer {
     pub request: usize,
     pub response: usize,
+}
+
+/// Where request bodies beyond the buffer wait for their last byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spill {
+    /// None = the system's directory for temporary files.
+    pub dir: Option<PathBuf>,
+    /// Bytes of one request.
+    pub max: u64,
+    /// Bytes of all requests together.
+    pub total: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

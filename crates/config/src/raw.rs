@@ -7,15 +7,14 @@
 use serde_json::{Value, json};
 
 use crate::leaf::{
-    AdminToken, Bytes, DnsServer, FilePath, LogTarget, Mode, Network, ShardCount, Spill,
-    WorkerProtocol,
+    AdminToken, Bytes, DnsServer, FilePath, LogTarget, Mode, Network, ShardCount, WorkerProtocol,
 };
 use crate::leaf::{
-    BindAddress, BodyText, CookieValues, Count, Dur, HeaderMap, HeaderText, HeaderValues, HostName,
-    HostPattern, LocationPath, Methods, PathRegex, PathText, Percent, PercentOrZero, Present,
-    QueryValues, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef,
-    Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, ValueRegex, WorkerAddress,
-    WorkerName,
+    BindAddress, BodyText, CookieValues, Count, Directory, Dur, HeaderMap, HeaderText,
+    HeaderValues, HostName, HostPattern, LocationPath, Methods, PathRegex, PathText, Percent,
+    PercentOrZero, Present, QueryValues, RedirectStatus, RedirectTo, RespondStatus, RetryCause,
+    RouteName, RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, ValueRegex,
+    WorkerAddress, WorkerName,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -479,8 +478,22 @@ section! {
         "request" => request: Switch<Bytes>,
         /// Of an answer, so that the slot is free when the worker is.
         "response" => response: Switch<Bytes>,
-        /// Not built yet.
-        "spill" => spill: Spill = "off",
+        /// Where slots exist: the rest of a request's body waits on disk until it is whole, so that a
+        /// slow upload holds no worker.
+        "spill" => spill: Switch<Spill> = "off",
+    }
+    later {}
+}
+
+section! {
+    SpillMap is "spill" {
+        /// An existing directory; its files have no names. Without it: the system's for temporary
+        /// files.
+        "dir" => dir: Directory,
+        /// Of one request; what is beyond is streamed.
+        "max" => max: Bytes = "1GiB",
+        /// Of all requests of the pool together; what is beyond is streamed.
+        "total" => total: Bytes = "8GiB",
     }
     later {}
 }
@@ -516,6 +529,29 @@ impl Read for Worker {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         any_of([WorkerAddress::shape(shapes), WorkerMap::shape(shapes)])
+    }
+}
+
+/// `spill: true`, or a map.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill(pub(crate) SpillMap);
+
+impl Read for Spill {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => SpillMap::read(node, cx).map(Spill),
+            Kind::Scalar(s) if matches!(&*s.text, "true" | "on") => {
+                Some(Spill(SpillMap::empty(node.span)))
+            }
+            _ => {
+                cx.mismatch(node, "`true`, `false`, or a map");
+                None
+            }
+        }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([json!({ "enum": [true, "true", "on"] }), SpillMap::shape(shapes)])
     }
 }
 

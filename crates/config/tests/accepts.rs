@@ -648,3 +648,23 @@ fn header_edits_keep_their_spelling() {
     };
     assert_eq!(only_filter(filter), Filter::Headers { request, response });
 }
+
+#[test]
+fn a_spill_is_on_or_off_or_says_where() {
+    let spill = |text: &str| {
+        with_pool(&format!(
+            "    slots: 1\n    workers: [127.0.0.1:1]\n    buffer: {{ spill: {text} }}"
+        ))
+        .spill
+    };
+    assert_eq!((spill("off"), spill("false")), (None, None));
+    assert_eq!(spill("true"), Some(Spill { dir: None, max: 1 << 30, total: 8 << 30 }));
+    assert_eq!(
+        spill("{ dir: /var/tmp, max: 1MiB }"),
+        Some(Spill { dir: Some("/var/tmp".into()), max: 1 << 20, total: 8 << 30 })
+    );
+    let unlimited = good(
+        "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools: { app: { workers: [127.0.0.1:1], buffer: { spill: true } } }",
+    );
+    assert!(unlimited.warnings.to_string().contains("nothing is ever spilled here"));
+}

@@ -21,6 +21,7 @@ pub mod probe;
 mod settings;
 mod shared;
 mod snapshot;
+mod spill;
 mod status;
 mod stream;
 mod supervisor;
@@ -39,6 +40,7 @@ pub use settings::{
     Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy, PoolSettings,
     Queue, WarmUp, WorkerSpec,
 };
+pub use spill::{Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
 pub use stream::Stream;
 pub use target::Target;

@@ -23,6 +23,7 @@ use crate::metrics::{Dropped, PoolFigures, Recorder};
 use crate::settings::{LeaseRequest, Policy, PoolSettings, WorkerSpec};
 use crate::shared::Shared;
 use crate::snapshot::{Lack, Pick, Snapshot};
+use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
 use crate::supervisor::{self, Supervisor, Task};
 use crate::wait::Wait;
@@ -153,6 +154,13 @@ impl Pool {
         self.shared.recorder.retry();
     }
 
+    /// Whole seconds after which a request that is turned away now may find its turn: as long as
+    /// those who wait take at the rate of the last ten seconds; from 1 to 60.
+    pub fn retry_after(&self) -> u32 {
+        let wait = self.shared.waiters.len() as f64 / self.shared.budget.rate();
+        if wait.is_nan() { 1 } else { wait.ceil().clamp(1.0, 60.0) as u32 }
+    }
+
     /// May a request be sent a second time? If so, it counts.
     pub fn try_retry(&self) -> bool {
         let allowed = self.shared.budget.try_retry();
@@ -165,6 +173,11 @@ impl Pool {
     /// The policy in force now.
     pub fn policy(&self) -> Policy {
         with_snapshot(&self.shared, |snapshot, _| snapshot.policy)
+    }
+
+    /// Where a request body that is larger than the buffer waits for its last byte.
+    pub fn spill(&self) -> Option<Arc<Spill>> {
+        with_snapshot(&self.shared, |snapshot, _| snapshot.spill.clone())
     }
 
     /// Some worker has a slot limit.

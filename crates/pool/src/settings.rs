@@ -14,6 +14,7 @@ use isobar_balance::{Key, Tried};
 pub use self::life::{Life, Outlier, WarmUp};
 use crate::address::Address;
 use crate::probe::Probe;
+use crate::spill::Spill;
 
 #[derive(Clone)]
 pub struct PoolSettings {
@@ -28,6 +29,8 @@ pub struct PoolSettings {
     pub keep_alive: KeepAlive,
     pub abandon_after: Duration,
     pub buffer: Buffer,
+    /// Where request bodies beyond `buffer.request` wait; `None` = they are streamed.
+    pub spill: Option<Arc<Spill>>,
     /// Of the requests; `None` = retries are not bounded.
     pub retry_budget: Option<Share>,
     pub life: Life,

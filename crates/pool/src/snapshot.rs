@@ -7,6 +7,7 @@ use std::time::Instant;
 use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, Turns, WorkerId};
 
 use crate::settings::{Asker, Policy};
+use crate::spill::Spill;
 use crate::target::{Place, Target};
 
 pub(crate) struct Snapshot {
@@ -23,6 +24,7 @@ pub(crate) struct Snapshot {
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
     pub(crate) limited: bool,
+    pub(crate) spill: Option<Arc<Spill>>,
     /// The last one: the pool is going away.
     pub(crate) closed: bool,
 }
@@ -56,6 +58,7 @@ impl Snapshot {
             policy,
             starting: false,
             limited: false,
+            spill: None,
             closed: false,
         }
     }

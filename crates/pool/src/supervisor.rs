@@ -192,8 +192,12 @@ impl Supervisor {
         }
         let since = Instant::now();
         let old = std::mem::replace(&mut self.settings, settings);
+        if old.spill == self.settings.spill {
+            // The same room, and what is in it counts on.
+            self.settings.spill.clone_from(&old.spill);
+        }
         let new = &self.settings;
-        let mut anew = Policy::of(&old) != Policy::of(new);
+        let mut anew = Policy::of(&old) != Policy::of(new) || old.spill != new.spill;
         self.shared.budget.set_share(new.retry_budget);
         if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
             && let Some(strategy) = build(&self.shared.name, new)

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 /// Fields beside those that every answer of ours has.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// Writes a whole response for `reason`, whose usual `status` a parser may have sharpened. `Retry-After` stands on every 503.
+/// Writes a whole response for `reason`, whose usual `status` a parser may have sharpened.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     status: u16,
@@ -33,9 +33,6 @@ pub(crate) fn write(
     );
     out.extend_from_slice(request_id);
     out.extend_from_slice(b"\r\n");
-    if status == 503 {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
-    }
     if status == 405 {
         out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     }

@@ -123,8 +123,9 @@ async fn write_and_wait(
     let body_idle = exchange.listener.timeouts.body_idle;
     let limits = exchange.limits();
     // Without a body to send, waiting begins with the lease; a connect only makes it shorter.
-    let begun = exchange.incoming.ended().then(|| Instant::from_std(lease.granted_at()));
     let whole = exchange.incoming.ended();
+    let spooled = exchange.incoming.spool.is_some();
+    let begun = (whole && !spooled).then(|| Instant::from_std(lease.granted_at()));
     let mut clock = Clock { limits, body_idle, begun, whole, sent: false, phase: None };
     let mut interim = 0;
     loop {
@@ -190,7 +191,7 @@ async fn wait(
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
             let wrote =
-                upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.out);
+                upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.body);
             if upload.total() != before {
                 clock.moved();
                 let to = route.as_ref().and_then(Routed::destination);

@@ -9,7 +9,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::Tried;
 use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
-use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
+use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool, Spill};
 use tokio::time::Instant as Deadline;
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     retry::{Again, Tries},
     route::{self, Destination, Leads, RouteQuery, Routed},
     scratch::{self, Scratch},
+    spool::{Spilled, Spool},
     table::{ListenerPlan, Serve},
     upload::{Incoming, Upload},
 };
@@ -40,8 +41,6 @@ pub(crate) struct Exchange<'c> {
     pub(crate) filters: Option<Passed>,
     pub(crate) scratch: Box<Scratch>,
     pub(crate) incoming: Incoming,
-    /// Part of the body was sent on without being kept.
-    pub(crate) streamed: bool,
     pub(crate) started: Instant,
     /// The latest look at the clock that is good enough for what follows at once: a look costs
     /// as much as parsing half a head.
@@ -64,7 +63,6 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         filters: None,
         scratch: Scratch::take(),
         incoming: Incoming::new(Body::None, 0),
-        streamed: false,
         started: now,
         now,
         record: Record::default(),
@@ -234,7 +232,6 @@ impl Exchange<'_> {
     /// in a worker. What already came is taken in any case, so that it can be sent again.
     async fn hold_body(&mut self, pool: &Pool) -> Result<(), Reason> {
         let shield = if pool.limited() { pool.policy().buffer.request } else { 0 };
-        let body_idle = self.listener.timeouts.body_idle;
         scratch::furnish(&mut self.scratch.body);
         self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
         if !self.incoming.ended() && self.scratch.request.expect_continue() {
@@ -242,17 +239,49 @@ impl Exchange<'_> {
             let told = self.client.write_all(answer::CONTINUE, stall).await;
             told.map_err(|_| Reason::ClientGone)?;
         }
-        while !self.incoming.ended() && self.scratch.body.len() < shield {
+        let mut body = std::mem::take(&mut self.scratch.body);
+        let read = self.read_body(&mut body, shield).await;
+        self.scratch.body = body;
+        read?;
+        if shield > 0
+            && !self.incoming.ended()
+            && let Some(spill) = pool.spill()
+        {
+            Box::pin(self.spill_body(&spill)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads until `body` has so many bytes or is whole.
+    async fn read_body(&mut self, body: &mut Vec<u8>, most: usize) -> Result<(), Reason> {
+        let body_idle = self.listener.timeouts.body_idle;
+        let Self { client, incoming, .. } = self;
+        while !incoming.ended() && body.len() < most {
             let until = Deadline::now() + body_idle;
-            let Self { client, incoming, scratch, .. } = self;
             let read = std::future::poll_fn(|cx| {
-                if let Poll::Ready(read) = incoming.poll_more(client, cx, &mut scratch.body) {
+                if let Poll::Ready(read) = incoming.poll_more(client, cx, body) {
                     return Poll::Ready(read);
                 }
                 client.deadline.poll_at(cx, until).map(|()| Err(Reason::BodyTimeout))
             });
             read.await?;
         }
+        Ok(())
+    }
+
+    /// What the shield's memory does not hold goes to disk, as far as there is room.
+    async fn spill_body(&mut self, spill: &Arc<Spill>) -> Result<(), Reason> {
+        // It was said why not; the body is streamed.
+        let Ok(mut spool) = Spool::create(spill).await else { return Ok(()) };
+        let mut piece = scratch::buffer();
+        while !self.incoming.ended() {
+            self.read_body(&mut piece, scratch::BUFFER).await?;
+            if spool.push(&mut piece).await.map_err(|_| Reason::Internal)? == Spilled::No {
+                break;
+            }
+        }
+        scratch::recycle(&mut piece);
+        self.incoming.spool = Some(Box::new(spool));
         Ok(())
     }
 
@@ -301,21 +330,23 @@ impl Exchange<'_> {
 
     /// The request as this lease's worker gets it, in `scratch.up`.
     pub(crate) fn compose(&mut self, lease: &Lease) -> Upload {
-        let held = self.scratch.body.len() as u64;
         // A body that is held whole goes out with its length, however it came.
-        let framing = match self.scratch.request.body() {
-            Body::Chunked if self.incoming.ended() => Body::Length(held),
-            body => body,
+        let framing = match (self.scratch.request.body(), self.incoming.length(&self.scratch.body))
+        {
+            (Body::Chunked, Some(length)) => Body::Length(length),
+            (body, _) => body,
         };
         scratch::furnish(&mut self.scratch.up);
         self.scratch.up.clear();
         self.scratch.down.clear();
         self.scratch.parsed = 0;
         headers::compose(self, framing, lease.queued());
-        let Self { scratch, incoming, streamed, .. } = self;
-        let ended = incoming.ended();
-        *streamed |= !ended;
-        Upload::start(framing, &scratch.body, ended, &mut scratch.up)
+        let keep = match &self.route {
+            Some(route) if !self.incoming.ended() && self.may_repeat() => route.retry.replay,
+            _ => 0,
+        };
+        let Self { scratch, incoming, .. } = self;
+        Upload::start(framing, &scratch.body, incoming, keep, &mut scratch.up)
     }
 
     /// Where the request goes, once its route is known.
@@ -329,7 +360,7 @@ impl Exchange<'_> {
     }
 
     pub(crate) fn holds_whole_request(&self) -> bool {
-        !self.streamed
+        self.incoming.is_kept()
     }
 
     pub(crate) fn limits(&self) -> AttemptLimits {
@@ -396,7 +427,17 @@ impl Exchange<'_> {
         out.clear();
         let status = self.record.status;
         let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
-        let (id, fields) = (&self.scratch.id, fields.unwrap_or_default());
+        let mut fields = fields.unwrap_or_default();
+        if status == 503 && !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
+        {
+            let after = match (reason, self.to()) {
+                (Reason::QueueFull | Reason::QueueTimeout, Some(to)) => to.pool.retry_after(),
+                // A worker may be back, or the process replaced, at any moment.
+                _ => 1,
+            };
+            fields.push(("Retry-After", after.to_string()));
+        }
+        let id = &self.scratch.id;
         answer::write(&mut out, status, reason, id, &fields, alive, head_only);
         self.show_answer(&mut out, alive);
         let wrote = self.client.write_all(&out, self.listener.timeouts.write_stall).await;

@@ -20,7 +20,7 @@ use crate::{
     exchange::Exchange,
     h1::Next,
     reason::Reason,
-    scratch::{self, BUFFER},
+    scratch::{self, BUFFER, Scratch},
     tcp,
     upload::Upload,
 };
@@ -149,16 +149,8 @@ impl Download {
                 if let Some((_, worker)) = &mut self.from
                     && !self.upload.finished(incoming, &scratch.up)
                 {
-                    let mut decoded = std::mem::take(&mut scratch.body);
-                    let wrote = self.upload.poll(
-                        cx,
-                        client,
-                        incoming,
-                        worker,
-                        &mut scratch.up,
-                        &mut decoded,
-                    );
-                    scratch.body = decoded;
+                    let Scratch { up, body, .. } = &mut **scratch;
+                    let wrote = self.upload.poll(cx, client, incoming, worker, up, body);
                     if matches!(wrote, Poll::Ready(Err(_))) {
                         self.upload.give_up();
                     }

@@ -27,6 +27,7 @@ mod retry;
 pub mod route;
 mod scratch;
 pub mod shard;
+mod spool;
 pub mod table;
 mod tcp;
 mod upload;

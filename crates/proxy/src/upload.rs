@@ -1,8 +1,8 @@
 //! A request's body on its way to the worker.
 //!
 //! Decoded once by the one machine that decides where a message ends, re-framed for the worker.
-//! What was read ahead of the lease (the shield) stays untouched in the scratch, so that it can
-//! be sent again; what is streamed after it cannot, and is not.
+//! What was read ahead of the lease (the shield, in memory and in the spool) stays as it is, so
+//! that it can be sent again; what is streamed after it is kept up to a bound, or not sent again.
 
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +13,7 @@ use crate::{
     client::{Client, poll_read, poll_write},
     reason::Reason,
     scratch,
+    spool::Spool,
 };
 
 /// The client's side of a body: where it ends, and how much came.
@@ -21,6 +22,10 @@ pub(crate) struct Incoming {
     ended: bool,
     received: u64,
     limit: u64,
+    /// What came ahead of the lease and did not fit into memory.
+    pub(crate) spool: Option<Box<Spool>>,
+    /// Part of it was sent on without being kept: it cannot be sent again.
+    dropped: bool,
 }
 
 /// Why a body stopped before its end.
@@ -36,7 +41,8 @@ impl Incoming {
     pub(crate) fn new(body: Body, limit: u64) -> Self {
         let ended = matches!(body, Body::None | Body::Length(0));
         let limit = if limit == 0 { u64::MAX } else { limit };
-        Self { reader: BodyReader::from(body), ended, received: 0, limit }
+        let reader = BodyReader::from(body);
+        Self { reader, ended, received: 0, limit, spool: None, dropped: false }
     }
 
     /// Lowers the limit; 0 = no body at all.
@@ -46,6 +52,22 @@ impl Incoming {
 
     pub(crate) fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// All of it, from the first byte on, can be sent again.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.dropped
+    }
+
+    /// Its length if it is whole, of which `held` bytes are in memory.
+    pub(crate) fn length(&self, held: &[u8]) -> Option<u64> {
+        let spooled = self.spool.as_ref().map_or(0, |spool| spool.len());
+        self.ended.then_some(held.len() as u64 + spooled)
+    }
+
+    /// This attempt has taken all there is and will be.
+    fn is_taken(&self) -> bool {
+        self.ended && self.spool.as_ref().is_none_or(|spool| spool.is_drained())
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -108,15 +130,26 @@ pub(crate) struct Upload {
     sent: usize,
     total: u64,
     framing: Body,
+    /// So much of what is streamed is kept for another attempt; up to one read more.
+    keep: usize,
     given_up: bool,
 }
 
 impl Upload {
     /// `up` already holds the head; appends the body that is held.
-    pub(crate) fn start(framing: Body, held: &[u8], ended: bool, up: &mut Vec<u8>) -> Self {
-        let upload = Self { sent: 0, total: 0, framing, given_up: false };
+    pub(crate) fn start(
+        framing: Body,
+        held: &[u8],
+        incoming: &mut Incoming,
+        keep: usize,
+        up: &mut Vec<u8>,
+    ) -> Self {
+        let upload = Self { sent: 0, total: 0, framing, keep, given_up: false };
+        if let Some(spool) = &mut incoming.spool {
+            spool.rewind();
+        }
         upload.frame(held, up);
-        if ended {
+        if incoming.is_taken() {
             upload.frame_end(up);
         }
         upload
@@ -128,7 +161,7 @@ impl Upload {
     }
 
     pub(crate) fn finished(&self, incoming: &Incoming, up: &[u8]) -> bool {
-        self.given_up || (incoming.ended() && self.sent == up.len())
+        self.given_up || (incoming.is_taken() && self.sent == up.len())
     }
 
     /// The worker does not take more; its answer may still come (RFC 9112 §9.5).
@@ -140,7 +173,7 @@ impl Upload {
         self.given_up
     }
 
-    /// Ready once all is written.
+    /// Ready once all is written. `held` is the body as far as it is kept in memory.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -148,7 +181,7 @@ impl Upload {
         incoming: &mut Incoming,
         worker: &mut Connection,
         up: &mut Vec<u8>,
-        decoded: &mut Vec<u8>,
+        held: &mut Vec<u8>,
     ) -> Poll<Result<(), Broken>> {
         loop {
             while self.sent < up.len() {
@@ -157,15 +190,28 @@ impl Upload {
                 self.sent += wrote;
                 self.total += wrote as u64;
             }
-            if incoming.ended() {
+            if incoming.is_taken() {
                 return Poll::Ready(Ok(()));
             }
             up.clear();
             self.sent = 0;
-            decoded.clear();
-            ready!(incoming.poll_more(client, cx, decoded)).map_err(Broken::Client)?;
-            self.frame(decoded, up);
-            if incoming.ended() {
+            match incoming.spool.as_mut().filter(|spool| !spool.is_drained()) {
+                Some(spool) => {
+                    let piece = ready!(spool.poll_next(cx));
+                    let piece = piece.map_err(|_| Broken::Client(Reason::Internal))?;
+                    self.frame(&piece, up);
+                }
+                None => {
+                    if held.len() > self.keep || incoming.spool.is_some() {
+                        held.clear();
+                        incoming.dropped = true;
+                    }
+                    let kept = held.len();
+                    ready!(incoming.poll_more(client, cx, held)).map_err(Broken::Client)?;
+                    self.frame(&held[kept..], up);
+                }
+            }
+            if incoming.is_taken() {
                 self.frame_end(up);
             }
         }

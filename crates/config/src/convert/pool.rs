@@ -11,7 +11,7 @@ use super::on;
 use super::workers::{self, WhereSlots};
 use crate::leaf::{Dur, FilePath, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout};
 use crate::model::{
-    Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Strategy, Worker,
+    Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
 };
 use crate::problem::Draft;
 use crate::raw;
@@ -25,6 +25,9 @@ const QUEUE_PER_SLOT: usize = 100;
 const BUFFER: usize = 64 * 1024;
 /// In thousandths: 20 %.
 const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
+/// On disk, of one request and of all.
+const SPILL: u64 = 1 << 30;
+const SPILL_TOTAL: u64 = 8 << 30;
 /// The most one request may have read ahead.
 const MOST_BUFFER: u64 = 1 << 30;
 
@@ -82,6 +85,7 @@ pub(super) fn convert(
                 .hint("requests queue for slots, and no worker has `slots`".to_owned()),
         );
     }
+    let (buffer, spill) = buffer(raw.buffer, limited, cx);
     let (strategy, http_only) = strategy?;
     let pool = Pool {
         name: name.to_owned(),
@@ -99,7 +103,8 @@ pub(super) fn convert(
             .abandon_after
             .value()
             .map_or(Duration::from_secs(30), |switch| switch.on().map_or(FOREVER, |Dur(d)| d)),
-        buffer: buffer(raw.buffer, limited),
+        buffer,
+        spill,
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
         outlier: life::outlier(raw.outlier, cx),
@@ -293,18 +298,35 @@ fn http_check(
     Some(Check::Http { path: raw.path.value()?.0, expect, host, port })
 }
 
-fn buffer(field: Field<Switch<raw::Buffer>>, limited: bool) -> Buffer {
+fn buffer(
+    field: Field<Switch<raw::Buffer>>,
+    limited: bool,
+    cx: &mut Cx<'_>,
+) -> (Buffer, Option<Spill>) {
     let default = if limited { BUFFER } else { 0 };
     let raw = match field.value() {
-        None => return Buffer { request: default, response: default },
-        Some(Switch::Off) => return Buffer { request: 0, response: 0 },
+        None => return (Buffer { request: default, response: default }, None),
+        Some(Switch::Off) => return (Buffer { request: 0, response: 0 }, None),
         Some(Switch::On(raw)) => raw,
     };
     let size = |field: Field<Switch<crate::leaf::Bytes>>| match field.value() {
         None => default,
         Some(switch) => switch.on().map_or(0, |b| b.0.min(MOST_BUFFER) as usize),
     };
-    Buffer { request: size(raw.request), response: size(raw.response) }
+    let buffer = Buffer { request: size(raw.request), response: size(raw.response) };
+    let place = raw.spill.as_given().map(|spill| spill.span);
+    let spill = raw.spill.value().and_then(Switch::on).map(|raw::Spill(map)| Spill {
+        dir: map.dir.value().map(|dir| dir.0),
+        max: map.max.value().map_or(SPILL, |bytes| bytes.0),
+        total: map.total.value().map_or(SPILL_TOTAL, |bytes| bytes.0),
+    });
+    if let (Some(place), Some(_), true) = (place, &spill, buffer.request == 0 || !limited) {
+        cx.report(
+            Draft::warning(place, "nothing is ever spilled here")
+                .hint("request bodies are read ahead where workers have `slots`".to_owned()),
+        );
+    }
+    (buffer, spill)
 }
 
 fn keep_alive(field: Field<Switch<raw::KeepAlive>>) -> KeepAlive {

@@ -7,7 +7,8 @@ use isobar_balance::outlier::Thresholds;
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, WarmUp, probe,
+    Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, Spill, WarmUp,
+    probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -36,6 +37,7 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
             },
             max_idle: pool.keep_alive.max_idle,
         },
+        spill: pool.spill.as_ref().map(spill),
         retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
         buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
@@ -72,6 +74,11 @@ fn life(pool: &model::Pool) -> Life {
             }),
         }),
     }
+}
+
+fn spill(spill: &model::Spill) -> Arc<Spill> {
+    let dir = spill.dir.clone().unwrap_or_else(std::env::temp_dir);
+    Arc::new(Spill::new(dir, spill.max, spill.total))
 }
 
 fn probe(check: &model::Check) -> Arc<dyn Probe> {

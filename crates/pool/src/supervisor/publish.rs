@@ -102,6 +102,7 @@ impl Supervisor {
             policy: self.policy(),
             starting: !self.is_settled(),
             limited: self.state.members().any(|known| known.slots().is_some()),
+            spill: self.settings.spill.clone(),
             closed: false,
         };
         // In this order: who joins the queue in between sees the new snapshot, who joined before is

@@ -18,6 +18,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         health: None,
         connect_timeout: Duration::from_secs(1),
         keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },
+        spill: None,
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
         buffer: Buffer { request: 0, response: 0 },
