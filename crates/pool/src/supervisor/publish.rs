@@ -137,7 +137,11 @@ impl Supervisor {
             None => {}
         }
         let told = changes.transitions.iter().take(TOLD);
-        let told = told.map(|t| format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause));
+        let told = told.map(|t| match t.to.cause() {
+            // It names its cause itself.
+            Some(cause) if cause == t.cause => format!("{}: {} -> {}", t.worker, t.from, t.to),
+            _ => format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause),
+        });
         let untold = changes.transitions.len().saturating_sub(TOLD);
         let more = (untold > 0).then(|| format!("{untold} more"));
         let what: Vec<String> = told.chain(more).collect();

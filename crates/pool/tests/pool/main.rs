@@ -6,5 +6,6 @@ mod connections;
 mod discovery;
 mod health;
 mod kit;
+mod life;
 mod origin;
 mod queue;
