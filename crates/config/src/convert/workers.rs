@@ -46,24 +46,22 @@ pub(crate) fn convert(
         };
         let Some(Spanned { value: address, span: at }) = raw.address.given() else { continue };
         let written = address.to_string();
-        let address_before = addresses.insert(written.clone(), at);
-        if let Some(first) = address_before {
+        if let Some(first) = addresses.get(&written) {
             let line = first.line;
             cx.report(
                 Draft::error(at, "found this address a second time in its pool")
                     .expected("every worker once")
                     .hint(format!("it stands in line {line} already; more share: `weight`")),
             );
+            continue;
         }
+        addresses.insert(written.clone(), at);
         let Some(address) = resolved(address, raw.resolve, &raw.name, cx) else { continue };
         let (name, name_span) = match raw.name.given() {
             Some(Spanned { value, span }) => (value.0, span),
             None => (written.clone(), at),
         };
-        // A second address without a name has the same name, and was reported.
-        if let Some(first) = names.insert(name.clone(), name_span)
-            && (address_before.is_none() || name_span != at)
-        {
+        if let Some(first) = names.insert(name.clone(), name_span) {
             cx.report(
                 Draft::error(name_span, "found this worker name a second time in its pool")
                     .expected("every name once")
