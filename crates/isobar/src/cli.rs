@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{app, demo};
+use crate::{app, demo, registry};
 
 mod change;
 mod check;
 mod client;
+mod explain;
 mod find;
 pub(crate) mod output;
 mod pages;
@@ -108,8 +109,8 @@ enum Command {
     Top(Later),
     /// Why is it uneven? (not built yet)
     Diagnose(Later),
-    /// Dry run of one request (not built yet)
-    Explain(Later),
+    /// Dry run of one request: which route takes it, and which worker
+    Explain(Explain),
     /// Compare strategies in virtual time (not built yet)
     Simulate(Later),
     /// Print the JSON Schema of the configuration
@@ -230,6 +231,26 @@ struct ManArgs {
 }
 
 #[derive(Args)]
+struct Explain {
+    method: String,
+    /// http://HOST[:PORT]/PATH, or /PATH with a Host header
+    url: String,
+    /// `name: value`; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The address the request comes from
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    client: std::net::IpAddr,
+    /// The listener, where the URL's port does not say which
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    #[command(flatten)]
+    admin: Admin,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Args)]
 struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     args: Vec<OsString>,
@@ -260,7 +281,7 @@ impl Command {
             Command::Restart(later) => later.refuse("restart"),
             Command::Top(later) => later.refuse("top"),
             Command::Diagnose(later) => later.refuse("diagnose"),
-            Command::Explain(later) => later.refuse("explain"),
+            Command::Explain(args) => args.explain(),
             Command::Simulate(later) => later.refuse("simulate"),
             Command::Schema => {
                 pages::schema();
@@ -286,6 +307,22 @@ impl Admin {
     /// Also the read-only metrics listener: it knows `/ready`, too.
     fn reach_any(self) -> Reach {
         Reach::new(find::admin_or_metrics(self.admin, self.config.config))
+    }
+}
+
+impl Explain {
+    fn explain(self) -> Result<(), Told> {
+        let path = find::config(self.admin.config.config.clone())?;
+        let loaded = isobar_config::load(&path, &registry::registry())
+            .map_err(|problems| problems.render(output::stderr_colour()))?;
+        let question = explain::Question {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            client: self.client,
+            listener: self.listener,
+        };
+        explain::run(&question, &loaded.config, &self.admin.reach(), self.format)
     }
 }
 

@@ -13,6 +13,7 @@ mod attempt;
 mod client;
 mod deadline;
 mod exchange;
+pub mod explain;
 pub mod filter;
 mod forward;
 mod forwarded;

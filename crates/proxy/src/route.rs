@@ -12,7 +12,7 @@ mod pattern;
 mod predicate;
 mod rank;
 pub(crate) mod redirect;
-mod table;
+pub(crate) mod table;
 mod trie;
 
 use std::{net::IpAddr, ops::Deref, sync::Arc};
@@ -64,7 +64,7 @@ pub struct RouteQuery<'a> {
 }
 
 impl RouteQuery<'_> {
-    fn asked(&self) -> Asked<'_, RequestHead> {
+    pub(crate) fn asked(&self) -> Asked<'_, RequestHead> {
         let end = memchr::memchr(b'?', self.target).unwrap_or(self.target.len());
         let (path, query) = self.target.split_at(end);
         Asked {

@@ -182,7 +182,7 @@ fn redirect(wanted: &model::Redirect) -> Redirect {
     }
 }
 
-fn match_of(wanted: &model::Match) -> Match {
+pub(crate) fn match_of(wanted: &model::Match) -> Match {
     let exact = wanted.path.clone().map(PathMatch::Exact);
     let prefix = || wanted.path_prefix.clone().map(PathMatch::Prefix);
     let regex = || {

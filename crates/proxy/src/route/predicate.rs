@@ -32,18 +32,18 @@ impl Value {
 }
 
 /// What is asked; `path` is in its normal form.
-pub(super) struct Asked<'a, F: ?Sized> {
-    pub(super) host: &'a [u8],
-    pub(super) path: &'a [u8],
+pub(crate) struct Asked<'a, F: ?Sized> {
+    pub(crate) host: &'a [u8],
+    pub(crate) path: &'a [u8],
     /// Without the `?`.
-    pub(super) query: &'a [u8],
-    pub(super) method: &'a [u8],
-    pub(super) client: Option<IpAddr>,
-    pub(super) fields: &'a F,
+    pub(crate) query: &'a [u8],
+    pub(crate) method: &'a [u8],
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) fields: &'a F,
 }
 
 /// A request's header fields.
-pub(super) trait Fields {
+pub(crate) trait Fields {
     /// Whether some field of that name, whatever its case, has a value that fits.
     fn any(&self, name: &[u8], fits: impl FnMut(&[u8]) -> bool) -> bool;
 }
@@ -67,12 +67,12 @@ pub enum Miss {
 }
 
 impl Match {
-    pub(super) fn has_method(&self, method: &[u8]) -> bool {
+    pub(crate) fn has_method(&self, method: &[u8]) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|one| one.as_bytes() == method)
     }
 
     /// What is missing beyond host, path and method, if anything is.
-    pub(super) fn lacks<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<Miss> {
+    pub(crate) fn lacks<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<Miss> {
         let header = |(name, value): &&(String, Value)| {
             !asked.fields.any(name.as_bytes(), |found| value.fits(found))
         };

@@ -11,7 +11,7 @@ use super::{
     trie::Trie,
 };
 
-pub(super) struct Table<T> {
+pub(crate) struct Table<T> {
     exact: HashMap<Box<[u8]>, Paths<T>>,
     /// Under the labels behind `*.`, from the right.
     wildcards: Trie<Paths<T>>,
@@ -22,7 +22,7 @@ pub(super) struct Table<T> {
 pub(super) const LONGEST_HOST: usize = 253;
 
 impl<T: Clone> Table<T> {
-    pub(super) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>) -> Self {
+    pub(crate) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>) -> Self {
         let mut table =
             Self { exact: HashMap::new(), wildcards: Trie::new(), any: Paths::default() };
         for (matches, to) in entries {
@@ -51,7 +51,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// What it leads to, and how many bytes of the path are the prefix that was asked for.
-    pub(super) fn find<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<(&T, usize)> {
+    pub(crate) fn find<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>) -> Option<(&T, usize)> {
         if !(self.exact.is_empty() && self.wildcards.is_empty()) {
             let host = host::normalise(asked.host);
             let exact = self.exact.get(&*host).and_then(|paths| paths.find(asked));

@@ -1,0 +1,226 @@
+//! A dry run of one request: what the parser, the normal forms and the routes make of it.
+//!
+//! Asked by `isobar explain`; nothing here runs while requests are served. The verdicts come from
+//! the very table that serves: a match that lost is asked again alone, with less and less of it, to
+//! learn which part was missing.
+
+use std::net::IpAddr;
+
+use isobar_balance::Key;
+use isobar_http1::{Limits, Parsed, RequestHead};
+use isobar_pool::Asker;
+
+use crate::{
+    TrustedProxies, asker, forwarded,
+    route::{self, Match, Miss, RouteQuery, table::Table},
+};
+
+const LIMITS: Limits = Limits { head_bytes: 32 * 1024, headers: 100, uri: 8 * 1024 };
+
+/// A request that was accepted.
+pub struct Request {
+    head: RequestHead,
+    target: Vec<u8>,
+    client: IpAddr,
+}
+
+/// Why a route takes a request or does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Takes,
+    /// It matches, and another one is more specific.
+    LessSpecific,
+    /// It matches just as well, and comes later in the file.
+    Later,
+    /// What its best match lacks.
+    Lacks(Miss),
+}
+
+impl Request {
+    /// `Err` says why it would be answered with 400. `socket` is where it comes from.
+    pub fn new(
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        socket: IpAddr,
+        trusted: &TrustedProxies,
+    ) -> Result<Request, String> {
+        let mut text = format!("{method} {target} HTTP/1.1\r\n");
+        for (name, value) in headers {
+            // One line each, whatever a shell has put into it.
+            if [name, value].iter().any(|part| part.contains(['\r', '\n'])) {
+                return Err(format!("the header `{name}` has a line break"));
+            }
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += "\r\n";
+        let mut head = RequestHead::new();
+        match head.parse(text.as_bytes(), &LIMITS) {
+            Ok(Parsed::Complete(_)) => {}
+            Ok(Parsed::Partial) => return Err(String::from("the head does not end")),
+            Err(error) => return Err(error.to_string()),
+        }
+        let target = route::path::normalise(head.path_and_query());
+        let target = target.map_err(|error| error.to_string())?.into_owned();
+        head.set_path(&target);
+        let forwarded = head.values(isobar_http1::FieldId::XForwardedFor);
+        let client = forwarded::client_ip(socket, forwarded, trusted);
+        Ok(Request { head, target, client })
+    }
+
+    /// Path and query as a worker gets them.
+    pub fn target(&self) -> String {
+        String::from_utf8_lossy(&self.target).into_owned()
+    }
+
+    pub fn host(&self) -> String {
+        String::from_utf8_lossy(self.head.authority()).into_owned()
+    }
+
+    /// Past the proxies that are trusted.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// What keeps it together with others, for a strategy that asks.
+    pub fn key(&self, part: &Key) -> Option<u64> {
+        asker::Request { client_ip: Some(self.client), head: &self.head }.key(part)
+    }
+
+    /// One verdict per route, in their order.
+    pub fn verdicts(&self, routes: &[Vec<Match>]) -> Vec<Verdict> {
+        let table = Table::build(routes.iter().cloned().zip(0..));
+        let winner = self.find(&table);
+        let verdict = |(at, matches): (usize, &Vec<Match>)| {
+            if winner == Some(at) {
+                return Verdict::Takes;
+            }
+            let everything = [Match::default()];
+            let matches = if matches.is_empty() { &everything[..] } else { matches };
+            let misses: Option<Vec<Miss>> = matches.iter().map(|one| self.miss(one)).collect();
+            match (misses, winner) {
+                (Some(misses), _) => {
+                    let nearest = misses.into_iter().max_by_key(depth);
+                    Verdict::Lacks(nearest.unwrap_or(Miss::Host))
+                }
+                // Whoever loses even if it comes first is less specific.
+                (None, Some(winner)) => {
+                    let both = [(matches.to_vec(), 0), (routes[winner].clone(), 1)];
+                    match self.find(&Table::build(both.into_iter())) {
+                        Some(0) => Verdict::Later,
+                        _ => Verdict::LessSpecific,
+                    }
+                }
+                (None, None) => Verdict::LessSpecific,
+            }
+        };
+        routes.iter().enumerate().map(verdict).collect()
+    }
+
+    fn find(&self, table: &Table<usize>) -> Option<usize> {
+        let query =
+            RouteQuery { target: &self.target, client: Some(self.client), head: &self.head };
+        table.find(&query.asked()).map(|(&at, _)| at)
+    }
+
+    fn miss(&self, one: &Match) -> Option<Miss> {
+        let fits = |part: Match| self.find(&Table::build([(vec![part], 0)].into_iter())).is_some();
+        let host = Match { host: one.host.clone(), ..Match::default() };
+        let path = Match { path: one.path.clone(), ..host.clone() };
+        if !fits(host) {
+            return Some(Miss::Host);
+        }
+        if !fits(path) {
+            return Some(Miss::Path);
+        }
+        if !one.has_method(self.head.method()) {
+            return Some(Miss::Method);
+        }
+        let query =
+            RouteQuery { target: &self.target, client: Some(self.client), head: &self.head };
+        one.lacks(&query.asked())
+    }
+}
+
+/// How far a match came before something was missing.
+fn depth(miss: &Miss) -> u8 {
+    match miss {
+        Miss::Host => 0,
+        Miss::Path => 1,
+        Miss::Method => 2,
+        Miss::Header(_) => 3,
+        Miss::Query(_) => 4,
+        Miss::Cookie(_) => 5,
+        Miss::Client => 6,
+    }
+}
+
+impl Verdict {
+    /// The nearest first.
+    pub fn distance(&self) -> u8 {
+        match self {
+            Verdict::Takes => 0,
+            Verdict::Later => 1,
+            Verdict::LessSpecific => 2,
+            Verdict::Lacks(miss) => 10 - depth(miss),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{PathMatch, Value};
+
+    #[test]
+    fn every_loser_is_told_why() {
+        let request = Request::new(
+            "GET",
+            "/v1/../v1/x?a=b",
+            &[("Host".into(), "api.example".into()), ("X-A".into(), "1".into())],
+            IpAddr::from([127, 0, 0, 1]),
+            &TrustedProxies::default(),
+        )
+        .unwrap();
+        assert_eq!(request.target(), "/v1/x?a=b");
+        let prefix = |path: &str| Some(PathMatch::Prefix(path.to_owned()));
+        let routes = [
+            vec![],
+            vec![Match { path: prefix("/v1"), ..Match::default() }],
+            vec![Match { path: prefix("/v1"), ..Match::default() }],
+            vec![Match { host: Some("other".into()), ..Match::default() }],
+            vec![Match { path: prefix("/v2"), ..Match::default() }],
+            vec![Match { methods: vec!["POST".into()], ..Match::default() }],
+            vec![
+                Match { host: Some("other".into()), ..Match::default() },
+                Match { cookies: vec![("c".into(), Value::Present)], ..Match::default() },
+            ],
+        ];
+        assert_eq!(
+            request.verdicts(&routes),
+            [
+                Verdict::LessSpecific,
+                Verdict::Takes,
+                Verdict::Later,
+                Verdict::Lacks(Miss::Host),
+                Verdict::Lacks(Miss::Path),
+                Verdict::Lacks(Miss::Method),
+                Verdict::Lacks(Miss::Cookie("c".into())),
+            ]
+        );
+        assert!(request.verdicts(&routes[3..4]).iter().all(|v| *v != Verdict::Takes));
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_here_too() {
+        let ask = |target: &str, headers: &[(String, String)]| {
+            let here = IpAddr::from([127, 0, 0, 1]);
+            Request::new("GET", target, headers, here, &TrustedProxies::default()).is_err()
+        };
+        let host = [(String::from("Host"), String::from("h"))];
+        assert!(!ask("/", &host));
+        assert!(ask("/..", &host));
+        assert!(ask("/", &[]));
+        assert!(ask("/", &[(String::from("Host"), String::from("h\r\nX: y"))]));
+    }
+}
