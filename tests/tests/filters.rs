@@ -1,9 +1,12 @@
 //! Filters: each one's main behaviour and its errors, against real workers.
 
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
 use isobar_tests::access_log;
 use isobar_tests::http::{Connection, Response};
 use isobar_tests::isobar::Isobar;
-use isobar_tests::origin::{Next, Origin, echo, raw};
+use isobar_tests::origin::{Next, Origin, after, echo, raw};
 
 /// One listener `web` with these filters before one route `all` to a pool of that origin.
 fn start(origin: &Origin, filters: &str) -> Isobar {
@@ -144,6 +147,353 @@ fn max_body_refuses_what_is_announced_and_what_comes() {
     assert_eq!(chunked("5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n"), 413);
     let served = origin.served();
     assert_eq!(served, 2, "what is too large reaches no worker whole");
+}
+
+#[test]
+fn a_rewritten_path_and_host_reach_the_worker_in_their_normal_form() {
+    let origin = Origin::start(echo);
+    let isobar = start_with(
+        &origin,
+        "",
+        "routes: [ { match: { path_prefix: /api }, pool: app, filters: [ { rewrite: { path_prefix: /v2/, host: app.internal } } ] }, \
+         { match: { path_prefix: /strip }, pool: app, filters: [ { rewrite: { path_prefix: / } } ] }, \
+         { match: { path: /old }, pool: app, filters: [ { rewrite: { path: /new } } ] } ]",
+    );
+    let mut connection = isobar.open("web");
+    for (asked, line) in [
+        ("/api/users?x=/api", "GET /v2/users?x=/api HTTP/1.1\r\n"),
+        ("/api", "GET /v2 HTTP/1.1\r\n"),
+        ("/x/../%61pi//a%2fb/./c", "GET /v2/a%2Fb/c HTTP/1.1\r\n"),
+        ("/strip//evil.example/", "GET /evil.example/ HTTP/1.1\r\n"),
+        ("/strip", "GET / HTTP/1.1\r\n"),
+        ("/old?q", "GET /new?q HTTP/1.1\r\n"),
+    ] {
+        let answer = ask(&mut connection, &format!("GET {asked} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let seen = answer.text();
+        assert!(seen.starts_with(line), "{asked}: {seen}");
+        let host = if asked.contains("pi") { "app.internal" } else { "h" };
+        assert!(seen.contains(&format!("\r\nHost: {host}\r\n")), "{asked}: {seen}");
+        assert!(seen.contains("\r\nX-Forwarded-Host: h\r\n"), "{asked}: {seen}");
+        assert_eq!(seen.matches("\r\nHost: ").count(), 1);
+    }
+    let path = isobar.file("access.log");
+    let log = until(|| Some(access_log::read(&path)).filter(|log| log.len() == 6));
+    assert_eq!(log[0].text("path"), "/api/users", "the log has what the client asked for");
+}
+
+#[test]
+fn a_rate_limit_is_exact_over_all_shards() {
+    for shards in [1, 4] {
+        let origin = Origin::start(after(Duration::ZERO, "ok"));
+        let isobar = start_with(
+            &origin,
+            &format!("shards: {shards}"),
+            "filters: [ { rate_limit: { rate: 100/s, burst: 20, key: global } } ], pool: app",
+        );
+        let address = isobar.address("web");
+        let started = Instant::now();
+        let passed: usize = std::thread::scope(|scope| {
+            let client = || {
+                let mut connection = Connection::open(address).expect("connects");
+                let mut passed = 0;
+                while started.elapsed() < Duration::from_secs(1) {
+                    let answer = connection.get("/").expect("an answer");
+                    match answer.status {
+                        200 => passed += 1,
+                        429 => assert_eq!(answer.header("retry-after"), Some("1")),
+                        other => panic!("{other}"),
+                    }
+                }
+                passed
+            };
+            let clients: Vec<_> = (0..8).map(|_| scope.spawn(client)).collect();
+            clients.into_iter().map(|client| client.join().expect("a client")).sum()
+        });
+        let allowed = 20.0 + 100.0 * started.elapsed().as_secs_f64();
+        println!("rate limit, {shards} shards: {passed} passed, {allowed:.1} allowed");
+        assert!(
+            passed as f64 <= allowed + 1.0 && passed as f64 >= allowed * 0.9 - 3.0,
+            "{passed} of {allowed}"
+        );
+        assert_eq!(origin.served(), passed);
+    }
+}
+
+#[test]
+fn a_rate_limit_counts_clients_and_header_values_apart_and_survives_a_reload() {
+    let origin = Origin::start(after(Duration::ZERO, "ok"));
+    let filters =
+        "filters: [ { rate_limit: { rate: 1/h, burst: 2, key: \"header:x-key\" } } ], pool: app";
+    let isobar = start_with(&origin, "trusted_proxies: 127.0.0.1", filters);
+    let from = |client: &str, key: &str| {
+        get(&isobar, &format!("X-Forwarded-For: {client}\r\n{key}")).status
+    };
+    assert_eq!([(); 3].map(|()| from("192.0.2.1", "X-Key: a\r\n")), [200, 200, 429]);
+    assert_eq!([(); 3].map(|()| from("192.0.2.2", "X-Key: b\r\n")), [200, 200, 429]);
+    // Without the header it is the client that counts.
+    assert_eq!([(); 3].map(|()| from("192.0.2.3", "")), [200, 200, 429]);
+    assert_eq!(from("192.0.2.4", ""), 200);
+    let config = std::fs::read_to_string(isobar.file("isobar.yaml")).expect("the file");
+    let config = config.replace("pool: app", "pool: app, client_fin: abort");
+    std::fs::write(isobar.file("isobar.yaml"), config).expect("writes");
+    assert!(isobar.command(&["reload"]).status.success());
+    assert_eq!(from("192.0.2.1", "X-Key: a\r\n"), 429, "a reload forgets nothing");
+    let answer = get(&isobar, "X-Key: a\r\n");
+    assert_eq!(answer.header("x-isobar-reason"), Some("rate_limited"));
+    let wait: u64 =
+        answer.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((3500..=3600).contains(&wait), "{wait}");
+}
+
+const USERS: &str = "ann:$2b$04$dmMkFdCgXjPBhFqX5a3qbuhaCKFWgshYTegaOup2PuMswv.gefC2W\n\
+    bob:$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$39tbUSD70LTTCIyCWo9t5sDidhNPptw1P94ISzTyALc\n";
+
+#[test]
+fn basic_auth_takes_who_proves_it() {
+    let scratch = isobar_tests::scratch::Scratch::new();
+    let users = scratch.file("users");
+    std::fs::write(&users, USERS).expect("writes");
+    let origin = Origin::start(echo);
+    let filter = |keep: &str| {
+        let file = users.display();
+        format!(
+            "[ {{ basic_auth: {{ users: {{ file: \"{file}\" }}, realm: staff, authorization: {keep} }} }} ]"
+        )
+    };
+    let isobar = start(&origin, &filter("remove"));
+    let said = |credentials: &str| get(&isobar, &format!("Authorization: {credentials}\r\n"));
+    // ann:secret, bob:secret, twice for what is remembered
+    for good in ["Basic YW5uOnNlY3JldA==", "basic Ym9iOnNlY3JldA==", "Basic YW5uOnNlY3JldA=="] {
+        let answer = said(good);
+        assert_eq!(answer.status, 200, "{good}");
+        assert!(!answer.text().to_lowercase().contains("authorization"), "{}", answer.text());
+    }
+    // ann:wrong, eve:secret, ann: and what is no Basic
+    for bad in
+        ["Basic YW5uOndyb25n", "Basic ZXZlOnNlY3JldA==", "Basic YW5uOg==", "Basic !", "Bearer x"]
+    {
+        let answer = said(bad);
+        assert_eq!(answer.status, 401, "{bad}");
+        assert_eq!(answer.header("x-isobar-reason"), Some("denied"));
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge, Some("Basic realm=\"staff\", charset=\"UTF-8\""));
+    }
+    let twice = "Basic YW5uOnNlY3JldA==\r\nAuthorization: Basic YW5uOnNlY3JldA==";
+    assert_eq!(said(twice).status, 401, "two are none");
+    let answer = get(&isobar, "");
+    assert_eq!((answer.status, answer.text().as_str()), (401, "401 Unauthorized: denied\n"));
+    assert_eq!(origin.served(), 3);
+    assert!(!isobar.stderr().contains("$2b$"));
+
+    let keeps = start(&origin, &filter("keep"));
+    let answer = get(&keeps, "Authorization: Basic YW5uOnNlY3JldA==\r\n");
+    assert!(answer.text().contains("Authorization: Basic YW5uOnNlY3JldA=="), "{}", answer.text());
+}
+
+fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match coding {
+        "gzip" => drop(flate2::read::GzDecoder::new(body).read_to_end(&mut out)),
+        "br" => drop(brotli::Decompressor::new(body, 4096).read_to_end(&mut out)),
+        "zstd" => {
+            let mut decoder = zstd::stream::read::Decoder::new(body).expect("a decoder");
+            drop(decoder.read_to_end(&mut out));
+        }
+        _ => out.extend_from_slice(body),
+    }
+    out
+}
+
+/// 200 with this body, its length known or not.
+fn page(fields: &'static str, body: Vec<u8>) -> Origin {
+    Origin::start(move |request, visit| {
+        let chunked = request.target == "/chunked";
+        let mut out = format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
+        if chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+            for piece in body.chunks(7_000) {
+                out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                out.extend_from_slice(piece);
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(b"0\r\n\r\n");
+        } else {
+            out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+            if request.method != "HEAD" {
+                out.extend_from_slice(&body);
+            }
+        }
+        visit.write(&out).map_or(Next::Close, |()| Next::Keep)
+    })
+}
+
+#[test]
+fn compression_encodes_what_the_client_accepts() {
+    let body: Vec<u8> =
+        (0..200_000u32).flat_map(|n| format!("line {}\n", n % 977).into_bytes()).collect();
+    let origin = page(
+        "Content-Type: text/html; charset=utf-8\r\nETag: \"v1\"\r\nAccept-Ranges: bytes",
+        body.clone(),
+    );
+    let isobar = start(&origin, "[ { compression: {} } ]");
+    let mut connection = isobar.open("web");
+    for target in ["/", "/chunked"] {
+        for (accepted, coding) in [
+            ("gzip", "gzip"),
+            ("br;q=1, gzip;q=0.5", "br"),
+            ("gzip, br, zstd", "zstd"),
+            ("*", "zstd"),
+        ] {
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {accepted}\r\n\r\n");
+            let answer = ask(&mut connection, &request);
+            assert_eq!(answer.header("content-encoding"), Some(coding), "{accepted}");
+            assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+            assert_eq!(answer.header("content-length"), None);
+            assert_eq!(
+                (answer.header("vary"), answer.header("etag")),
+                (Some("Accept-Encoding"), Some("W/\"v1\""))
+            );
+            assert_eq!(answer.header("accept-ranges"), None);
+            assert!(answer.body.len() < body.len() / 5, "{} of {}", answer.body.len(), body.len());
+            assert!(decoded(coding, &answer.body) == body, "{coding} {target}");
+        }
+        let plain = ask(
+            &mut connection,
+            &format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip;q=0\r\n\r\n"),
+        );
+        assert_eq!(
+            (plain.header("content-encoding"), plain.header("vary")),
+            (None, Some("Accept-Encoding"))
+        );
+        assert_eq!(plain.header("etag"), Some("\"v1\""));
+        assert!(plain.body == body);
+    }
+    let head = ask(&mut connection, "HEAD / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(
+        (head.header("content-encoding"), head.header("vary")),
+        (None, Some("Accept-Encoding"))
+    );
+    let mut old = isobar.open("web");
+    old.send(b"GET /chunked HTTP/1.0\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n").expect("sends");
+    let whole = old.read_to_end().expect("until it closes");
+    assert!(whole.ends_with(&body[body.len() - 1000..]), "HTTP/1.0 clients get it as it is");
+    assert_eq!(connection.get("/").expect("still open").status, 200);
+}
+
+#[test]
+fn compression_leaves_alone_what_it_should() {
+    let text = "Content-Type: text/plain";
+    let large = vec![b'a'; 10_000];
+    for (fields, body) in [
+        ("Content-Type: text/plain\r\nContent-Encoding: br", large.clone()),
+        ("Content-Type: image/png", large.clone()),
+        ("Content-Type: text/plain\r\nCache-Control: private, No-Transform", large.clone()),
+        ("Content-Type: text/plain\r\nContent-Range: bytes 0-9999/20000", large.clone()),
+        ("Content-Type: text/plain\r\nContent-Digest: sha-256=:x:", large.clone()),
+        ("X-Type: none", large.clone()),
+        (text, vec![b'a'; 1023]),
+        (text, Vec::new()),
+    ] {
+        let origin = page(fields, body.clone());
+        let isobar = start(&origin, "[ { compression: {} } ]");
+        let answer = get(&isobar, "Accept-Encoding: gzip\r\n");
+        assert!(answer.header("content-encoding").is_none_or(|coding| coding == "br"), "{fields}");
+        assert_eq!((answer.header("vary"), answer.body == body), (None, true), "{fields}");
+        assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()));
+    }
+}
+
+#[test]
+fn every_event_of_a_compressed_stream_is_flushed() {
+    for pool in ["", "slots: 1, "] {
+        let (next, gate) = std::sync::mpsc::channel::<()>();
+        let gate = std::sync::Mutex::new(gate);
+        let origin = Origin::start(move |_, visit| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+            visit.write(head.as_bytes()).expect("a head");
+            for number in 0..5 {
+                let event = format!("data: {number}\n\n");
+                let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+                visit.write(chunk.as_bytes()).expect("an event");
+                // The next one only once this one has arrived.
+                gate.lock()
+                    .expect("the gate")
+                    .recv_timeout(Duration::from_secs(10))
+                    .expect("it arrived");
+            }
+            visit.write(b"0\r\n\r\n").expect("the end");
+            Next::Keep
+        });
+        for coding in ["gzip", "br", "zstd"] {
+            let isobar = Isobar::start(&format!(
+                "listeners: {{ web: {{ bind: \"127.0.0.1:0\", routes: [ {{ pool: app, filters: [ {{ compression: {{}} }} ] }} ] }} }}\n\
+                 pools: {{ app: {{ {pool}workers: [\"{}\"] }} }}\n",
+                origin.address()
+            ));
+            let mut connection = isobar.open("web");
+            let request = format!("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {coding}\r\n\r\n");
+            connection.send(request.as_bytes()).expect("sends");
+            let (mut raw, mut body) = (Vec::new(), Vec::new());
+            let mut in_head = true;
+            for number in 0..5 {
+                let event = format!("data: {number}\n\n");
+                until(|| {
+                    raw.extend(connection.read_exactly(1).expect("more"));
+                    if in_head && raw.ends_with(b"\r\n\r\n") {
+                        assert!(
+                            String::from_utf8_lossy(&raw)
+                                .contains(&format!("Content-Encoding: {coding}\r\n"))
+                        );
+                        in_head = false;
+                        raw.clear();
+                    }
+                    while !in_head && let Some(line) = isobar_tests::http::find(&raw, b"\r\n") {
+                        let size =
+                            usize::from_str_radix(&String::from_utf8_lossy(&raw[..line]), 16)
+                                .expect("a size");
+                        if raw.len() < line + 2 + size + 2 {
+                            break;
+                        }
+                        body.extend_from_slice(&raw[line + 2..line + 2 + size]);
+                        raw.drain(..line + 2 + size + 2);
+                    }
+                    decoded(coding, &body).ends_with(event.as_bytes()).then_some(())
+                });
+                next.send(()).expect("the worker waits");
+            }
+        }
+    }
+}
+
+/// Each example of docs/filters.md is a configuration that starts.
+#[test]
+fn every_example_of_the_docs_is_taken() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/filters.md"))
+        .expect("it");
+    let examples: Vec<&str> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 8, "{}", examples.len());
+    let scratch = isobar_tests::scratch::Scratch::new();
+    std::fs::write(scratch.file("users"), USERS).expect("writes");
+    for example in examples {
+        let example =
+            example.replace("/etc/isobar/users", &scratch.file("users").display().to_string());
+        let config = if example.starts_with("listeners:") {
+            format!(
+                "{}pools: {{ app: {{ workers: [127.0.0.1:1] }} }}\n",
+                example.replace("0.0.0.0:8080", "127.0.0.1:0")
+            )
+        } else {
+            let filters: String =
+                example.lines().map(|line| format!("          {line}\n")).collect();
+            format!(
+                "listeners:\n  web:\n    bind: 127.0.0.1:0\n    routes:\n      - match: {{ path_prefix: /api }}\n        \
+                 pool: app\n        filters:\n{filters}pools: {{ app: {{ workers: [127.0.0.1:1] }} }}\n"
+            )
+        };
+        drop(Isobar::start(&config));
+    }
 }
 
 fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {

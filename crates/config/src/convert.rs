@@ -24,6 +24,7 @@ mod listener;
 mod matches;
 mod pool;
 mod routes;
+mod users;
 pub(crate) mod workers;
 
 pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";

@@ -163,14 +163,17 @@ fn refuse(shown: &str, from: Option<Span>, error: &ReadError, cx: &mut Cx<'_>) {
 }
 
 fn unreadable(span: Span, what: &str, error: &ReadError) -> Draft {
-    let found = match error {
+    Draft::error(span, why(what, error)).expected("a YAML file")
+}
+
+pub(crate) fn why(what: &str, error: &ReadError) -> String {
+    match error {
         ReadError::Io(error) => format!("cannot read {what}: {error}"),
         ReadError::NotAFile(kind) => format!("cannot read {what}: it is {kind}"),
         ReadError::TooBig => format!("{what} is bigger than {} MiB", MAX_FILE >> 20),
         ReadError::TooMuch => format!("all files together are bigger than {} MiB", MAX_TOTAL >> 20),
         ReadError::NotUtf8 { .. } => format!("{what} is not UTF-8"),
-    };
-    Draft::error(span, found).expected("a YAML file")
+    }
 }
 
 /// The files a pattern names, in order; a name without `*` and `?` names one, be it there or not.

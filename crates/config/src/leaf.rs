@@ -22,12 +22,14 @@ use crate::units;
 
 mod address;
 mod field;
+mod filter;
 mod http;
 mod matching;
 mod route;
 
 pub(crate) use address::{BindAddress, DnsServer, WorkerAddress};
 pub(crate) use field::{FieldMap, FieldName};
+pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};
 pub(crate) use http::{
     HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
 };

@@ -14,7 +14,10 @@ use std::time::Duration;
 
 mod filter;
 
-pub use filter::{FieldEdits, Filter};
+pub use filter::{
+    BasicAuth, Coding, Compression, FieldEdits, Filter, Forwarding, RateKey, RateLimit, Rewrite,
+    User,
+};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -668,3 +668,22 @@ fn a_spill_is_on_or_off_or_says_where() {
     );
     assert!(unlimited.warnings.to_string().contains("nothing is ever spilled here"));
 }
+
+#[test]
+fn filters_have_their_defaults() {
+    let Filter::RateLimit(limit) = only_filter("{ rate_limit: { rate: 60/m } }") else { panic!() };
+    assert_eq!((limit.key, limit.count, limit.unit), (RateKey::ClientIp, 60, secs(60)));
+    assert_eq!((limit.burst, limit.keys), (60, 65_536));
+    let Filter::Compression(compression) = only_filter("{ compression: {} }") else { panic!() };
+    assert_eq!(compression.encodings, [Coding::Zstd, Coding::Br, Coding::Gzip]);
+    assert_eq!((compression.min_size, compression.max_active), (1024, 1000));
+    assert!(compression.types.iter().any(|kind| kind == "text/*"));
+    let Filter::BasicAuth(auth) = only_filter("{ basic_auth: { users: { file: tests/users } } }")
+    else {
+        panic!()
+    };
+    let names: Vec<_> = auth.users.iter().map(|user| &*user.name).collect();
+    assert_eq!((&names[..], &*auth.realm), (&["ann", "bob"][..], "restricted"));
+    assert_eq!(auth.authorization, Forwarding::Remove);
+    assert!(!format!("{auth:?}").contains('$'), "{auth:?}");
+}

@@ -30,7 +30,10 @@ fn taken(text: &str) -> bool {
 }
 
 fn refusal(text: &str) -> String {
-    let read = load_str_with(text, &registry(), &|_| Some("1".to_owned()));
+    let users = include_str!("users");
+    let read = load_str_with(text, &registry(), &|name| {
+        Some(if name == "USERS" { users } else { "1" }.to_owned())
+    });
     read.map_or_else(|problems| problems.to_string(), |_| String::new())
 }
 
@@ -97,7 +100,8 @@ fn defaults_are_those_that_are_read() {
     let instance = as_json(&every_key()).unwrap();
     let load = |instance: &Value| {
         let text = as_yaml(instance);
-        load_str_with(&text, &registry(), &|_| None)
+        let users = include_str!("users");
+        load_str_with(&text, &registry(), &|name| (name == "USERS").then(|| users.to_owned()))
             .map(|loaded| loaded.config)
             .unwrap_or_else(|problems| panic!("{text}\n{problems}"))
     };
@@ -180,6 +184,8 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
         // Names and files are referred to; only an IP address has metrics; a mode's quotes matter.
         _ if matches!(key, "pool" | "routes" | "include") || at == "/metrics/bind" => true,
         Value::Number(_) if key == "mode" => true,
+        // What is in the file or the variable decides.
+        _ if at.contains("/users/") => true,
         // Durations that are compared with each other, or have a least.
         _ if matches!(key, "base_ejection" | "longest_ejection" | "window") => true,
         // The environment, which is `1` here, and the bounds of a number in quotes.

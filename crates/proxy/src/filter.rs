@@ -7,13 +7,17 @@
 //! sent; [`chain`] keeps the order. A filter knows nothing of pools, attempts and sockets.
 
 pub mod access;
+pub mod basic_auth;
 mod chain;
+pub mod compression;
 #[cfg(test)]
 mod conformance;
 mod context;
 pub mod headers;
 pub mod max_body;
 mod pass;
+pub mod rate_limit;
+pub mod rewrite;
 
 use std::{future::Future, pin::Pin};
 
@@ -21,6 +25,7 @@ use crate::{answer::Fields, reason::Reason};
 
 pub use chain::Chain;
 pub(crate) use chain::Passed;
+pub(crate) use compression::Encoder;
 pub use context::{RequestCx, ResponseCx};
 
 /// Shared by all shards and by every request of a route: what changes is atomic or briefly locked.
@@ -69,7 +74,16 @@ impl Answer {
 }
 
 /// The filters a configuration may name.
-pub static TABLE: &[Entry] = &[headers::ENTRY, access::ALLOW, access::DENY, max_body::ENTRY];
+pub static TABLE: &[Entry] = &[
+    headers::ENTRY,
+    rewrite::ENTRY,
+    access::ALLOW,
+    access::DENY,
+    rate_limit::ENTRY,
+    basic_auth::ENTRY,
+    max_body::ENTRY,
+    compression::ENTRY,
+];
 
 /// One line of the table.
 pub struct Entry {

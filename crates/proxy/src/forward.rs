@@ -4,6 +4,8 @@
 //! are limited up to `buffer.response` is read ahead of a slow client. And a message that breaks
 //! is passed on as broken: a client never takes a truncated body for a whole one.
 
+mod encoding;
+
 use std::{io, task::Poll};
 
 use isobar_balance::{Failure, Outcome};
@@ -18,25 +20,28 @@ use crate::{
     attempt::Answered,
     client::{poll_read, poll_write},
     exchange::Exchange,
+    filter::Encoder,
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
     tcp,
     upload::Upload,
 };
+use encoding::Encoding;
 
 /// Forwards the response whose head is in `scratch.response`. `Err`: not one byte of it has been
 /// sent, and the lease has ended.
 pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
-    if exchange.filters.is_some() {
-        exchange.show_response();
-    }
+    let encoder = match &exchange.filters {
+        Some(_) => exchange.show_response(),
+        None => None,
+    };
     if exchange.scratch.response.status() == 101 {
         return tunnel(exchange, lease, worker).await;
     }
-    let mut download = Download::start(exchange, lease, worker, upload);
+    let mut download = Download::start(exchange, lease, worker, upload, encoder);
     match download.run(exchange).await {
         Ok(()) => Ok(download.next(exchange)),
         Err(reason) if exchange.record.forwarding => {
@@ -55,6 +60,8 @@ struct Download {
     from: Option<(Lease, Connection)>,
     reader: BodyReader,
     framing: ResponseFraming,
+    /// Always into chunks.
+    encoding: Option<Box<Encoding>>,
     upload: Upload,
     /// Bytes of `scratch.out` that the client's socket has taken.
     sent: usize,
@@ -80,6 +87,7 @@ impl Download {
         lease: Lease,
         worker: Connection,
         upload: Upload,
+        encoder: Option<Box<dyn Encoder>>,
     ) -> Self {
         let limited = lease.limited();
         let ahead = lease.policy().buffer.response;
@@ -89,7 +97,7 @@ impl Download {
         let http10 = request.version() == Version::Http10;
         let framing = match body {
             ResponseBody::None => ResponseFraming::None,
-            ResponseBody::Length(length) => ResponseFraming::Length(length),
+            ResponseBody::Length(length) if encoder.is_none() => ResponseFraming::Length(length),
             _ if http10 => ResponseFraming::UntilClose,
             _ => ResponseFraming::Chunked,
         };
@@ -120,6 +128,7 @@ impl Download {
             from: Some((lease, worker)),
             reader: BodyReader::from(body),
             framing,
+            encoding: encoder.map(Encoding::new),
             upload,
             sent: 0,
             window: if limited { ahead.max(BUFFER / 4) } else { 1 },
@@ -181,11 +190,19 @@ impl Download {
                     match self.poll_body(exchange, cx) {
                         Poll::Ready(Ok(())) => moved = true,
                         Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
-                        Poll::Pending => {}
+                        Poll::Pending => match self.flush(exchange) {
+                            Ok(flushed) => moved |= flushed,
+                            Err(reason) => return Poll::Ready(Err(reason)),
+                        },
                     }
                 }
                 if moved {
                     until = None;
+                    // Encoding is work: the shard's other connections come first.
+                    if self.encoding.is_some() {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     continue;
                 }
                 let waiting = exchange.scratch.out.len() > self.sent
@@ -241,7 +258,9 @@ impl Download {
             let progress = progress.map_err(|_| Reason::BadResponse)?;
             let start = used + progress.skip;
             let data = &scratch.down[start..start + progress.data];
-            if !data.is_empty() {
+            if let Some(encoding) = &mut self.encoding {
+                encoding.take(data);
+            } else if !data.is_empty() {
                 exchange.record.body += data.len() as u64;
                 if self.framing == ResponseFraming::Chunked {
                     chunked::encode_size(data.len(), &mut scratch.out);
@@ -265,9 +284,23 @@ impl Download {
         }
         if self.reader.is_done() {
             self.worker_keeps &= !surplus;
-            self.whole(exchange);
+            return self.whole(exchange);
+        }
+        if let Some(encoding) = &mut self.encoding {
+            let encoded = encoding.advance(&mut exchange.scratch.out);
+            exchange.record.body += encoded.map_err(|_| Reason::Internal)?;
         }
         Ok(())
+    }
+
+    /// The worker pauses: what the client can have of the body is not kept back any longer.
+    fn flush(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
+        let Some(encoding) = self.encoding.as_mut().filter(|_| self.hold == Hold::Nothing) else {
+            return Ok(false);
+        };
+        let flushed = encoding.flush(&mut exchange.scratch.out).map_err(|_| Reason::Internal)?;
+        exchange.record.body += flushed;
+        Ok(flushed > 0)
     }
 
     /// The worker closed or broke the connection.
@@ -277,15 +310,23 @@ impl Download {
             return Err(Reason::ResetMidBody);
         }
         self.worker_keeps = false;
-        self.whole(exchange);
-        Ok(())
+        self.whole(exchange)
     }
 
     /// The worker's last byte is here: its lease ends, and the slot moves on at once.
-    fn whole(&mut self, exchange: &mut Exchange<'_>) {
-        if self.framing == ResponseFraming::Chunked {
-            chunked::encode_last(self.reader.trailers(), &mut exchange.scratch.out);
+    fn whole(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        self.end_lease(exchange);
+        let out = &mut exchange.scratch.out;
+        if let Some(encoding) = &mut self.encoding {
+            exchange.record.body += encoding.finish(out).map_err(|_| Reason::Internal)?;
         }
+        if self.framing == ResponseFraming::Chunked {
+            chunked::encode_last(self.reader.trailers(), out);
+        }
+        Ok(())
+    }
+
+    fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
         let Some((mut lease, worker)) = self.from.take() else { return };
         if let Some(to) = exchange.to() {
             let took = exchange.now.saturating_duration_since(lease.granted_at());

@@ -1,7 +1,11 @@
 //! Filters: one key an item, and what no filter may touch.
 
-use crate::leaf::{FieldMap, FieldName};
-use crate::model::{FieldEdits, Filter};
+use super::users::users;
+use crate::leaf::{FieldMap, FieldName, Rate};
+use crate::model::{
+    BasicAuth, Coding, Compression, FieldEdits, Filter, Forwarding, NewPath, RateKey, RateLimit,
+    Rewrite,
+};
 use crate::problem::Draft;
 use crate::raw::filter as raw;
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
@@ -44,18 +48,58 @@ enum Way {
     Response,
 }
 
-pub(super) fn filters(field: Field<Switch<Many<raw::Filter>>>, cx: &mut Cx<'_>) -> Vec<Filter> {
+/// What is text, and compresses well.
+const TYPES: &[&str] = &[
+    "text/*",
+    "application/atom+xml",
+    "application/geo+json",
+    "application/graphql-response+json",
+    "application/javascript",
+    "application/json",
+    "application/ld+json",
+    "application/manifest+json",
+    "application/problem+json",
+    "application/rss+xml",
+    "application/vnd.api+json",
+    "application/wasm",
+    "application/x-ndjson",
+    "application/xhtml+xml",
+    "application/xml",
+    "font/otf",
+    "font/ttf",
+    "image/svg+xml",
+];
+
+/// Where filters stand, as far as they care.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Listener,
+    /// Whatever it matches, it knows which prefix it was; or it does not.
+    Route {
+        prefix: bool,
+    },
+}
+
+pub(super) fn filters(
+    field: Field<Switch<Many<raw::Filter>>>,
+    place: Place,
+    cx: &mut Cx<'_>,
+) -> Vec<Filter> {
     let Some(Many(items)) = super::on(field) else { return Vec::new() };
-    items.into_iter().filter_map(|item| filter(item.value, cx)).collect()
+    items.into_iter().filter_map(|item| filter(item.value, place, cx)).collect()
 }
 
 /// None = reported.
-fn filter(raw: raw::Filter, cx: &mut Cx<'_>) -> Option<Filter> {
+fn filter(raw: raw::Filter, place: Place, cx: &mut Cx<'_>) -> Option<Filter> {
     let given = [
         !raw.headers.is_absent(),
+        !raw.rewrite.is_absent(),
         !raw.allow.is_absent(),
         !raw.deny.is_absent(),
+        !raw.rate_limit.is_absent(),
+        !raw.basic_auth.is_absent(),
         !raw.max_body.is_absent(),
+        !raw.compression.is_absent(),
     ];
     let count = given.into_iter().filter(|given| *given).count();
     // An unknown name was reported.
@@ -74,13 +118,96 @@ fn filter(raw: raw::Filter, cx: &mut Cx<'_>) -> Option<Filter> {
         let response = edits(raw.response, Way::Response, cx);
         return Some(Filter::Headers { request, response });
     }
+    if let Some(raw) = raw.rewrite.given() {
+        return rewrite(raw, place, cx).map(Filter::Rewrite);
+    }
     if let Some(networks) = raw.allow.value() {
         return Some(Filter::Allow(networks.0));
     }
     if let Some(networks) = raw.deny.value() {
         return Some(Filter::Deny(networks.0));
     }
+    if let Some(raw) = raw.rate_limit.given() {
+        return rate_limit(raw, cx).map(Filter::RateLimit);
+    }
+    if let Some(raw) = raw.basic_auth.given() {
+        return basic_auth(raw, cx).map(Filter::BasicAuth);
+    }
+    if let Some(raw) = raw.compression.value() {
+        return Some(Filter::Compression(compression(raw)));
+    }
     raw.max_body.value().map(|bytes| Filter::MaxBody(bytes.0))
+}
+
+fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<Rewrite> {
+    let Spanned { value: raw, span } = raw;
+    if let (Some(_), Some(prefix)) = (raw.path.as_given(), raw.path_prefix.as_given()) {
+        cx.report(
+            Draft::error(prefix.span, "found both `path` and `path_prefix`")
+                .expected("one of them: `path` replaces all of it"),
+        );
+    }
+    if let Some(prefix) = raw.path_prefix.as_given()
+        && place != (Place::Route { prefix: true })
+    {
+        cx.report(
+            Draft::error(prefix.span, "found `path_prefix` where no prefix is matched").expected(
+                "`path_prefix` only on a route with `path_prefix` in every match, or `path` here",
+            ),
+        );
+    }
+    if raw.path.is_absent() && raw.path_prefix.is_absent() && raw.host.is_absent() {
+        // What else stands there was reported.
+        if !cx.has_errors() {
+            let expected = "`path`, `path_prefix` or `host`";
+            cx.report(Draft::error(span, "found nothing to rewrite").expected(expected));
+        }
+        return None;
+    }
+    let prefix = raw.path_prefix.value().map(|path| NewPath::Prefix(path.0));
+    let path = raw.path.value().map(|path| NewPath::Whole(path.0)).or(prefix);
+    Some(Rewrite { path, host: raw.host.value().map(|host| host.0) })
+}
+
+fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit> {
+    let Spanned { value: raw, span } = raw;
+    if raw.rate.is_absent() {
+        cx.report(Draft::error(span, "found no rate").expected("`rate`, like `rate: 100/s`"));
+    }
+    let Rate { count, unit } = raw.rate.value()?;
+    Some(RateLimit {
+        key: raw.key.value().map_or(RateKey::ClientIp, |key| key.0),
+        count,
+        unit,
+        burst: raw.burst.value().map_or(count, |burst| burst.u32()),
+        keys: raw.keys.value().map_or(65_536, |keys| keys.usize()),
+    })
+}
+
+fn basic_auth(raw: Spanned<raw::BasicAuth>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
+    let Spanned { value: raw, span } = raw;
+    if raw.users.is_absent() {
+        let expected = "`users`, like `users: { file: /etc/isobar/users }`";
+        cx.report(Draft::error(span, "found no users").expected(expected));
+    }
+    Some(BasicAuth {
+        users: users(raw.users.given()?, cx)?,
+        realm: raw.realm.value().map_or_else(|| "restricted".to_owned(), |realm| realm.0),
+        authorization: raw.authorization.value().map_or(Forwarding::Remove, |word| word.0),
+    })
+}
+
+fn compression(raw: raw::Compression) -> Compression {
+    let encodings = raw.encodings.value().map(|OneOrMany(all)| all);
+    let encodings = encodings.map(|all| all.into_iter().map(|coding| coding.value.0).collect());
+    let types = raw.types.value().map(|OneOrMany(all)| all);
+    let types = types.map(|all| all.into_iter().map(|kind| kind.value.0).collect());
+    Compression {
+        encodings: encodings.unwrap_or_else(|| vec![Coding::Zstd, Coding::Br, Coding::Gzip]),
+        types: types.unwrap_or_else(|| TYPES.iter().map(|&kind| kind.to_owned()).collect()),
+        min_size: raw.min_size.value().map_or(1024, |bytes| bytes.0),
+        max_active: raw.max_active.value().map_or(1000, |count| count.usize()),
+    }
 }
 
 fn edits(field: Field<raw::FieldEdits>, way: Way, cx: &mut Cx<'_>) -> FieldEdits {

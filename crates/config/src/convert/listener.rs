@@ -67,7 +67,7 @@ pub(super) fn convert(
                 .expected("`filters` only where requests are: `protocol: http`"),
         );
     }
-    let filters = super::filter::filters(raw.filters, cx);
+    let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
         Protocol::Http => http(name, span, raw.later, raw.routes, raw.pool, names, cx),
         Protocol::Tcp => tcp(name, span, raw.later, raw.routes, raw.pool, names, cx),

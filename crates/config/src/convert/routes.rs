@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use super::Names;
 use super::answer;
+use super::filter::{Place, filters};
 use super::listener::{retry, route_timeouts};
 use super::matches::{Seen, in_words, matches};
 use crate::leaf::{Shares, Text};
@@ -62,7 +63,8 @@ pub(super) fn routes(
             retry_given: raw.retry.as_given().map(|given| given.span),
         };
         let retry = retry(raw.retry);
-        let filters = super::filter::filters(raw.filters, cx);
+        let place = Place::Route { prefix: way.replaces_prefix };
+        let filters = filters(raw.filters, place, cx);
         let Some(action) = action(way, listener, names, cx) else { continue };
         routes.push(Route { name, matches, action, retry, filters });
     }

@@ -1,6 +1,9 @@
 //! The filters as they are written: one key an item, because their order matters.
 
-use crate::leaf::{Bytes, FieldMap, FieldName, Networks};
+use crate::leaf::{
+    Bytes, CodingWord, Count, FieldMap, FieldName, ForwardingWord, HostName, LocationPath,
+    MediaType, Networks, Rate, RateKeyText, Realm, Text,
+};
 use crate::read::{OneOrMany, section};
 
 section! {
@@ -8,15 +11,27 @@ section! {
     Filter is "a filter" {
         /// Sets, adds and removes header fields of the request and the response.
         "headers" => headers: Headers,
+        /// Gives the worker another path or host than the client asked for.
+        "rewrite" => rewrite: Rewrite,
         /// Refuses every client that is not in one of these networks: 403.
         "allow" => allow: Networks,
         /// Refuses every client in one of these networks: 403.
         "deny" => deny: Networks,
+        /// Refuses requests beyond a rate: 429.
+        "rate_limit" => rate_limit: RateLimit,
+        /// Asks for a user's name and password: 401.
+        "basic_auth" => basic_auth: BasicAuth,
         /// Refuses requests with a larger body: 413.
         "max_body" => max_body: Bytes,
+        /// Encodes response bodies as the client accepts.
+        "compression" => compression: Compression,
     }
-    later { "rewrite", "rate_limit", "basic_auth", "compression" }
-    needs { one_of("headers", "allow", "deny", "max_body"); }
+    later {}
+    needs {
+        one_of(
+            "headers", "rewrite", "allow", "deny", "rate_limit", "basic_auth", "max_body", "compression"
+        );
+    }
 }
 
 section! {
@@ -39,6 +54,77 @@ section! {
         "set" => set: FieldMap,
         /// Fields beside those of their name that are there.
         "add" => add: FieldMap,
+    }
+    later {}
+}
+
+section! {
+    /// What the worker gets instead of what the client asked for; the query stays.
+    Rewrite is "rewrite" {
+        /// Instead of the whole path.
+        "path" => path: LocationPath,
+        /// Instead of the prefix that the route matches.
+        "path_prefix" => path_prefix: LocationPath,
+        /// Instead of the client's `Host`.
+        "host" => host: HostName,
+    }
+    later {}
+    needs { some_of("path", "path_prefix", "host"); at_most_one_of("path", "path_prefix"); }
+}
+
+section! {
+    /// How often requests may come.
+    RateLimit is "rate_limit" {
+        /// Requests in a second, a minute or an hour, like `100/s`.
+        "rate" => rate: Rate,
+        /// How many may come at once; the rate's number if nothing is said.
+        "burst" => burst: Count<1, 1_000_000>,
+        /// Whose requests are counted together: `client_ip`, `header:NAME` or `global`.
+        "key" => key: RateKeyText = "client_ip",
+        /// How many keys are known at a time; 16 bytes each.
+        "keys" => keys: Count<1024, 16_777_216> = 65_536,
+    }
+    later {}
+    needs { every("rate"); }
+}
+
+section! {
+    /// Who may ask, by name and password.
+    BasicAuth is "basic_auth" {
+        /// Lines of `name:hash` as `htpasswd -B` writes them: bcrypt, or argon2 as a PHC string.
+        "users" => users: Secret,
+        /// What the client is shown when it is asked.
+        "realm" => realm: Realm = "restricted",
+        /// Whether the worker gets `Authorization`.
+        "authorization" => authorization: ForwardingWord = "remove",
+    }
+    later {}
+    needs { every("users"); }
+}
+
+section! {
+    /// Where a secret is: never in this file.
+    Secret is "a secret" {
+        /// A file, relative to this one.
+        "file" => file: Text,
+        /// An environment variable.
+        "env" => env: Text,
+    }
+    later {}
+    needs { one_of("file", "env"); }
+}
+
+section! {
+    /// Which response bodies are encoded, and how.
+    Compression is "compression" {
+        /// The earlier one wins where the client does not care: zstd, br, gzip if nothing is said.
+        "encodings" => encodings: OneOrMany<CodingWord>,
+        /// Content types; `text/*` is all of its family.
+        "types" => types: OneOrMany<MediaType>,
+        /// Bodies that are known to be smaller are left alone.
+        "min_size" => min_size: Bytes = "1KiB",
+        /// Bodies encoded at once, each with up to about 1MiB of memory; more go out as they are.
+        "max_active" => max_active: Count<1, 1_000_000> = 1000,
     }
     later {}
 }

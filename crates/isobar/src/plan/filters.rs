@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isobar_config::model;
-use isobar_proxy::filter::{Filter, access, headers, max_body};
+use isobar_proxy::filter::{
+    Filter, access, basic_auth, compression, headers, max_body, rate_limit, rewrite,
+};
 
 use super::routes;
 
@@ -39,6 +41,40 @@ fn build(filter: &model::Filter) -> Arc<dyn Filter> {
     match filter {
         model::Filter::Headers { request, response } => {
             Arc::new(headers::Headers { request: edits(request), response: edits(response) })
+        }
+        model::Filter::Rewrite(model::Rewrite { path, host }) => Arc::new(rewrite::Rewrite {
+            path: path.as_ref().map(routes::new_path),
+            host: host.clone(),
+        }),
+        model::Filter::RateLimit(limit) => {
+            let key = match &limit.key {
+                model::RateKey::ClientIp => rate_limit::Key::ClientIp,
+                model::RateKey::Header(name) => rate_limit::Key::Header(name.clone()),
+                model::RateKey::Global => rate_limit::Key::Global,
+            };
+            let model::RateLimit { count, unit, burst, keys, .. } = *limit;
+            Arc::new(rate_limit::RateLimit::new(key, count, unit, burst, keys))
+        }
+        model::Filter::BasicAuth(auth) => {
+            let users = auth.users.iter().map(|user| (user.name.clone(), user.hash.clone()));
+            let forwarding = match auth.authorization {
+                model::Forwarding::Remove => basic_auth::Forwarding::Remove,
+                model::Forwarding::Keep => basic_auth::Forwarding::Keep,
+            };
+            Arc::new(basic_auth::BasicAuth::new(users.collect(), &auth.realm, forwarding))
+        }
+        model::Filter::Compression(wanted) => {
+            let codings = wanted.encodings.iter().map(|coding| match coding {
+                model::Coding::Gzip => compression::Coding::Gzip,
+                model::Coding::Br => compression::Coding::Br,
+                model::Coding::Zstd => compression::Coding::Zstd,
+            });
+            Arc::new(compression::Compression::new(
+                codings.collect(),
+                wanted.types.clone(),
+                wanted.min_size,
+                wanted.max_active,
+            ))
         }
         model::Filter::Allow(networks) => Arc::new(access::Allow(routes::networks(networks))),
         model::Filter::Deny(networks) => Arc::new(access::Deny(routes::networks(networks))),

@@ -162,11 +162,6 @@ pub(crate) fn networks(networks: &[model::Cidr]) -> TrustedProxies {
 
 /// Its path in the form that paths are matched and forwarded in.
 fn redirect(wanted: &model::Redirect) -> Redirect {
-    let normal = |path: &str| match route::path::normalise(path.as_bytes()) {
-        Ok(normal) => String::from_utf8_lossy(&normal).into_owned(),
-        // No configuration that was read has one.
-        Err(_) => String::from("/"),
-    };
     Redirect {
         status: wanted.status,
         scheme: wanted.scheme.map(|scheme| match scheme {
@@ -175,10 +170,19 @@ fn redirect(wanted: &model::Redirect) -> Redirect {
         }),
         host: wanted.host.clone(),
         port: wanted.port,
-        path: wanted.path.as_ref().map(|path| match path {
-            model::NewPath::Whole(path) => NewPath::Whole(normal(path)),
-            model::NewPath::Prefix(path) => NewPath::Prefix(normal(path)),
-        }),
+        path: wanted.path.as_ref().map(new_path),
+    }
+}
+
+pub(crate) fn new_path(path: &model::NewPath) -> NewPath {
+    let normal = |path: &str| match route::path::normalise(path.as_bytes()) {
+        Ok(normal) => String::from_utf8_lossy(&normal).into_owned(),
+        // No configuration that was read has one.
+        Err(_) => String::from("/"),
+    };
+    match path {
+        model::NewPath::Whole(path) => NewPath::Whole(normal(path)),
+        model::NewPath::Prefix(path) => NewPath::Prefix(normal(path)),
     }
 }
 

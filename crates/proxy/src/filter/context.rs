@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use isobar_http1::{RequestHead, ResponseHead};
+use isobar_http1::{RequestHead, ResponseBody, ResponseHead, Version};
 
+use super::compression::Encoder;
 use crate::upload::Incoming;
 
 /// A request that has a route and no worker yet.
@@ -12,6 +13,8 @@ pub struct RequestCx<'a> {
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) now: Instant,
     pub(crate) body: &'a mut Incoming,
+    /// See [`Routed::matched`](crate::route::Routed).
+    pub(crate) matched: usize,
 }
 
 impl RequestCx<'_> {
@@ -35,6 +38,11 @@ impl RequestCx<'_> {
         self.body.limit(most);
     }
 
+    /// So many bytes of the path, in its normal form, are the prefix that the route asked for.
+    pub fn matched(&self) -> usize {
+        self.matched
+    }
+
     /// A recent look at the clock.
     pub fn now(&self) -> Instant {
         self.now
@@ -45,9 +53,48 @@ impl RequestCx<'_> {
 pub struct ResponseCx<'a> {
     pub(crate) request: &'a RequestHead,
     pub(crate) response: &'a mut ResponseHead,
+    pub(super) body: Body,
 }
 
-impl ResponseCx<'_> {
+/// What may become of a response's body.
+pub(super) enum Body {
+    /// It has none, it is our own, or the client could not be told where its encoding ends.
+    Fixed,
+    Open,
+    Encoded(Box<dyn Encoder>),
+}
+
+impl<'a> ResponseCx<'a> {
+    /// An answer of our own, whose body stays what it is.
+    pub(super) fn own(request: &'a RequestHead, response: &'a mut ResponseHead) -> Self {
+        Self { request, response, body: Body::Fixed }
+    }
+
+    /// A worker's response.
+    pub(super) fn forwarded(request: &'a RequestHead, response: &'a mut ResponseHead) -> Self {
+        let open = response.body() != ResponseBody::None
+            && response.status() != 101
+            && request.version() == Version::Http11;
+        Self { request, response, body: if open { Body::Open } else { Body::Fixed } }
+    }
+
+    /// Whether the body may be encoded, and no filter has done so yet.
+    pub(super) fn may_encode(&self) -> bool {
+        matches!(self.body, Body::Open)
+    }
+
+    /// Sends the body through `encoder`: its length is not known any more.
+    pub(super) fn encode(&mut self, encoder: Box<dyn Encoder>) {
+        self.body = Body::Encoded(encoder);
+    }
+
+    pub(super) fn into_encoder(self) -> Option<Box<dyn Encoder>> {
+        match self.body {
+            Body::Encoded(encoder) => Some(encoder),
+            Body::Fixed | Body::Open => None,
+        }
+    }
+
     /// As the client sent it.
     pub fn request(&self) -> &RequestHead {
         self.request

@@ -6,7 +6,7 @@ use isobar_http1::{
     Connection as Keep, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead,
 };
 
-use super::{Answer, Chain, Passed, RequestCx, ResponseCx, Step, Waiting};
+use super::{Answer, Chain, Encoder, Passed, RequestCx, ResponseCx, Step, Waiting};
 use crate::{
     answer::KeepAlive, client::Gone, exchange::Exchange, reason::Reason, scratch::Scratch,
     table::ClientFin,
@@ -21,12 +21,14 @@ impl Exchange<'_> {
     pub(crate) async fn pass(&mut self, chain: Arc<Chain>) -> Result<(), Reason> {
         let mut passed = Passed::none_of(chain);
         let mut result = Ok(());
+        let matched = self.route.as_ref().map_or(0, |route| route.matched);
         while let Some(filter) = passed.next() {
             let step = filter.request(&mut RequestCx {
                 head: &mut self.scratch.request,
                 client_ip: self.client_ip,
                 now: self.now,
                 body: &mut self.incoming,
+                matched,
             });
             result = self.take_step(step, &mut passed).await;
             if result.is_err() {
@@ -77,11 +79,14 @@ impl Exchange<'_> {
         .await
     }
 
-    /// Shows the worker's response, in `scratch.response`, to whoever saw the request.
-    pub(crate) fn show_response(&mut self) {
-        let Some(passed) = &self.filters else { return };
+    /// Shows the worker's response, in `scratch.response`, to whoever saw the request; says what
+    /// its body is to be sent through.
+    pub(crate) fn show_response(&mut self) -> Option<Box<dyn Encoder>> {
+        let passed = self.filters.as_ref()?;
         let Scratch { request, response, .. } = &mut *self.scratch;
-        passed.respond(&mut ResponseCx { request, response });
+        let mut cx = ResponseCx::forwarded(request, response);
+        passed.respond(&mut cx);
+        cx.into_encoder()
     }
 
     /// Shows the answer of our own in `out`; what comes back is in its place.
@@ -107,7 +112,7 @@ pub(super) fn edit_answer(
         ResponseBody::Length(length) => ResponseFraming::Length(length),
         _ => ResponseFraming::None,
     };
-    passed.respond(&mut ResponseCx { request, response });
+    passed.respond(&mut ResponseCx::own(request, response));
     let keep = match alive {
         KeepAlive::Yes => Keep::KeepAlive,
         KeepAlive::Close => Keep::Close,

@@ -67,22 +67,31 @@ impl Redirect {
         let end = memchr::memchr(b'?', asked.target).unwrap_or(asked.target.len());
         let (path, query) = asked.target.split_at(end);
         match &self.path {
-            Some(NewPath::Whole(new)) => out.extend_from_slice(new.as_bytes()),
-            Some(NewPath::Prefix(new)) => {
-                let new = new.trim_end_matches('/').as_bytes();
-                let rest = path.get(asked.matched..).unwrap_or_default();
-                out.extend_from_slice(new);
-                out.extend_from_slice(rest);
-                if new.is_empty() && rest.is_empty() {
-                    out.push(b'/');
-                }
-            }
+            Some(new) => new.write(path, asked.matched, out),
             // `OPTIONS *` asks about the server, not about a path.
             None if path == b"*" => out.push(b'/'),
             None => out.extend_from_slice(path),
         }
         out.extend_from_slice(query);
         Some(())
+    }
+}
+
+impl NewPath {
+    /// Appends what becomes of `path`, of which `matched` bytes are the prefix.
+    pub(crate) fn write(&self, path: &[u8], matched: usize, out: &mut Vec<u8>) {
+        match self {
+            NewPath::Whole(new) => out.extend_from_slice(new.as_bytes()),
+            NewPath::Prefix(new) => {
+                let new = new.trim_end_matches('/').as_bytes();
+                let rest = path.get(matched..).unwrap_or_default();
+                out.extend_from_slice(new);
+                out.extend_from_slice(rest);
+                if new.is_empty() && rest.is_empty() {
+                    out.push(b'/');
+                }
+            }
+        }
     }
 }
 
