@@ -7,7 +7,7 @@ use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::load::{closed_loop, failures, get};
 use isobar_tests::origin::{Next, Request, Visit};
-use isobar_tests::origin::{Origin, after, respond};
+use isobar_tests::origin::{Origin, after, raw, respond};
 
 #[test]
 fn round_robin_is_exact_over_all_shards() {
@@ -89,6 +89,98 @@ fn ip_hash_keeps_clients_and_moves_few_on_a_loss() {
         );
         assert!(after.iter().all(|worker| *worker != 3));
         assert!(moved <= CLIENTS as usize * 2 / 4, "{moved} moved");
+    }
+}
+
+/// The same URI, or the same cookie, goes to the same worker over every shard and connection; who
+/// has no cookie goes anywhere.
+#[test]
+fn hash_keeps_keys_on_their_worker() {
+    for shards in [1, 4] {
+        for (key, table) in [("uri", "maglev"), ("cookie:sid", "ring"), ("query:u", "rendezvous")] {
+            let origins: Vec<Origin> = (0..4).map(|i| Origin::start(name(i))).collect();
+            let strategy = format!("{{ hash: {{ key: \"{key}\", table: {table} }} }}");
+            let isobar = start(shards, &strategy, &plain(&origins));
+            let ask = |connection: &mut Connection, n: usize| {
+                let head = format!(
+                    "GET /item?u=x{n} HTTP/1.1\r\nHost: test\r\nCookie: a=b; sid={n}\r\n\r\n"
+                );
+                connection.send(head.as_bytes()).expect("sends");
+                let answer = connection.response_to("GET").expect("an answer");
+                assert_eq!(answer.status, 200);
+                answer.body[0]
+            };
+            let ask_all = || {
+                let mut connection = isobar.open("web");
+                (0..300).map(|n| ask(&mut connection, n)).collect::<Vec<_>>()
+            };
+            let first = ask_all();
+            assert!((0..8).all(|_| ask_all() == first), "{key}, {table}: a key stays");
+            let mut shares = [0; 4];
+            first.iter().for_each(|worker| shares[usize::from(*worker)] += 1);
+            println!("hash by {key}, {table}, {shards} shard(s): {shares:?} of 300 keys");
+            assert!(shares.iter().all(|share| (30..130).contains(share)), "{shares:?}");
+            if key == "cookie:sid" {
+                let mut connection = isobar.open("web");
+                let anywhere = (0..200).map(|_| connection.get("/").expect("an answer").body[0]);
+                let mut shares = [0; 4];
+                anywhere.for_each(|worker| shares[usize::from(worker)] += 1);
+                assert!(shares.iter().all(|share| (20..90).contains(share)), "{shares:?}");
+            }
+        }
+    }
+}
+
+/// 40 clients ask for one and the same thing: with a bound of 1.25 no worker of four ever has more
+/// than 13 of them.
+#[test]
+fn a_bounded_hash_spreads_a_hot_key() {
+    for shards in [1, 4] {
+        let origins: Vec<Origin> =
+            (0..4).map(|_| Origin::start(after(Duration::from_millis(10), "ok"))).collect();
+        let strategy = "{ hash: { key: path, bounded: 1.25 } }";
+        let isobar = start(shards, strategy, &plain(&origins));
+        let shots = closed_loop(isobar.address("web"), 40, 2_000, |_| get("/hot"));
+        assert_eq!(failures(&shots, 200), [""; 0]);
+        let counts = counts(&origins, shots.len());
+        let most: Vec<usize> = origins.iter().map(Origin::most_at_once).collect();
+        println!("bounded 1.25, one key, {shards} shard(s): {counts:?}, at once {most:?}");
+        assert!(most.iter().all(|&most| most <= 13), "{most:?}");
+        assert!(counts.iter().all(|&count| count <= 2_000 * 35 / 100), "{counts:?}");
+        let quiet = closed_loop(isobar.address("web"), 1, 50, |_| get("/hot"));
+        assert_eq!(failures(&quiet, 200), [""; 0]);
+    }
+}
+
+/// Five of ten workers answer 500 at once, the others 200 after 20 ms: a strategy that goes by load
+/// must not take them for the fastest.
+#[test]
+fn least_time_and_p2c_do_not_flock_to_fast_errors() {
+    for shards in [1, 4] {
+        for strategy in ["least_time", "p2c"] {
+            let origins: Vec<Origin> = (0..10)
+                .map(|i| match i % 2 {
+                    0 => Origin::start(after(Duration::from_millis(20), "ok")),
+                    _ => Origin::start(raw(respond(500, b"oops"), Next::Keep)),
+                })
+                .collect();
+            let isobar = start(shards, strategy, &plain(&origins));
+            let shots = closed_loop(isobar.address("web"), 40, 4_000, |id| get(format!("/{id}")));
+            let errors = failures(&shots, 200).len();
+            assert!(shots.iter().all(|shot| matches!(shot.result, Ok(200 | 500))));
+            let counts = counts(&origins, shots.len());
+            println!(
+                "{strategy}, {shards} shard(s), five of ten fail fast: {errors} of {} are errors; \
+                 {counts:?}",
+                shots.len()
+            );
+            // Their fair share is half of all.
+            assert!(errors <= shots.len() / 2, "{errors} of {}", shots.len());
+            let fair = shots.len() / 10;
+            for failing in counts.iter().skip(1).step_by(2) {
+                assert!(*failing <= fair + fair / 10, "{failing}, a fair share is {fair}");
+            }
+        }
     }
 }
 

@@ -134,6 +134,35 @@ impl<S: Seat> Waiters<S> {
         Poll::Ready(grant)
     }
 
+    /// A waiter that is bound to one worker may use any from `now` on, at its age. `pick` is as in
+    /// [`Waiters::join`]. `Ok`: it has waited enough; `Err`: it goes on waiting.
+    pub fn unbind(
+        &self,
+        ticket: Ticket,
+        now: Instant,
+        pick: impl FnOnce() -> Option<S>,
+    ) -> Result<Grant<S>, Ticket> {
+        let Some(node) = ticket.node else { return Err(ticket) };
+        self.locked(now, |queue| {
+            if let Some(grant) = queue.granted(node) {
+                return Ok(grant);
+            }
+            // While others wait for any worker, nothing that they could use is free.
+            if !queue.has_rivals(None) {
+                queue.settle_bound(now);
+                if let Some(grant) = queue.granted(node) {
+                    return Ok(grant);
+                }
+                if let Some(seat) = pick().or_else(|| queue.reserve(None)) {
+                    queue.leave(node);
+                    return Ok(Grant { seat, at: now });
+                }
+            }
+            queue.unbind(node);
+            Err(ticket)
+        })
+    }
+
     /// The waiter gives up at `now`. A grant it has not taken is passed on.
     pub fn leave(&self, ticket: Ticket, now: Instant) {
         let Some(node) = ticket.node else { return };

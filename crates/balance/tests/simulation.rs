@@ -221,7 +221,11 @@ impl Pool {
                     (0..self.workers.len() as u32).filter(|_| self.rng.u32(0..4) > 0).collect();
                 self.publish(event);
             }
-            97 => {
+            97 if !self.tickets.is_empty() => {
+                let at = self.rng.usize(..self.tickets.len());
+                self.unbind(at);
+            }
+            98 => {
                 self.published = (0..self.workers.len() as u32).collect();
                 self.publish(event);
             }
@@ -275,6 +279,28 @@ impl Pool {
                 self.tickets.push(Waiting { ticket, bound, since, woken, granted: None });
             }
             Join::Full => assert_eq!(waiting, MAX_WAITING),
+        }
+    }
+
+    /// One that waited for its worker takes any: at once if some are free, else at its age.
+    fn unbind(&mut self, at: usize) {
+        let mut waiting = self.tickets.remove(at);
+        let granted = waiting.woken.0.load(SeqCst);
+        let free = self.published.iter().any(|&id| {
+            let word = self.workers[id as usize].slots().load();
+            word.has_room()
+        });
+        match self.waiters.unbind(waiting.ticket, self.now, || self.reserve(None)) {
+            Ok(Grant { seat, .. }) => {
+                assert!(granted || free);
+                self.held.push(seat);
+            }
+            Err(ticket) => {
+                assert!(!granted && !free, "it waits beside a free slot");
+                waiting.ticket = ticket;
+                waiting.bound = None;
+                self.tickets.insert(at, waiting);
+            }
         }
     }
 

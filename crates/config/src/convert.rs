@@ -18,6 +18,7 @@ use crate::read::{Cx, Field, Many, Named, OneOrMany, Spanned, Switch};
 use crate::registry::Registry;
 use crate::source::Span;
 
+mod affinity;
 mod answer;
 mod filter;
 mod listener;
@@ -288,11 +289,11 @@ impl Names {
             Some(_) => {}
             None => {
                 facts.serves = Some((protocol, listener.to_owned()));
-                if let (Protocol::Tcp, Some((at, what))) = (protocol, &facts.http_only) {
-                    let message = format!("{what} goes by what only HTTP requests have here");
+                if let (Protocol::Tcp, Some(only)) = (protocol, &facts.http_only) {
+                    let message = format!("{} goes by what only HTTP requests have", only.what);
                     cx.report(
-                        Draft::error(*at, message)
-                            .expected("`key: client_ip` in a pool that serves TCP")
+                        Draft::error(only.at, message)
+                            .expected(format!("{} in a pool that serves TCP", only.instead))
                             .hint(format!("the listener `{listener}` uses this pool for TCP")),
                     );
                 }

@@ -31,7 +31,7 @@ pub(crate) use address::{BindAddress, DnsServer, WorkerAddress};
 pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};
 pub(crate) use http::{
-    HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
+    CookieName, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
 };
 pub(crate) use matching::{
     CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex,

@@ -392,6 +392,7 @@ impl Default for RetryWhen {
 pub struct Pool {
     pub name: String,
     pub strategy: Strategy,
+    pub affinity: Option<Affinity>,
     /// Of workers that say nothing themselves.
     pub slots: Option<NonZeroU32>,
     pub workers: Vec<Worker>,
@@ -453,6 +454,34 @@ pub struct WarmUp {
     pub timeout: Duration,
     /// None = as the HTTP check, else the worker's address.
     pub host: Option<String>,
+}
+
+/// A client stays on the worker that its cookie names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Affinity {
+    pub cookie: String,
+    /// How long a request waits for its worker while that is full.
+    pub wait: Duration,
+    pub on_lost: OnLost,
+    /// What signs the cookies; None = something that lives as long as the process.
+    pub secret: Option<Secret>,
+}
+
+/// What becomes of a client whose worker is gone or does not come free in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLost {
+    Rebalance,
+    Fail,
+}
+
+/// Bytes that are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// A name of the registry, and options the registry has accepted.

@@ -10,13 +10,13 @@ use crate::leaf::{
     AdminToken, Bytes, DnsServer, FilePath, LogTarget, Mode, Network, ShardCount, WorkerProtocol,
 };
 use crate::leaf::{
-    BindAddress, BodyText, CookieValues, Count, Directory, Dur, HeaderMap, HeaderText,
+    BindAddress, BodyText, CookieName, CookieValues, Count, Directory, Dur, HeaderMap, HeaderText,
     HeaderValues, HostName, HostPattern, LocationPath, Methods, PathRegex, PathText, Percent,
     PercentOrZero, Present, QueryValues, RedirectStatus, RedirectTo, RespondStatus, RetryCause,
     RouteName, RoutesRef, Shares, SlotCount, StatusRange, StrategyRef, Text, Timeout, ValueRegex,
     WorkerAddress, WorkerName,
 };
-use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
+use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, OnLost, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::source::Span;
@@ -304,6 +304,8 @@ section! {
     Pool is "a pool" {
         /// How a worker is chosen.
         "strategy" => strategy: StrategyRef = "least_connections",
+        /// A client stays on its worker by a cookie.
+        "affinity" => affinity: Switch<Affinity> = "off",
         /// Requests a worker serves at once, unless it says otherwise; `off` is no limit.
         "slots" => slots: Switch<SlotCount> = "off",
         /// Where requests wait while every slot is taken. Without it: where slots exist, for 10 s, as
@@ -341,10 +343,36 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "affinity",
         "tls", "send_proxy_protocol", "run",
     }
     needs { some_of("workers", "discover"); }
+}
+
+section! {
+    Affinity is "affinity" {
+        /// The cookie's name.
+        "cookie" => cookie: CookieName = "isobar",
+        /// How long a request waits for its worker while every slot of it is taken; `off`: not at all.
+        "wait" => wait: Switch<Dur> = "1s",
+        /// When the worker is gone, or the wait is over: choose anew, or answer with 503.
+        "on_lost" => on_lost: OnLost = "rebalance",
+        /// What signs the cookies, the same for all processes in front of the same workers. Without
+        /// it cookies hold until the process ends.
+        "secret" => secret: SecretFrom,
+    }
+    later {}
+}
+
+section! {
+    /// One of the two.
+    SecretFrom is "a secret" {
+        /// A file whose first line it is.
+        "file" => file: Text,
+        /// A variable of the environment.
+        "env" => env: Text,
+    }
+    later {}
+    needs { one_of("file", "env"); }
 }
 
 section! {
@@ -635,6 +663,8 @@ words!(LogLevel {
     "debug" => LogLevel::Debug,
     "trace" => LogLevel::Trace,
 } later {});
+
+words!(OnLost { "rebalance" => OnLost::Rebalance, "fail" => OnLost::Fail } later {});
 
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json } later {});
 

@@ -576,6 +576,74 @@ fn one_mistake_is_one_problem() {
     }
 }
 
+#[test]
+fn affinity() {
+    let affinity = |text: &str| {
+        with_pool(&format!("    workers: [127.0.0.1:1]\n    affinity: {text}")).affinity
+    };
+    let plain = Affinity {
+        cookie: "isobar".into(),
+        wait: secs(1),
+        on_lost: OnLost::Rebalance,
+        secret: None,
+    };
+    assert_eq!(affinity("off"), None);
+    assert_eq!(affinity("{}"), Some(plain.clone()));
+    let given = affinity("{ cookie: srv, wait: off, on_lost: fail }");
+    let wanted = Affinity { cookie: "srv".into(), wait: secs(0), on_lost: OnLost::Fail, ..plain };
+    assert_eq!(given, Some(wanted));
+}
+
+/// The first line of the file, or the variable; and never a word of it in a message.
+#[test]
+fn secrets() {
+    let dir = std::env::temp_dir().join(format!("isobar-secrets-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (good_file, short) = (dir.join("good"), dir.join("short"));
+    std::fs::write(&good_file, "0123456789abcdef\nmore\n").unwrap();
+    std::fs::write(&short, "hunter2\n").unwrap();
+    let text = |secret: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1], affinity: {{ secret: {secret} }} }} }}"
+        )
+    };
+    let load = |secret: &str| {
+        let env = |name: &str| match name {
+            "LONG" => Some("0123456789abcdef0".to_owned()),
+            "SHORT" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        load_str_with(&text(secret), &registry(), &env)
+    };
+    let secret = |given: &str| {
+        let loaded = load(given).unwrap_or_else(|p| panic!("{}", p.render(Colour::Never)));
+        let pool = &loaded.config.pools["app"];
+        assert!(!format!("{pool:?}").contains("0123"), "{pool:?}");
+        pool.affinity.clone().and_then(|affinity| affinity.secret).map(|Secret(bytes)| bytes)
+    };
+    let file = |path: &std::path::Path| format!("{{ file: {} }}", path.display());
+    assert_eq!(secret(&file(&good_file)).as_deref(), Some(&b"0123456789abcdef"[..]));
+    assert_eq!(secret("{ env: LONG }").as_deref(), Some(&b"0123456789abcdef0"[..]));
+    for (given, part) in [
+        (file(&short), "found a secret of 7 bytes"),
+        (file(&dir), "it is a directory"),
+        (file(&dir.join("none")), "cannot read the secret"),
+        ("{ env: SHORT }".to_owned(), "at least 16 on its first line"),
+        ("{ env: NONE }".to_owned(), "the variable `NONE` is not set"),
+        ("{}".to_owned(), "no one place of the secret"),
+        ("{ env: LONG, file: /x }".to_owned(), "no one place of the secret"),
+        ("hunter2hunter2hunter2".to_owned(), "a secret: a map of file, env"),
+    ] {
+        let shown = load(&given).unwrap_err().render(Colour::Never);
+        assert!(shown.contains(part), "{given}\n{shown}");
+        let source = shown.lines().filter(|line| !line.starts_with("2 |"));
+        let told: Vec<&str> = source.collect();
+        assert!(!told.join("").contains("hunter2 "), "{shown}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 /// A TCP connection has an address and nothing else to go by.
 #[test]
 fn a_pool_for_tcp_has_a_key_that_tcp_has() {
@@ -586,6 +654,9 @@ fn a_pool_for_tcp_has_a_key_that_tcp_has() {
         )
     };
     good(&text("client_ip"));
+    let affinity = text("client_ip").replace("workers:", "affinity: {}, workers:");
+    let shown = load_str(&affinity, &registry()).unwrap_err().render(Colour::Never);
+    assert!(shown.contains("`affinity` goes by what only HTTP requests have"), "{shown}");
     let problems = load_str(&text("uri"), &registry()).unwrap_err();
     let shown = problems.render(Colour::Never);
     assert!(shown.contains("2:42: error: `hash` goes by"), "{shown}");

@@ -16,6 +16,7 @@ use isobar_pool::discovery::Sources;
 use isobar_pool::{Pool, PoolSettings};
 use isobar_proxy::{ListenerId, ListenerPlan, ProxyContext, RouteTable};
 
+mod affinity;
 pub(crate) mod filters;
 pub(crate) mod pools;
 pub(crate) mod routes;

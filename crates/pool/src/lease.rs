@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use isobar_balance::Outcome;
 use tower::ServiceExt;
 
+use crate::affinity::Cookie;
 use crate::connect::{ConnectError, Connector};
 use crate::connection::{Connection, Reuse};
 use crate::idle::local;
-use crate::settings::Policy;
+use crate::pool::with_snapshot;
+use crate::settings::{Asker, Policy};
+use crate::sticky;
 use crate::target::{Place, Target};
 
 /// Why there is no lease.
@@ -163,6 +166,26 @@ impl Lease {
             target.part(connection.into_stream());
         }
         awaited
+    }
+
+    /// The cookie that names this worker, unless the client brought it; only where the
+    /// [`Policy`] is sticky.
+    pub fn new_cookie(&self, asker: &dyn Asker) -> Option<Cookie> {
+        with_snapshot(&self.target().shared, |snapshot, _| {
+            let cookies = snapshot.cookies.as_ref()?;
+            let ours = self.target().id();
+            if sticky::named(snapshot, asker) == Some(ours) {
+                return None;
+            }
+            Some(Cookie { name: cookies.terms.cookie.clone(), value: cookies.value(ours)? })
+        })
+    }
+
+    /// The name of the cookie that is between us and the client, and no worker's business.
+    pub fn cookie_name(&self) -> Option<Arc<str>> {
+        with_snapshot(&self.target().shared, |snapshot, _| {
+            Some(snapshot.cookies.as_ref()?.terms.cookie.clone())
+        })
     }
 
     /// The head of the worker's answer came at `now`: how long it took is known.

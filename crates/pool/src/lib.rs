@@ -9,6 +9,7 @@
 //! slots).
 
 mod address;
+mod affinity;
 pub mod connect;
 mod connection;
 pub mod discovery;
@@ -23,6 +24,7 @@ mod shared;
 mod snapshot;
 mod spill;
 mod status;
+mod sticky;
 mod stream;
 mod supervisor;
 mod target;
@@ -30,6 +32,7 @@ mod wait;
 mod warm_up;
 
 pub use address::Address;
+pub use affinity::{Affinity, AffinityKey, Cookie, OnLost};
 pub use connect::ConnectError;
 pub use connection::{Connection, Reuse};
 pub use lease::{Lease, LeaseError};

@@ -25,7 +25,9 @@ use crate::shared::Shared;
 use crate::snapshot::{Lack, Pick, Snapshot};
 use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
+use crate::sticky::{self, Sticky};
 use crate::supervisor::{self, Supervisor, Task};
+use crate::target::Place;
 use crate::wait::Wait;
 
 pub struct Pool {
@@ -190,6 +192,9 @@ impl Pool {
         let now = rq.now;
         with_snapshot(&self.shared, |snapshot, rng| {
             let key = snapshot.key_of(rq.asker);
+            if let Some(answer) = sticky::lease(&self.shared, snapshot, key, rq) {
+                return answer;
+            }
             let bound;
             // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
             if snapshot.policy.queue.is_none() || self.shared.waiters.is_empty() {
@@ -223,40 +228,63 @@ impl Pool {
         rng: &mut fastrand::Rng,
         now: Instant,
     ) -> Result<Leased, LeaseError> {
-        let shared = &self.shared;
-        let Some(queue) = policy.queue else { return Err(LeaseError::QueueFull) };
-        // Against the newest snapshot: what is published later is handed over to us. What was tried
-        // is forgotten: whoever has to wait takes what comes.
-        let pick = || match shared.snapshot.load_full().pick(key, &Tried::new(), rng, now) {
-            Pick::Reserved(place) => Some(place),
-            Pick::Nothing(_) => None,
-        };
-        // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
-        match shared.waiters.join(bound, queue.max, Waker::noop(), now, pick) {
-            Join::Granted(place) if place.0.ends_the_queue() => {
-                shared.recorder.dropped(Dropped::Draining);
-                shared.waiters.release(&place, now);
-                Err(LeaseError::Draining)
-            }
-            Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
-            Join::Full => {
-                shared.recorder.dropped(Dropped::Full);
-                Err(LeaseError::QueueFull)
-            }
-            // Closing sets the flag first and then empties the queue: it missed us or we see it.
-            Join::Waiting(ticket) if shared.closed.load(Ordering::SeqCst) => {
-                shared.recorder.dropped(Dropped::Draining);
-                shared.waiters.leave(ticket, now);
-                Err(LeaseError::Draining)
-            }
-            Join::Waiting(ticket) => {
-                Ok(Leased::Queued(Wait::new(shared.clone(), policy, ticket, now, queue.timeout)))
-            }
+        let joined = join(&self.shared, bound, policy, None, now, || {
+            pick_newest(&self.shared, key, rng, now)
+        });
+        if let Err(LeaseError::QueueFull) = joined {
+            self.shared.recorder.dropped(Dropped::Full);
         }
+        joined
     }
 
     fn control(&self) -> MutexGuard<'_, Supervisor> {
         lock(&self.control)
+    }
+}
+
+/// Against the newest snapshot: what is published later is handed over to us. What was tried is
+/// forgotten: whoever has to wait takes what comes.
+pub(crate) fn pick_newest(
+    shared: &Shared,
+    key: Option<u64>,
+    rng: &mut fastrand::Rng,
+    now: Instant,
+) -> Option<Place> {
+    match shared.snapshot.load_full().pick(key, &Tried::new(), rng, now) {
+        Pick::Reserved(place) => Some(place),
+        Pick::Nothing(_) => None,
+    }
+}
+
+/// A slot after all, or a place in the queue. A full queue is the caller's to count.
+pub(crate) fn join(
+    shared: &Arc<Shared>,
+    bound: Option<WorkerId>,
+    policy: Policy,
+    sticky: Option<Box<Sticky>>,
+    now: Instant,
+    pick: impl FnOnce() -> Option<Place>,
+) -> Result<Leased, LeaseError> {
+    let Some(queue) = policy.queue else { return Err(LeaseError::QueueFull) };
+    // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
+    match shared.waiters.join(bound, queue.max, Waker::noop(), now, pick) {
+        Join::Granted(place) if place.0.ends_the_queue() => {
+            shared.recorder.dropped(Dropped::Draining);
+            shared.waiters.release(&place, now);
+            Err(LeaseError::Draining)
+        }
+        Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
+        Join::Full => Err(LeaseError::QueueFull),
+        // Closing sets the flag first and then empties the queue: it missed us or we see it.
+        Join::Waiting(ticket) if shared.closed.load(Ordering::SeqCst) => {
+            shared.recorder.dropped(Dropped::Draining);
+            shared.waiters.leave(ticket, now);
+            Err(LeaseError::Draining)
+        }
+        Join::Waiting(ticket) => {
+            let wait = Wait::new(shared.clone(), policy, ticket, now, queue.timeout);
+            Ok(Leased::Queued(wait.sticking(sticky)))
+        }
     }
 }
 
@@ -295,7 +323,10 @@ thread_local! {
         RefCell::new(Local { snapshots: Vec::new(), closed: 0, rng: fastrand::Rng::new() });
 }
 
-fn with_snapshot<R>(shared: &Shared, f: impl FnOnce(&Snapshot, &mut fastrand::Rng) -> R) -> R {
+pub(crate) fn with_snapshot<R>(
+    shared: &Shared,
+    f: impl FnOnce(&Snapshot, &mut fastrand::Rng) -> R,
+) -> R {
     LOCAL.with_borrow_mut(|local| {
         let closed = CLOSED.load(Ordering::Relaxed);
         if local.closed != closed {

@@ -13,6 +13,7 @@ use isobar_balance::{Key, Tried};
 
 pub use self::life::{Life, Outlier, WarmUp};
 use crate::address::Address;
+use crate::affinity::Affinity;
 use crate::probe::Probe;
 use crate::spill::Spill;
 
@@ -34,6 +35,7 @@ pub struct PoolSettings {
     /// Of the requests; `None` = retries are not bounded.
     pub retry_budget: Option<Share>,
     pub life: Life,
+    pub affinity: Option<Affinity>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub struct Policy {
     pub buffer: Buffer,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
+    /// Clients stay on their worker: there may be a cookie to hide and to tell.
+    pub sticky: bool,
 }
 
 impl Policy {
@@ -101,6 +105,7 @@ impl Policy {
             buffer: settings.buffer,
             connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
+            sticky: settings.affinity.is_some(),
         }
     }
 }
@@ -122,8 +127,14 @@ pub struct LeaseRequest<'a> {
     pub now: Instant,
 }
 
-/// What a pool may want to know of a request. It asks only for what its strategy goes by.
+/// What a pool may want to know of a request. It asks only for what its strategy goes by, and for
+/// its affinity cookie if it has one.
 pub trait Asker: Sync {
     /// The hash of this part of the request; `None` if it has no such part.
     fn key(&self, part: &Key) -> Option<u64>;
+
+    /// The value of the cookie of this name.
+    fn cookie(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, Turns, WorkerId};
 
+use crate::affinity::Cookies;
 use crate::settings::{Asker, Policy};
 use crate::spill::Spill;
 use crate::target::{Place, Target};
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     /// While somebody is in slow start and the strategy follows the load.
     pub(crate) turns: Option<Turns>,
     pub(crate) policy: Policy,
+    /// Where clients stay on their worker.
+    pub(crate) cookies: Option<Cookies>,
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
     pub(crate) limited: bool,
@@ -56,6 +59,7 @@ impl Snapshot {
             key: Key::None,
             turns: None,
             policy,
+            cookies: None,
             starting: false,
             limited: false,
             spill: None,
@@ -90,6 +94,20 @@ impl Snapshot {
             Some(reserved) => Pick::Reserved(Place(self.targets[reserved.index()].clone())),
             None => Pick::Nothing(cx.bound().map(|i| self.candidates[i].worker.id())),
         }
+    }
+
+    /// This very worker, if it may be used.
+    pub(crate) fn candidate(&self, id: WorkerId) -> Option<usize> {
+        let usable = |candidate: &Candidate| {
+            candidate.worker.id() == id && !candidate.worker.slots().load().is_closed()
+        };
+        self.candidates.iter().position(usable)
+    }
+
+    /// A slot of this very worker.
+    pub(crate) fn reserve(&self, id: WorkerId) -> Option<Place> {
+        let target = &self.targets[self.candidate(id)?];
+        target.slots().try_reserve().then(|| Place(target.clone()))
     }
 
     /// Whom this request would wait for, if not for anybody.

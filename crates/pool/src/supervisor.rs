@@ -197,7 +197,9 @@ impl Supervisor {
             self.settings.spill.clone_from(&old.spill);
         }
         let new = &self.settings;
-        let mut anew = Policy::of(&old) != Policy::of(new) || old.spill != new.spill;
+        let mut anew = Policy::of(&old) != Policy::of(new)
+            || old.spill != new.spill
+            || old.affinity != new.affinity;
         self.shared.budget.set_share(new.retry_budget);
         if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
             && let Some(strategy) = build(&self.shared.name, new)

@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use isobar_balance::Ticket;
+use isobar_balance::{Grant, Ticket};
 use tokio::time::Sleep;
 
+use crate::affinity::OnLost;
 use crate::lease::{Lease, LeaseError};
 use crate::metrics::Dropped;
+use crate::pool::{pick_newest, with_snapshot};
 use crate::settings::Policy;
 use crate::shared::Shared;
+use crate::sticky::Sticky;
+use crate::target::Place;
 
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
@@ -24,6 +28,8 @@ pub struct Wait {
     ticket: Option<Ticket>,
     joined: Instant,
     timeout: Duration,
+    /// It waits for one worker alone, for now.
+    sticky: Option<Box<Sticky>>,
     /// Made at the first poll that finds no slot.
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -36,7 +42,50 @@ impl Wait {
         joined: Instant,
         timeout: Duration,
     ) -> Wait {
-        Wait { shared, policy, ticket: Some(ticket), joined, timeout, sleep: None }
+        Wait { shared, policy, ticket: Some(ticket), joined, timeout, sticky: None, sleep: None }
+    }
+
+    pub(crate) fn sticking(mut self, sticky: Option<Box<Sticky>>) -> Wait {
+        self.sticky = sticky;
+        self
+    }
+
+    fn granted(&mut self, grant: Grant<Place>) -> Result<Lease, LeaseError> {
+        let refusal = if grant.seat.0.ends_the_queue() {
+            Some((LeaseError::Draining, Dropped::Draining))
+        } else {
+            // Its worker has gone meanwhile, and this is another.
+            let lost = |sticky: &Sticky| {
+                sticky.on_lost == OnLost::Fail && sticky.worker != grant.seat.0.id()
+            };
+            let lost = self.sticky.as_deref().is_some_and(lost);
+            lost.then_some((LeaseError::NoWorker, Dropped::Draining))
+        };
+        if let Some((error, why)) = refusal {
+            self.shared.recorder.dropped(why);
+            self.shared.waiters.release(&grant.seat, Instant::now());
+            return Err(error);
+        }
+        let queued = grant.at.saturating_duration_since(self.joined);
+        self.shared.recorder.queue_wait(queued);
+        Ok(Lease::new(grant.seat, self.policy, Some(queued), grant.at))
+    }
+
+    /// From here on it takes any worker: now, if one is free, or at its age.
+    fn unbind(&mut self, sticky: &Sticky) -> Option<Grant<Place>> {
+        self.sleep = None;
+        let (ticket, now) = (self.ticket.take()?, Instant::now());
+        let shared = &self.shared;
+        let unbound = with_snapshot(shared, |_, rng| {
+            shared.waiters.unbind(ticket, now, || pick_newest(shared, sticky.key, rng, now))
+        });
+        match unbound {
+            Ok(grant) => Some(grant),
+            Err(ticket) => {
+                self.ticket = Some(ticket);
+                None
+            }
+        }
     }
 
     fn leave(&mut self, why: Dropped) {
@@ -52,27 +101,35 @@ impl Future for Wait {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let wait = &mut *self;
-        let Some(ticket) = wait.ticket.as_mut() else {
-            return Poll::Ready(Err(LeaseError::QueueTimeout));
-        };
-        if let Poll::Ready(grant) = wait.shared.waiters.poll(ticket, cx) {
-            wait.ticket = None;
-            if grant.seat.0.ends_the_queue() {
-                wait.shared.recorder.dropped(Dropped::Draining);
-                wait.shared.waiters.release(&grant.seat, Instant::now());
-                return Poll::Ready(Err(LeaseError::Draining));
+        loop {
+            let Some(ticket) = wait.ticket.as_mut() else {
+                return Poll::Ready(Err(LeaseError::QueueTimeout));
+            };
+            if let Poll::Ready(grant) = wait.shared.waiters.poll(ticket, cx) {
+                wait.ticket = None;
+                return Poll::Ready(wait.granted(grant));
             }
-            let queued = grant.at.saturating_duration_since(wait.joined);
-            wait.shared.recorder.queue_wait(queued);
-            return Poll::Ready(Ok(Lease::new(grant.seat, wait.policy, Some(queued), grant.at)));
+            let timeout = match &wait.sticky {
+                Some(sticky) => sticky.patience.min(wait.timeout),
+                None => wait.timeout,
+            };
+            let sleep = wait.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match wait.sticky.take() {
+                Some(sticky) if sticky.on_lost == OnLost::Rebalance && timeout < wait.timeout => {
+                    wait.timeout -= timeout;
+                    if let Some(grant) = wait.unbind(&sticky) {
+                        return Poll::Ready(wait.granted(grant));
+                    }
+                }
+                _ => {
+                    wait.leave(Dropped::Timeout);
+                    return Poll::Ready(Err(LeaseError::QueueTimeout));
+                }
+            }
         }
-        let timeout = wait.timeout;
-        let sleep = wait.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        if sleep.as_mut().poll(cx).is_ready() {
-            wait.leave(Dropped::Timeout);
-            return Poll::Ready(Err(LeaseError::QueueTimeout));
-        }
-        Poll::Pending
     }
 }
 

@@ -35,6 +35,10 @@ impl Asker for Request<'_> {
         // An empty value says as little as none: all of those are not one client.
         (!text.is_empty()).then(|| text_key(text))
     }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        cookie(self.head, name.as_bytes())
+    }
 }
 
 impl Asker for Peer {

@@ -28,6 +28,7 @@ const INTERIM_READ: u32 = 64;
 /// A worker's head may be this large.
 pub(crate) const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
 
+#[expect(clippy::large_enum_variant, reason = "moved once; a box would allocate per attempt")]
 pub(crate) enum Attempt {
     /// `scratch.response` holds the head, `scratch.down` what came behind it.
     Answered(Answered),

@@ -13,7 +13,7 @@ use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool, Spill};
 use tokio::time::Instant as Deadline;
 
 use crate::{
-    abandon,
+    abandon, affinity,
     answer::{self, HeadOnly, KeepAlive},
     asker,
     attempt::{self, Attempt, AttemptLimits},
@@ -340,6 +340,9 @@ impl Exchange<'_> {
         self.scratch.up.clear();
         self.scratch.down.clear();
         self.scratch.parsed = 0;
+        if lease.policy().sticky {
+            affinity::hide(&mut self.scratch.request, lease);
+        }
         headers::compose(self, framing, lease.queued());
         let keep = match &self.route {
             Some(route) if !self.incoming.ended() && self.may_repeat() => route.retry.replay,

@@ -16,7 +16,7 @@ use isobar_pool::{Connection, Lease};
 use tokio::time::Instant;
 
 use crate::{
-    abandon,
+    abandon, affinity,
     attempt::Answered,
     client::{poll_read, poll_write},
     exchange::Exchange,
@@ -38,6 +38,9 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
         Some(_) => exchange.show_response(),
         None => None,
     };
+    if lease.policy().sticky {
+        affinity::tell(exchange, &lease);
+    }
     if exchange.scratch.response.status() == 101 {
         return tunnel(exchange, lease, worker).await;
     }

@@ -113,6 +113,23 @@ fn name_request_at(exchange: &mut Exchange<'_>, now: Duration) {
     }
 }
 
+/// Whether the client came by HTTPS: to us, or to a proxy that is trusted to say so.
+pub(crate) fn is_https(exchange: &Exchange<'_>) -> Https {
+    let Exchange { client, listener, scratch, .. } = exchange;
+    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
+    let said = scratch.request.value(FieldId::XForwardedProto).filter(|_| trusted);
+    match said.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
+        true => Https::Yes,
+        false => Https::No,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Https {
+    Yes,
+    No,
+}
+
 /// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.
 pub(crate) fn passed_here_before(request: &RequestHead, pseudonym: &str) -> bool {
     request

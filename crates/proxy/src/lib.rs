@@ -7,6 +7,7 @@
 
 mod abandon;
 pub mod access_log;
+mod affinity;
 mod answer;
 mod asker;
 mod attempt;

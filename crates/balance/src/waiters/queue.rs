@@ -151,6 +151,40 @@ impl<S: Seat> Queue<S> {
         }
     }
 
+    /// The grant, if there is one.
+    pub(super) fn granted(&mut self, node: usize) -> Option<Grant<S>> {
+        match self.nodes.get(node)? {
+            Node::Granted(_) => self.vacate(node),
+            Node::Vacant | Node::Waiting(_) => None,
+        }
+    }
+
+    /// From its worker's list to that of all, behind everybody who is older.
+    pub(super) fn unbind(&mut self, node: usize) {
+        let Some(age) = self.waiting(node).map(|waiting| waiting.age) else { return };
+        self.unlink(node);
+        let is_older = |other: &usize| self.waiting(*other).is_some_and(|other| other.age < age);
+        let before = self.walk(self.shared).take_while(is_older).last();
+        let after = match before {
+            Some(before) => self.waiting(before).and_then(|waiting| waiting.next),
+            None => self.shared.ends.map(|ends| ends.head),
+        };
+        if let Some(waiting) = self.waiting_mut(node) {
+            (waiting.bound, waiting.previous, waiting.next) = (None, before, after);
+        }
+        if let Some(before) = before.and_then(|node| self.waiting_mut(node)) {
+            before.next = Some(node);
+        }
+        if let Some(after) = after.and_then(|node| self.waiting_mut(node)) {
+            after.previous = Some(node);
+        }
+        let ends = self.shared.ends.unwrap_or(Ends { head: node, tail: node });
+        self.shared.ends = Some(Ends {
+            head: if before.is_none() { node } else { ends.head },
+            tail: if after.is_none() { node } else { ends.tail },
+        });
+    }
+
     /// Ends a waiter; what it was granted and did not take comes back.
     pub(super) fn leave(&mut self, node: usize) -> Option<Grant<S>> {
         if let Some(Node::Waiting(_)) = self.nodes.get(node) {

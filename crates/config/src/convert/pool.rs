@@ -31,8 +31,12 @@ const SPILL_TOTAL: u64 = 8 << 30;
 /// The most one request may have read ahead.
 const MOST_BUFFER: u64 = 1 << 30;
 
-/// What keeps a pool from serving TCP: where it stands, and its name.
-pub(super) type HttpOnly = (Span, String);
+/// What keeps a pool from serving TCP.
+pub(super) struct HttpOnly {
+    pub(super) at: Span,
+    pub(super) what: String,
+    pub(super) instead: &'static str,
+}
 
 pub(super) fn convert(
     name: &str,
@@ -86,10 +90,18 @@ pub(super) fn convert(
         );
     }
     let (buffer, spill) = buffer(raw.buffer, limited, cx);
+    let affinity_span = raw.affinity.as_given().map(|affinity| affinity.span);
+    let affinity = super::affinity::convert(raw.affinity, cx);
     let (strategy, http_only) = strategy?;
+    let sticky = affinity_span.filter(|_| affinity.is_some()).map(|at| HttpOnly {
+        at,
+        what: "`affinity`".to_owned(),
+        instead: "no `affinity`",
+    });
     let pool = Pool {
         name: name.to_owned(),
         strategy,
+        affinity,
         queue_per_slot: (come_and_go && !max_given).then_some(QUEUE_PER_SLOT),
         queue: queue(raw.queue, limited, total),
         health: health(raw.health, &workers, cx),
@@ -115,7 +127,7 @@ pub(super) fn convert(
         workers,
         discover,
     };
-    Some((pool, http_only))
+    Some((pool, http_only.or(sticky)))
 }
 
 enum Discovered {
@@ -177,8 +189,11 @@ fn strategy(
         Ok(serves) => {
             // Where the option stands that makes it so, as far as one can be named.
             let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
-            let http_only = (serves == Serves::Http)
-                .then(|| (by.map_or(span, |(_, text)| text.span), raw.shown.clone()));
+            let http_only = (serves == Serves::Http).then(|| HttpOnly {
+                at: by.map_or(span, |(_, text)| text.span),
+                what: raw.shown.clone(),
+                instead: "`key: client_ip`",
+            });
             Some((Strategy { name, options }, http_only))
         }
         Err(bad) => {

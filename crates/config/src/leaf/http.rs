@@ -92,6 +92,26 @@ impl Read for PathText {
     }
 }
 
+/// RFC 6265 §4.1.1.
+#[derive(Debug, Clone)]
+pub(crate) struct CookieName(pub(crate) String);
+
+impl Read for CookieName {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "the name of a cookie: letters, digits and `-_.`";
+        let text = &cx.scalar(node, expected)?.text;
+        if !is_token(text) {
+            cx.mismatch(node, expected);
+            return None;
+        }
+        Some(CookieName(text.to_string()))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        scalar(TOKEN)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Methods(pub(crate) Vec<String>);
 

@@ -1,5 +1,5 @@
-//! What is true, as JSON: `/v1/pools` and `/v1/config`. The keys are an interface; secrets would
-//! be left out here (there are none yet).
+//! What is true, as JSON: `/v1/pools` and `/v1/config`. The keys are an interface; secrets are
+//! left out.
 
 use isobar_balance::Health;
 use isobar_config::Config;
@@ -177,9 +177,17 @@ fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
     let queue = pool
         .queue
         .map(|queue| json!({ "max": queue.max, "timeout_seconds": queue.timeout.as_secs_f64() }));
+    let affinity = pool.affinity.as_ref().map(|affinity| {
+        json!({
+            "cookie": affinity.cookie,
+            "wait_seconds": affinity.wait.as_secs_f64(),
+            "secret": if affinity.secret.is_some() { "given" } else { "of this process" },
+        })
+    });
     let value = json!({
         "strategy": pool.strategy.name,
         "options": pool.strategy.options,
+        "affinity": affinity,
         "queue": queue,
         "health": health,
         "abandon_after_seconds": pool.abandon_after.as_secs_f64(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::affinity::affinity;
 use isobar_balance::budget::Share;
 use isobar_balance::outlier::Thresholds;
 use isobar_balance::strategy;
@@ -40,6 +41,7 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
         spill: pool.spill.as_ref().map(spill),
         retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
+        affinity: pool.affinity.as_ref().map(affinity).transpose()?,
         buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
         life: life(pool),
     })

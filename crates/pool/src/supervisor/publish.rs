@@ -11,6 +11,7 @@ use isobar_balance::state::{Changes, FULL_SHARE, Panic, Transition, Usable};
 use isobar_balance::{Candidate, Health, SlowStart, Turns};
 
 use super::{Supervisor, now};
+use crate::affinity::Cookies;
 use crate::settings::Policy;
 use crate::snapshot::Snapshot;
 use crate::target::{Place, Target};
@@ -100,6 +101,11 @@ impl Supervisor {
             candidates: candidates.into(),
             targets: targets.into(),
             policy: self.policy(),
+            cookies: self.settings.affinity.as_ref().map(|terms| {
+                let members = self.reached.values().map(|reached| &reached.target);
+                let members = members.map(|target| (target.name(), target.id()));
+                Cookies::new(terms, &self.shared.name, members)
+            }),
             starting: !self.is_settled(),
             limited: self.state.members().any(|known| known.slots().is_some()),
             spill: self.settings.spill.clone(),

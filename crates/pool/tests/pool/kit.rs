@@ -29,6 +29,7 @@ pub fn settings() -> PoolSettings {
         spill: None,
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
+        affinity: None,
         buffer: Buffer { request: 0, response: 0 },
         life: Life::default(),
     }

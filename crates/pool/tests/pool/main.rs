@@ -9,3 +9,4 @@ mod kit;
 mod life;
 mod origin;
 mod queue;
+mod sticky;

@@ -21,6 +21,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         spill: None,
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
+        affinity: None,
         buffer: Buffer { request: 0, response: 0 },
         life: isobar_pool::Life::default(),
     };
