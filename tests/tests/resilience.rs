@@ -399,6 +399,8 @@ fn without_room_on_disk_a_body_is_streamed() {
             assert_eq!(answer.status, 200, "{spill}");
             assert!(answer.body == body, "{spill}");
         }
+        // An origin notes a request after it has answered it.
+        assert!(origin[0].wait_for(2, Duration::from_secs(5)));
         let framed = origin[0].log();
         let whole = framed.iter().all(|r| r.request.header("content-length").is_some());
         assert_eq!(whole, spill == "true", "what was held whole goes out with its length");
