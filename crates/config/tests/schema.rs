@@ -30,11 +30,18 @@ fn taken(text: &str) -> bool {
 }
 
 fn refusal(text: &str) -> String {
-    let users = include_str!("users");
-    let read = load_str_with(text, &registry(), &|name| {
-        Some(if name == "USERS" { users } else { "1" }.to_owned())
-    });
+    let read =
+        load_str_with(text, &registry(), &|name| variable(name).or_else(|| Some("1".to_owned())));
     read.map_or_else(|problems| problems.to_string(), |_| String::new())
+}
+
+/// What the file with every key takes from the environment.
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "USERS" => Some(include_str!("users").to_owned()),
+        "SECRET" => Some("0123456789abcdef".to_owned()),
+        _ => None,
+    }
 }
 
 fn as_yaml(instance: &Value) -> String {
@@ -100,8 +107,7 @@ fn defaults_are_those_that_are_read() {
     let instance = as_json(&every_key()).unwrap();
     let load = |instance: &Value| {
         let text = as_yaml(instance);
-        let users = include_str!("users");
-        load_str_with(&text, &registry(), &|name| (name == "USERS").then(|| users.to_owned()))
+        load_str_with(&text, &registry(), &variable)
             .map(|loaded| loaded.config)
             .unwrap_or_else(|problems| panic!("{text}\n{problems}"))
     };
@@ -185,7 +191,7 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
         _ if matches!(key, "pool" | "routes" | "include") || at == "/metrics/bind" => true,
         Value::Number(_) if key == "mode" => true,
         // What is in the file or the variable decides.
-        _ if at.contains("/users/") => true,
+        _ if at.contains("/users/") || at.contains("/secret/") => true,
         // Durations that are compared with each other, or have a least.
         _ if matches!(key, "base_ejection" | "longest_ejection" | "window") => true,
         // The environment, which is `1` here, and the bounds of a number in quotes.
