@@ -97,6 +97,11 @@ impl Search {
                         continue;
                     }
                 }
+                let first = self.lines.ends.is_empty() && kind == Kind::Request;
+                // Asked first, because it is known first where the line comes in pieces.
+                if first && at - self.start > line_max(limits) {
+                    return Err(Error::TargetTooLong(limits.uri));
+                }
                 if at == 0 || seen[at - 1] != b'\r' {
                     return Err(Error::BareLf);
                 }
@@ -109,9 +114,6 @@ impl Search {
                     }
                 }
                 let lines = &mut self.lines.ends;
-                if lines.is_empty() && kind == Kind::Request && at - self.start > line_max(limits) {
-                    return Err(Error::TargetTooLong(limits.uri));
-                }
                 if lines.len() > limits.headers {
                     return Err(Error::TooManyFields(limits.headers));
                 }
