@@ -1,0 +1,319 @@
+//! A pool as it is written: its workers, and the policies they are used by.
+
+use serde_json::{Value, json};
+
+use crate::leaf::{
+    Bytes, CookieName, Count, Directory, Dur, FilePath, HostName, HostPattern, PathText, Percent,
+    PercentOrZero, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
+    WorkerProtocol,
+};
+use crate::model::OnLost;
+use crate::raw::RouteTimeouts;
+use crate::read::{Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
+use crate::schema::{Shapes, any_of};
+use crate::tree::{Kind, Node};
+section! {
+    Pool is "a pool" {
+        /// How a worker is chosen.
+        "strategy" => strategy: StrategyRef = "least_connections",
+        /// A client stays on its worker by a cookie.
+        "affinity" => affinity: Switch<Affinity> = "off",
+        /// Requests a worker serves at once, unless it says otherwise; `off` is no limit.
+        "slots" => slots: Switch<SlotCount> = "off",
+        /// Where requests wait while every slot is taken. Without it: where slots exist, for 10 s, as
+        /// many as a hundred times the slots.
+        "queue" => queue: Switch<Queue>,
+        /// Addresses, or maps with more to say.
+        "workers" => workers: Many<Worker>,
+        /// Where more workers are found.
+        "discover" => discover: Switch<Discover> = "off",
+        /// Probes. Without them refused connections alone take a worker out.
+        "health" => health: Switch<Health> = "off",
+        /// For all routes that lead here.
+        "timeouts" => timeouts: RouteTimeouts,
+        /// What retries may add to the requests of ten seconds; at least 30 are always allowed.
+        "retry_budget" => retry_budget: Switch<Percent> = "20%",
+        /// How long a worker may go on with a request that nobody waits for before its connection is
+        /// closed.
+        "abandon_after" => abandon_after: Switch<Dur> = "30s",
+        /// What is read ahead so that a slow client does not hold a slot.
+        "buffer" => buffer: Switch<Buffer>,
+        /// For one connection to a worker.
+        "connect_timeout" => connect_timeout: Timeout = "1s",
+        /// Connections to workers that are kept for the next request.
+        "keep_alive" => keep_alive: Switch<KeepAlive>,
+        /// What the workers speak.
+        "protocol" => protocol: WorkerProtocol = "http1",
+        /// When a worker's own traffic takes it out for a while.
+        "outlier" => outlier: Switch<Outlier> = "off",
+        /// With a smaller share of the workers up, ejections and probe time-outs are ignored; refused
+        /// connections never are.
+        "panic_below" => panic_below: Switch<PercentOrZero> = 0,
+        /// How long a worker takes to its full share after it came up, in ten steps.
+        "slow_start" => slow_start: Switch<Dur> = "0s",
+        /// What a worker is asked before it serves, at its start and when it comes back.
+        "warm_up" => warm_up: Switch<WarmUp> = "off",
+    }
+    later {
+        "tls", "send_proxy_protocol", "run",
+    }
+    needs { some_of("workers", "discover"); }
+}
+
+section! {
+    Affinity is "affinity" {
+        /// The cookie's name.
+        "cookie" => cookie: CookieName = "isobar",
+        /// How long a request waits for its worker while every slot of it is taken; `off`: not at all.
+        "wait" => wait: Switch<Dur> = "1s",
+        /// When the worker is gone, or the wait is over: choose anew, or answer with 503.
+        "on_lost" => on_lost: OnLost = "rebalance",
+        /// What signs the cookies, the same for all processes in front of the same workers. Without
+        /// it cookies hold until the process ends.
+        "secret" => secret: SecretFrom,
+    }
+    later {}
+}
+
+section! {
+    /// One of the two.
+    SecretFrom is "a secret" {
+        /// A file whose first line it is.
+        "file" => file: Text,
+        /// A variable of the environment.
+        "env" => env: Text,
+    }
+    later {}
+    needs { one_of("file", "env"); }
+}
+
+section! {
+    Queue is "a queue" {
+        /// Requests that may wait; the next one is answered with 503.
+        "max" => max: Count<1, 1_000_000_000>,
+        /// How long one may wait.
+        "timeout" => timeout: Timeout = "10s",
+    }
+    later {}
+}
+
+section! {
+    WorkerMap is "a worker" {
+        /// Its label in logs, metrics and commands, instead of its address.
+        "name" => name: WorkerName,
+        /// `ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`. Each address that a host name resolves
+        /// to is a worker.
+        "address" => address: WorkerAddress,
+        /// Its relative share.
+        "weight" => weight: Count<1, 10_000>,
+        /// Requests it serves at once.
+        "slots" => slots: Switch<SlotCount>,
+        /// 0 serves first; 1 and more are backups.
+        "tier" => tier: Count<0, 255> = 0,
+        /// How long what a host name resolves to is believed.
+        "resolve" => resolve: Resolve,
+    }
+    later { "tls", "send_proxy_protocol" }
+    needs { every("address"); }
+}
+
+section! {
+    Resolve is "resolve" {
+        /// At least so long, whatever its TTL; failures are repeated no sooner.
+        "min" => min: Dur = "1s",
+        /// At most so long, whatever its TTL.
+        "max" => max: Dur = "30s",
+    }
+    later {}
+}
+
+section! {
+    Discover is "discover" {
+        /// A list of workers as in a pool, watched; relative to this file.
+        "file" => file: FilePath,
+    }
+    later {}
+    needs { every("file"); }
+}
+
+section! {
+    Health is "health" {
+        /// A request whose answer is looked at.
+        "http" => http: HttpCheck,
+        /// A connection that is accepted.
+        "tcp" => tcp: TcpCheck,
+        /// Between two probes of a worker.
+        "interval" => interval: Timeout = "2s",
+        /// For one probe.
+        "timeout" => timeout: Timeout = "1s",
+        /// Good probes in a row that take a worker in.
+        "rise" => rise: Count<1, 1000> = 2,
+        /// Bad probes in a row that take it out.
+        "fall" => fall: Count<1, 1000> = 3,
+        /// How long a worker whose slots are all taken may answer nothing before it is asked beside
+        /// them, and taken out if it does not answer that either.
+        "busy_limit" => busy_limit: Timeout = "60s",
+    }
+    later { "grpc" }
+    needs { one_of("http", "tcp"); }
+}
+
+section! {
+    Outlier is "outlier" {
+        /// Answers of 500 and more, or none at all, in a row.
+        "consecutive_failures" => consecutive_failures: Switch<Count<1, 1_000_000>> = 5,
+        /// Answers of 502, 503 or 504, or connections that failed, in a row.
+        "gateway_failures" => gateway_failures: Switch<Count<1, 1_000_000>> = "off",
+        /// The share of requests that failed in the window.
+        "failure_rate" => failure_rate: Switch<Percent> = "off",
+        /// What `failure_rate` looks back on, from 2 s to 10 m.
+        "window" => window: Dur = "10s",
+        /// With fewer requests in the window their rate says nothing.
+        "min_requests" => min_requests: Count<1, 1_000_000_000> = 20,
+        /// The first ejection; the n-th in a row lasts n times as long. For three times as long
+        /// without another, one is forgotten.
+        "base_ejection" => base_ejection: Timeout = "10s",
+        /// No ejection lasts longer.
+        "longest_ejection" => longest_ejection: Timeout = "5m",
+        /// Of the pool's workers, rounded down; the last one up is never ejected.
+        "max_ejected" => max_ejected: Percent = "50%",
+    }
+    later {}
+}
+
+section! {
+    WarmUp is "warm_up" {
+        /// Paths, asked for one after the other; an answer from 200 to 399 is good.
+        "requests" => requests: OneOrMany<PathText>,
+        /// Rounds of them.
+        "count" => count: Count<1, 1000> = 1,
+        /// For each answer.
+        "timeout" => timeout: Timeout = "30s",
+        /// The `Host` header; without it that of the HTTP check, or the worker's address.
+        "host" => host: HostName,
+    }
+    later {}
+    needs { every("requests"); }
+}
+
+section! {
+    HttpCheck is "health.http" {
+        /// What is asked for.
+        "path" => path: PathText,
+        /// The statuses that are good.
+        "expect" => expect: OneOrMany<StatusRange> = "200-299",
+        /// The `Host` header, instead of the worker's address.
+        "host" => host: HostPattern,
+        /// Another port than the worker's own; 0 is its own.
+        "port" => port: Count<0, 65_535> = 0,
+    }
+    later {}
+    needs { every("path"); }
+}
+
+section! {
+    /// Where slots exist: 64 KiB each way; else off.
+    Buffer is "a buffer" {
+        /// Of a request's body, before a slot is taken.
+        "request" => request: Switch<Bytes>,
+        /// Of an answer, so that the slot is free when the worker is.
+        "response" => response: Switch<Bytes>,
+        /// Where slots exist: the rest of a request's body waits on disk until it is whole, so that a
+        /// slow upload holds no worker.
+        "spill" => spill: Switch<Spill> = "off",
+    }
+    later {}
+}
+
+section! {
+    SpillMap is "spill" {
+        /// An existing directory; its files have no names. Without it: the system's for temporary
+        /// files.
+        "dir" => dir: Directory,
+        /// Of one request; what is beyond is streamed.
+        "max" => max: Bytes = "1GiB",
+        /// Of all requests of the pool together; what is beyond is streamed.
+        "total" => total: Bytes = "8GiB",
+    }
+    later {}
+}
+
+section! {
+    KeepAlive is "keep_alive" {
+        /// How long a connection may lie idle. Without it: safely less than each worker lets it, as
+        /// it announces or as was observed, and at most 60 s.
+        "idle" => idle: Timeout,
+        /// Idle connections kept per worker and shard.
+        "max_idle" => max_idle: Switch<Count<0, 65_535>> = 64,
+    }
+    later {}
+}
+
+/// A worker is its address, or a map.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
+    pub(crate) map: WorkerMap,
+}
+
+impl Read for Worker {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let map = match &node.kind {
+            Kind::Map(_) => WorkerMap::read(node, cx)?,
+            _ => WorkerMap {
+                address: crate::read::Field::Given(Spanned::read(node, cx)?),
+                ..WorkerMap::empty(node.span)
+            },
+        };
+        Some(Worker { map })
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([WorkerAddress::shape(shapes), WorkerMap::shape(shapes)])
+    }
+}
+
+/// `spill: true`, or a map.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill(pub(crate) SpillMap);
+
+impl Read for Spill {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => SpillMap::read(node, cx).map(Spill),
+            Kind::Scalar(s) if matches!(&*s.text, "true" | "on") => {
+                Some(Spill(SpillMap::empty(node.span)))
+            }
+            _ => {
+                cx.mismatch(node, "`true`, `false`, or a map");
+                None
+            }
+        }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([json!({ "enum": [true, "true", "on"] }), SpillMap::shape(shapes)])
+    }
+}
+
+/// `tcp: {}`, or `tcp:` alone.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpCheck;
+
+impl Read for TcpCheck {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) if entries.is_empty() => Some(TcpCheck),
+            Kind::Scalar(s) if s.is_null() => Some(TcpCheck),
+            _ => {
+                cx.mismatch(node, "an empty map: `tcp: {}`");
+                None
+            }
+        }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        any_of([json!({ "type": "object", "maxProperties": 0 }), json!({ "type": "null" })])
+    }
+}
+
+words!(OnLost { "rebalance" => OnLost::Rebalance, "fail" => OnLost::Fail } later {});

@@ -1,0 +1,260 @@
+//! Pools in their forms.
+
+mod kit;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use isobar_config::model::*;
+use isobar_config::{Colour, load_str, load_str_with};
+use kit::{good, registry};
+
+fn with_pool(pool: &str) -> Pool {
+    let text =
+        format!("listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\npools:\n  app:\n{pool}");
+    good(&text).config.pools["app"].clone()
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn slots_bring_a_queue_and_buffers() {
+    let pool = with_pool(
+        "    slots: 2\n    workers: [127.0.0.1:1, { address: 'unix:/run/b.sock', slots: 3, weight: 7, tier: 1, name: big }, { address: 127.0.0.1:3, slots: off }]",
+    );
+    assert_eq!(pool.queue, Some(Queue { max: 500, timeout: secs(10) }));
+    assert_eq!(pool.buffer, Buffer { request: 65_536, response: 65_536 });
+    let slots: Vec<_> = pool.workers.iter().map(|w| w.slots.map(NonZeroU32::get)).collect();
+    assert_eq!(slots, [Some(2), Some(3), None]);
+    let big = &pool.workers[1];
+    assert_eq!((big.name.as_str(), big.tier, big.weight), ("big", 1, NonZeroU32::new(7)));
+    assert_eq!(big.address.to_string(), "unix:/run/b.sock");
+
+    let pool =
+        with_pool("    slots: 2\n    workers: [127.0.0.1:1]\n    queue: off\n    buffer: false");
+    assert_eq!((pool.queue, pool.buffer), (None, Buffer { request: 0, response: 0 }));
+    let pool = with_pool(
+        "    slots: 2\n    workers: [127.0.0.1:1]\n    queue: { timeout: 1s }\n    buffer: { request: off, spill: false }",
+    );
+    assert_eq!(pool.queue, Some(Queue { max: 200, timeout: secs(1) }));
+    assert_eq!(pool.buffer, Buffer { request: 0, response: 65_536 });
+}
+
+#[test]
+fn health_in_its_forms() {
+    let health =
+        |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    health: {text}")).health;
+    assert_eq!(health("off"), None);
+    assert_eq!(
+        health("{ tcp: {}, rise: 1 }"),
+        Some(Health {
+            check: Check::Tcp,
+            interval: secs(2),
+            timeout: secs(1),
+            rise: 1,
+            fall: 3,
+            busy_limit: secs(60),
+        })
+    );
+    let http = health("{ http: { path: /h, expect: [200, 300-399], host: App, port: 9000 } }");
+    assert_eq!(
+        http.unwrap().check,
+        Check::Http {
+            path: "/h".into(),
+            expect: vec![200..=200, 300..=399],
+            host: Some("app".into()),
+            port: Some(9000)
+        }
+    );
+    let http = health("{ http: { path: /h, port: 0 }, interval: 500ms }").unwrap();
+    assert_eq!(http.interval, Duration::from_millis(500));
+    assert_eq!(
+        http.check,
+        Check::Http { path: "/h".into(), expect: vec![200..=299], host: None, port: None }
+    );
+}
+
+#[test]
+fn the_workers_life() {
+    let pool = |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    {text}"));
+    for off in ["strategy: round_robin", "outlier: off\n    warm_up: false\n    slow_start: off"] {
+        let pool = pool(off);
+        assert_eq!((pool.outlier, pool.warm_up), (None, None));
+        assert_eq!((pool.panic_below, pool.slow_start), (0, secs(0)));
+    }
+    assert_eq!(pool("outlier: {}").outlier, Some(Outlier::default()));
+    let given = pool(
+        "outlier: { consecutive_failures: off, gateway_failures: 3, failure_rate: 12.5%, window: 1m, min_requests: 5, base_ejection: 10m, max_ejected: 10% }",
+    );
+    assert_eq!(
+        given.outlier,
+        Some(Outlier {
+            consecutive_failures: 0,
+            gateway_failures: 3,
+            failure_rate: 125,
+            window: secs(60),
+            min_requests: 5,
+            base_ejection: secs(600),
+            longest_ejection: secs(600),
+            max_ejected: 100,
+        })
+    );
+    for (text, thousandths) in [("0", 0), ("0%", 0), ("off", 0), ("50%", 500), ("100%", 1000)] {
+        assert_eq!(pool(&format!("panic_below: {text}")).panic_below, thousandths);
+    }
+    assert_eq!(pool("slow_start: 30s").slow_start, secs(30));
+    let warm_up = |text: &str| pool(&format!("warm_up: {{ {text} }}")).warm_up.unwrap();
+    let one = warm_up("requests: /warm");
+    assert_eq!((&one.requests[..], one.count), (&["/warm".to_owned()][..], 1));
+    assert_eq!((one.timeout, one.host), (secs(30), None));
+    let more = warm_up("requests: [/a, /b], count: 3, timeout: 5s, host: app");
+    assert_eq!((more.requests.len(), more.count), (2, 3));
+    assert_eq!((more.timeout, more.host.as_deref()), (secs(5), Some("app")));
+    let health = pool("health: { tcp: {}, busy_limit: 5s }").health.unwrap();
+    assert_eq!(health.busy_limit, secs(5));
+}
+
+#[test]
+fn strategies() {
+    let strategy = |text: &str| {
+        with_pool(&format!("    workers: [127.0.0.1:1]\n    strategy: {text}")).strategy
+    };
+    assert_eq!(strategy("round_robin").name, "round_robin");
+    assert_eq!(strategy("{ round_robin: }").options, BTreeMap::new());
+    assert_eq!(strategy("{ round_robin: {} }").options, BTreeMap::new());
+    let with = strategy("{ ip_hash: { bounded: 1.25, table: maglev } }");
+    let options = [("bounded", "1.25"), ("table", "maglev")].map(|(k, v)| (k.into(), v.into()));
+    assert_eq!(with.options, options.into());
+}
+
+#[test]
+fn a_retry_budget_is_a_share() {
+    let budget = |text: &str| {
+        let pool = with_pool(&format!("    workers: [127.0.0.1:1]\n{text}"));
+        pool.retry_budget.map(NonZeroU32::get)
+    };
+    assert_eq!(budget(""), Some(200));
+    for (text, thousandths) in
+        [("20%", Some(200)), ("12.5%", Some(125)), ("100%", Some(1000)), ("off", None)]
+    {
+        assert_eq!(budget(&format!("    retry_budget: {text}")), thousandths, "{text}");
+    }
+}
+
+#[test]
+fn an_idle_time_is_learned_unless_given() {
+    let idle = |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n{text}")).keep_alive;
+    assert_eq!(idle("    keep_alive: { max_idle: 3 }").idle, IdleTime::Learned);
+    assert_eq!(idle("    keep_alive: { idle: 4s }").idle, IdleTime::Fixed(secs(4)));
+}
+
+#[test]
+fn affinity() {
+    let affinity = |text: &str| {
+        with_pool(&format!("    workers: [127.0.0.1:1]\n    affinity: {text}")).affinity
+    };
+    let plain = Affinity {
+        cookie: "isobar".into(),
+        wait: secs(1),
+        on_lost: OnLost::Rebalance,
+        secret: None,
+    };
+    assert_eq!(affinity("off"), None);
+    assert_eq!(affinity("{}"), Some(plain.clone()));
+    let given = affinity("{ cookie: srv, wait: off, on_lost: fail }");
+    let wanted = Affinity { cookie: "srv".into(), wait: secs(0), on_lost: OnLost::Fail, ..plain };
+    assert_eq!(given, Some(wanted));
+}
+
+/// The first line of the file, or the variable; and never a word of it in a message.
+#[test]
+fn secrets() {
+    let dir = std::env::temp_dir().join(format!("isobar-secrets-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (good_file, short) = (dir.join("good"), dir.join("short"));
+    std::fs::write(&good_file, "0123456789abcdef\nmore\n").unwrap();
+    std::fs::write(&short, "hunter2\n").unwrap();
+    let text = |secret: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1], affinity: {{ secret: {secret} }} }} }}"
+        )
+    };
+    let load = |secret: &str| {
+        let env = |name: &str| match name {
+            "LONG" => Some("0123456789abcdef0".to_owned()),
+            "SHORT" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        load_str_with(&text(secret), &registry(), &env)
+    };
+    let secret = |given: &str| {
+        let loaded = load(given).unwrap_or_else(|p| panic!("{}", p.render(Colour::Never)));
+        let pool = &loaded.config.pools["app"];
+        assert!(!format!("{pool:?}").contains("0123"), "{pool:?}");
+        pool.affinity.clone().and_then(|affinity| affinity.secret).map(|Secret(bytes)| bytes)
+    };
+    let file = |path: &std::path::Path| format!("{{ file: {} }}", path.display());
+    assert_eq!(secret(&file(&good_file)).as_deref(), Some(&b"0123456789abcdef"[..]));
+    assert_eq!(secret("{ env: LONG }").as_deref(), Some(&b"0123456789abcdef0"[..]));
+    for (given, part) in [
+        (file(&short), "found a secret of 7 bytes"),
+        (file(&dir), "it is a directory"),
+        (file(&dir.join("none")), "cannot read the secret"),
+        ("{ env: SHORT }".to_owned(), "at least 16 on its first line"),
+        ("{ env: NONE }".to_owned(), "the variable `NONE` is not set"),
+        ("{}".to_owned(), "no one place of the secret"),
+        ("{ env: LONG, file: /x }".to_owned(), "no one place of the secret"),
+        ("hunter2hunter2hunter2".to_owned(), "a secret: a map of file, env"),
+    ] {
+        let shown = load(&given).unwrap_err().render(Colour::Never);
+        assert!(shown.contains(part), "{given}\n{shown}");
+        let source = shown.lines().filter(|line| !line.starts_with("2 |"));
+        let told: Vec<&str> = source.collect();
+        assert!(!told.join("").contains("hunter2 "), "{shown}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// A TCP connection has an address and nothing else to go by.
+#[test]
+fn a_pool_for_tcp_has_a_key_that_tcp_has() {
+    let text = |key: &str| {
+        format!(
+            "listeners: {{ db: {{ bind: 127.0.0.1:0, protocol: tcp, pool: app }} }}\n\
+             pools: {{ app: {{ strategy: {{ hash: {{ key: {key} }} }}, workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    good(&text("client_ip"));
+    let affinity = text("client_ip").replace("workers:", "affinity: {}, workers:");
+    let shown = load_str(&affinity, &registry()).unwrap_err().render(Colour::Never);
+    assert!(shown.contains("`affinity` goes by what only HTTP requests have"), "{shown}");
+    let problems = load_str(&text("uri"), &registry()).unwrap_err();
+    let shown = problems.render(Colour::Never);
+    assert!(shown.contains("2:42: error: `hash` goes by"), "{shown}");
+    assert!(shown.contains("the listener `db` uses this pool for TCP"), "{shown}");
+    assert_eq!(problems.len(), 1, "{shown}");
+}
+
+#[test]
+fn a_spill_is_on_or_off_or_says_where() {
+    let spill = |text: &str| {
+        with_pool(&format!(
+            "    slots: 1\n    workers: [127.0.0.1:1]\n    buffer: {{ spill: {text} }}"
+        ))
+        .spill
+    };
+    assert_eq!((spill("off"), spill("false")), (None, None));
+    assert_eq!(spill("true"), Some(Spill { dir: None, max: 1 << 30, total: 8 << 30 }));
+    assert_eq!(
+        spill("{ dir: /var/tmp, max: 1MiB }"),
+        Some(Spill { dir: Some("/var/tmp".into()), max: 1 << 20, total: 8 << 30 })
+    );
+    let unlimited = good(
+        "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools: { app: { workers: [127.0.0.1:1], buffer: { spill: true } } }",
+    );
+    assert!(unlimited.warnings.to_string().contains("nothing is ever spilled here"));
+}
