@@ -256,6 +256,40 @@ fn up_01_a_black_hole_ends_with_the_connect_timeout() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
+/// What came of a head before its connection ended belongs to no other answer.
+#[test]
+fn up_02_half_a_head_is_no_part_of_the_next() {
+    const HALF: &[u8] =
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: of-somebody-else=0123456789abcdef0123456789abcdef\r\nX: ";
+    const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\n\
+        Content-Length: 5\r\nContent-Type: text/plain\r\nServer: an-origin\r\n\r\nhello";
+    for slots in ["", "slots: 1, "] {
+        let visits = AtomicUsize::new(0);
+        let origin = Origin::visits(move |visit: &mut Visit| {
+            if visits.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+                let _ = visit.read_request();
+                let _ = visit.write(HALF);
+                // The half is read on its own.
+                std::thread::sleep(Duration::from_millis(20));
+                return visit.close();
+            }
+            if let Ok(Some(request)) = visit.read_request() {
+                visit.record(request);
+                let _ = visit.write(WHOLE);
+                visit.close();
+            }
+        });
+        let isobar = one_worker(slots, &origin);
+        for _ in 0..5 {
+            let answer = isobar.open("web").get("/").expect("an answer");
+            assert_eq!((answer.status, &*answer.text()), (200, "hello"));
+            assert_eq!(answer.all("content-length"), ["5"]);
+            assert_eq!(answer.header("set-cookie"), None);
+            assert_eq!(answer.header("transfer-encoding"), None);
+        }
+    }
+}
+
 /// UP-10, UP-20: bytes nobody asked for drop the connection; no other client sees them.
 #[test]
 fn up_10_late_bytes_reach_nobody() {

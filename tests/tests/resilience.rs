@@ -135,7 +135,7 @@ fn a_slow_try_is_given_up_and_made_elsewhere() {
             if !slots.is_empty() {
                 assert_eq!(isobar.metrics().sum("isobar_worker_abandoned", &labels), 1.0);
                 assert!(until(|| isobar.metrics().sum("isobar_worker_in_flight", &labels) == 0.0));
-                let outcome = [&labels[..], &[("outcome", "abandoned")]].concat();
+                let outcome = [&labels[..], &[("outcome", "timeout")]].concat();
                 assert_eq!(isobar.metrics().sum("isobar_worker_requests_total", &outcome), 1.0);
                 assert_eq!(isobar.metrics().sum("isobar_worker_abandoned", &labels), 0.0);
             }

@@ -12,7 +12,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The client left in mid-transfer or before anything was sent: nobody's fault.
     ClientGone,
-    /// Client or deadline gave up while the worker computed; it has ended, or was cut, since.
+    /// The client gave up while the worker computed; it has ended, or was cut, since. (If a
+    /// deadline gave up, the worker has failed by [`Failure::Timeout`].)
     Abandoned,
 }
 

@@ -222,6 +222,15 @@ impl Head {
         }
     }
 
+    pub(crate) fn is_edited(&self, name: &[u8]) -> bool {
+        let edited = |line: &Line| line.skip & skip::EDITED != 0;
+        self.edits.has_named(name)
+            || self
+                .lines
+                .iter()
+                .any(|line| edited(line) && self.text[line.name.range()].eq_ignore_ascii_case(name))
+    }
+
     fn mark_named(&mut self, name: &[u8]) {
         let text = &self.text;
         let named = |line: &Line| text[line.name.range()].eq_ignore_ascii_case(name);

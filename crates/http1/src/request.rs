@@ -157,6 +157,11 @@ impl RequestHead {
         self.head.remove_named(name.as_ref());
     }
 
+    /// Whether a field of this name was removed, replaced or added.
+    pub fn is_edited(&self, name: &[u8]) -> bool {
+        self.head.is_edited(name)
+    }
+
     /// Replaces all fields of this name. Control characters in the value are left out; a name that
     /// is no token, or a field `encode` writes itself (framing, `Connection`), is not set.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {

@@ -29,6 +29,7 @@ use tokio::sync::watch::Sender as Settle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
+use crate::address::Address;
 use crate::discovery::{Discovery, DiscoveryError};
 use crate::idle::learned::Learned;
 use crate::mailbox::{Observation, Seen};
@@ -52,7 +53,7 @@ pub(crate) struct Supervisor {
     state: PoolState,
     reached: HashMap<String, Reached>,
     /// Removed, with leases that have not ended: should one come back, its slots are still taken.
-    departed: HashMap<String, Weak<Target>>,
+    departed: HashMap<(String, Address), Weak<Target>>,
     discovery: Arc<dyn Discovery>,
     /// The discovery has told of its first set.
     found: bool,
@@ -214,8 +215,9 @@ impl Supervisor {
             self.reached.values_mut().for_each(|reached| reached.warm_up = None);
         }
         let mut changes = self.state.apply(Event::Rules(rules(new)), now());
-        if let Some(workers) = workers {
-            merge(&mut changes, self.set(workers));
+        match workers {
+            Some(workers) => merge(&mut changes, self.set(workers)),
+            None => self.watch_runs(),
         }
         // The policies travel in the snapshot, the strategy in its picker.
         changes.usable |= anew;

@@ -26,8 +26,14 @@ const FIN_PATIENCE: Duration = Duration::from_secs(1);
 /// The next holder's connect is under way long before this.
 const PARTING: Duration = Duration::from_millis(2);
 
-/// Sees an abandoned lease to its end, on a task of its own.
-pub(crate) fn see_out(exchange: &Exchange<'_>, mut lease: Lease, mut worker: Connection) {
+/// Sees an abandoned lease to its end, on a task of its own. `outcome`: the worker's failure if a
+/// deadline gave up on it, nobody's if the client did.
+pub(crate) fn see_out(
+    exchange: &Exchange<'_>,
+    mut lease: Lease,
+    mut worker: Connection,
+    outcome: Outcome,
+) {
     let patience = lease.policy().abandon_after;
     let method = Box::<[u8]>::from(exchange.scratch.request.method());
     lease.abandon();
@@ -40,7 +46,7 @@ pub(crate) fn see_out(exchange: &Exchange<'_>, mut lease: Lease, mut worker: Con
         };
         let end = tokio::time::timeout(patience, answer).await;
         Scratch::give(scratch);
-        end_behind(lease, worker, end.ok().flatten(), Outcome::Abandoned).await;
+        end_behind(lease, worker, end.ok().flatten(), outcome).await;
     });
 }
 

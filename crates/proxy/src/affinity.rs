@@ -16,7 +16,8 @@ use crate::{
 /// Keeps the cookie out of what is forwarded.
 pub(crate) fn hide(request: &mut RequestHead, lease: &Lease) {
     let Some(name) = lease.cookie_name() else { return };
-    if asker::cookie(request, name.as_bytes()).is_none() {
+    // A filter that edits the field has the last word on it.
+    if asker::cookie(request, name.as_bytes()).is_none() || request.is_edited(b"Cookie") {
         return;
     }
     let mut others = Vec::new();

@@ -158,14 +158,15 @@ async fn write_and_wait(
         };
         let whole = upload.finished(&exchange.incoming, &exchange.scratch.up) && !upload.gave_up();
         let silent = exchange.scratch.down.is_empty() && interim == 0;
+        let late = matches!(reason, Reason::FirstByteTimeout | Reason::RequestTimeout);
         if lease.limited() && whole && silent && reason != Reason::BadResponse {
-            abandon::see_out(exchange, lease, worker);
+            // A worker that misses a deadline has failed, whoever holds its slot meanwhile.
+            let outcome = if late { Outcome::Failed(Failure::Timeout) } else { Outcome::Abandoned };
+            abandon::see_out(exchange, lease, worker, outcome);
         } else {
             lease.finish(match reason {
                 Reason::BadResponse => Outcome::Failed(Failure::Protocol),
-                Reason::FirstByteTimeout | Reason::RequestTimeout => {
-                    Outcome::Failed(Failure::Timeout)
-                }
+                _ if late => Outcome::Failed(Failure::Timeout),
                 _ => Outcome::ClientGone,
             });
         }

@@ -339,6 +339,8 @@ impl Exchange<'_> {
         scratch::furnish(&mut self.scratch.up);
         self.scratch.up.clear();
         self.scratch.down.clear();
+        // Half a head of the attempt before is no part of this one's.
+        self.scratch.response.reset();
         self.scratch.parsed = 0;
         if lease.policy().sticky {
             affinity::hide(&mut self.scratch.request, lease);

@@ -71,6 +71,12 @@ impl Edits {
         self.present & id.bit() != 0
     }
 
+    pub(super) fn has_named(&self, name: &[u8]) -> bool {
+        let named =
+            |edit: &Edit| self.text[edit.line.start..][..edit.name].eq_ignore_ascii_case(name);
+        self.lines.iter().any(named)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }

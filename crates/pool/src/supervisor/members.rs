@@ -36,7 +36,8 @@ impl Supervisor {
         for name in &gone {
             if let Some(reached) = self.reached.remove(name) {
                 reached.target.retire();
-                self.departed.insert(name.clone(), Arc::downgrade(&reached.target));
+                let who = (name.clone(), reached.target.address().clone());
+                self.departed.insert(who, Arc::downgrade(&reached.target));
             }
         }
         if !gone.is_empty() {
@@ -72,10 +73,8 @@ impl Supervisor {
 
     /// It was here before, and somebody still holds a lease of it.
     fn returned(&mut self, spec: &WorkerSpec) -> Option<Arc<Target>> {
-        let target = self.departed.remove(&spec.name)?.upgrade()?;
-        if *target.address() != spec.address {
-            return None;
-        }
+        let who = (spec.name.clone(), spec.address.clone());
+        let target = self.departed.remove(&who)?.upgrade()?;
         target.unretire();
         Some(target)
     }
