@@ -5,17 +5,29 @@
 #   docker run -p 8080:8080 -v "$PWD/isobar.yaml":/etc/isobar/isobar.yaml:ro isobar
 #
 # A quick build, somewhat slower at work: --build-arg LTO=off --build-arg CODEGEN_UNITS=16
+FROM rust:1.95-slim AS manifests
+WORKDIR /src
+COPY . .
+# The manifests with empty programs: what is built of them, the dependencies, stays in the layer cache
+# until a manifest or the lock file changes.
+RUN find . -name '*.rs' ! -name lib.rs ! -name main.rs ! -path '*/benches/*' ! -path '*/bin/*' -delete \
+    && find . -name '*.rs' -exec sh -c 'echo "fn main() { }" >"$0"' {} \;
+
 FROM rust:1.95-slim AS build
 ARG LTO=fat
 ARG CODEGEN_UNITS=1
+# With `--target` the flags are for the binary only: procedural macros cannot be linked statically.
+ENV RUSTFLAGS="-C target-feature=+crt-static" \
+    CARGO_PROFILE_RELEASE_LTO="$LTO" \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS="$CODEGEN_UNITS" \
+    CARGO_PROFILE_RELEASE_DEBUG=0 \
+    CARGO_PROFILE_RELEASE_STRIP=debuginfo
 WORKDIR /src
+COPY --from=manifests /src .
+RUN cargo build --locked --release -p isobar --target "$(rustc --print host-tuple)" --target-dir /target
 COPY . .
-# With `--target` the flag is for the binary only: procedural macros cannot be linked statically.
-# One step, so that no layer holds the build directory.
-RUN export RUSTFLAGS="-C target-feature=+crt-static" \
-        CARGO_PROFILE_RELEASE_LTO="$LTO" \
-        CARGO_PROFILE_RELEASE_CODEGEN_UNITS="$CODEGEN_UNITS" \
-        CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_STRIP=debuginfo \
+# Cargo goes by time: the real sources must be newer than the empty ones.
+RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --locked --release -p isobar --target "$(rustc --print host-tuple)" --target-dir /target \
     && install -D /target/*/release/isobar /out/isobar \
     && install -d -m 0700 /out/run \
