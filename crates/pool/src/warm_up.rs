@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::mailbox::{Observation, Seen};
 use crate::probe::ProbeError;
-use crate::probe::http;
+use crate::probe::http::{self, Stay};
 use crate::probe::visit::Visit;
 use crate::settings::WarmUp;
 use crate::target::Target;
@@ -60,7 +60,8 @@ async fn request(target: &Arc<Target>, warm_up: &WarmUp, path: &str) -> Result<(
     let (host, path) = (warm_up.host.clone(), path.to_owned());
     let address = target.address().clone();
     let asking = async move {
-        let status = http::get(&address, host.as_deref(), &path, "isobar-warm-up").await?;
+        let status =
+            http::get(&address, host.as_deref(), &path, "isobar-warm-up", Stay::ToTheEnd).await?;
         if (200..400).contains(&status) { Ok(()) } else { Err(ProbeError::Status(status)) }
     };
     visit.wait(target, Box::pin(asking), limit).await.0

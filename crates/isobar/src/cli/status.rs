@@ -150,7 +150,7 @@ mod tests {
         assert!(lines[4].contains("ejected (5 failures in a row, for 10s)"));
         assert!(lines[5].contains("up (slow start, 30%)"));
         assert!(!text.contains('\u{1b}'));
-        assert_eq!(lines[4].trim(), "app.internal: 2 found");
-        assert_eq!(lines[5].trim(), "w.yaml: w.yaml:1:1: error: no; 1 found before");
+        assert_eq!(lines[6].trim(), "app.internal: 2 found");
+        assert_eq!(lines[7].trim(), "w.yaml: w.yaml:1:1: error: no; 1 found before");
     }
 }

@@ -36,7 +36,8 @@ impl Probe for Http {
                 Some(port) => target.address().with_port(port),
                 None => target.address().clone(),
             };
-            let status = get(&address, self.host.as_deref(), &self.path, "isobar-probe").await?;
+            let host = self.host.as_deref();
+            let status = get(&address, host, &self.path, "isobar-probe", Stay::Briefly).await?;
             if self.expect.iter().any(|range| range.contains(&status)) {
                 Ok(())
             } else {
@@ -56,12 +57,22 @@ impl Probe for Http {
     }
 }
 
+/// How long to read what follows the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// No longer than a verdict may be held back, nor more than a bounded amount.
+    Briefly,
+    /// Until the worker is done; the caller bounds the time.
+    ToTheEnd,
+}
+
 /// The status of one answer, over a connection of its own.
 pub(crate) async fn get(
     address: &Address,
     host: Option<&str>,
     path: &str,
     agent: &str,
+    stay: Stay,
 ) -> Result<u16, ProbeError> {
     let host = match (host, address) {
         (Some(host), _) => host.to_owned(),
@@ -74,10 +85,10 @@ pub(crate) async fn get(
     );
     let mut stream = connect::open(address).await?;
     stream.write_all(request.as_bytes()).await?;
-    read_status(&mut stream).await
+    read_status(&mut stream, stay).await
 }
 
-async fn read_status(stream: &mut Stream) -> Result<u16, ProbeError> {
+async fn read_status(stream: &mut Stream, stay: Stay) -> Result<u16, ProbeError> {
     let mut answer = Vec::with_capacity(1024);
     let mut head = 0;
     loop {
@@ -87,10 +98,15 @@ async fn read_status(stream: &mut Stream) -> Result<u16, ProbeError> {
                 let body = answer.len() - head - end;
                 let rest = match content_length(&answer[head..head + end]) {
                     Some(length) => length.saturating_sub(body),
-                    None => MOST,
+                    None => usize::MAX,
                 };
-                let rest = rest.min(MOST - answer.len());
-                let _ = tokio::time::timeout(REST, drain(stream, rest)).await;
+                match stay {
+                    Stay::ToTheEnd => drain(stream, rest).await,
+                    Stay::Briefly => {
+                        let rest = rest.min(MOST - answer.len());
+                        let _ = tokio::time::timeout(REST, drain(stream, rest)).await;
+                    }
+                }
                 return Ok(status);
             }
             head += end;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -61,21 +62,28 @@ impl Visit {
     pub(crate) async fn wait(
         self,
         target: &Arc<Target>,
-        mut asking: Asking,
+        asking: Asking,
         limit: Duration,
     ) -> (Result<(), ProbeError>, Option<Unanswered>) {
-        if let Ok(answer) = timeout(limit, &mut asking).await {
-            return (answer, None);
-        }
-        let Visit::Slot { open, slot } = self else { return (Err(ProbeError::Timeout), None) };
-        let patience = target.shared.snapshot.load().policy.abandon_after;
-        let late = tokio::spawn(async move {
-            // Whatever it says, it says it too late.
-            let _ = timeout(patience, asking).await;
+        let Visit::Slot { open, slot } = self else {
+            return (timeout(limit, asking).await.unwrap_or(Err(ProbeError::Timeout)), None);
+        };
+        // On a task of its own: who waits here may be ended by a reload, the worker is not.
+        let patience = limit + target.shared.snapshot.load().policy.abandon_after;
+        let (tell, told) = oneshot::channel();
+        let asked = tokio::spawn(async move {
+            let answer = timeout(patience, asking).await;
             drop(open);
             drop(slot);
+            if let Ok(answer) = answer {
+                // If nobody listens any more, it came too late.
+                let _ = tell.send(answer);
+            }
         });
-        (Err(ProbeError::Timeout), Some(Unanswered(late)))
+        match timeout(limit, told).await {
+            Ok(Ok(answer)) => (answer, None),
+            _ => (Err(ProbeError::Timeout), Some(Unanswered(asked))),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
 use isobar_balance::outlier::Thresholds;
 use isobar_balance::{Failure, Outcome};
-use isobar_pool::{Life, Outlier, Pool, PoolSettings};
+use isobar_pool::{Life, Outlier, Pool, PoolSettings, Probe, ProbeError, Target};
 
 use crate::kit::*;
 
@@ -112,6 +114,37 @@ async fn a_full_worker_that_answers_nothing_is_asked_beside_its_slots() {
     script.then(&[true]);
     pass(5.0).await;
     assert_eq!(status(&pool, "a").health.label(), "up");
+}
+
+/// Never answered.
+struct Silent;
+
+impl Probe for Silent {
+    fn probe<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn describe(&self) -> String {
+        "silent".to_owned()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_nobody_waits_for_any_more_keeps_its_slot() {
+    let workers = vec![worker("a", nowhere(), 1)];
+    let pool = Pool::start("p", probed(Arc::new(Silent)), workers.clone(), 1);
+    for _ in 0..100 {
+        pass(0.05).await;
+        if in_flight(&pool) == 1 {
+            break;
+        }
+    }
+    assert_eq!(in_flight(&pool), 1);
+    pool.reconfigure(settings(), workers);
+    pass(5.0).await;
+    assert_eq!(in_flight(&pool), 1, "the worker still computes");
+    pass(30.0).await;
+    assert_eq!(in_flight(&pool), 0);
 }
 
 /// A worker of many slots that answers now and then is alive, whoever waits for long.
