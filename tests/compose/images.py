@@ -50,7 +50,12 @@ def lent():
             if _exists(name):
                 print(f"compose: {name} is here already", flush=True)
                 continue
-            run("docker", "tag", make(), name)
+            try:
+                made = make()
+            except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                # No mirror, no room: the compose files have not been tried, so nothing is known of them.
+                raise Skipped(f"the base image {name} cannot be made here: {error}") from error
+            run("docker", "tag", made, name)
             names.append(name)
         yield
     finally:
