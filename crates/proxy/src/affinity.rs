@@ -11,6 +11,7 @@ use crate::{
     asker::{self, pair},
     exchange::Exchange,
     headers,
+    route::redirect::Scheme,
 };
 
 /// Keeps the cookie out of what is forwarded.
@@ -44,9 +45,9 @@ pub(crate) fn hide(request: &mut RequestHead, lease: &Lease) {
 pub(crate) fn tell(exchange: &mut Exchange<'_>, lease: &Lease) {
     let asker = asker::Request { client_ip: exchange.client_ip, head: &exchange.scratch.request };
     let Some(cookie) = lease.new_cookie(&asker) else { return };
-    let https = headers::is_https(exchange);
+    let scheme = headers::scheme(exchange);
     let response = &mut exchange.scratch.response;
-    response.append("Set-Cookie", value(&cookie, https));
+    response.append("Set-Cookie", value(&cookie, scheme));
     // What one client was told is for no cache that others use.
     let kept = response.values_named(b"cache-control").any(|value| {
         let says = |word: &[u8]| memchr::memmem::find(&value.to_ascii_lowercase(), word).is_some();
@@ -57,13 +58,13 @@ pub(crate) fn tell(exchange: &mut Exchange<'_>, lease: &Lease) {
     }
 }
 
-fn value(cookie: &Cookie, https: headers::Https) -> Vec<u8> {
+fn value(cookie: &Cookie, scheme: Scheme) -> Vec<u8> {
     let mut line = Vec::with_capacity(96);
     line.extend_from_slice(cookie.name.as_bytes());
     line.push(b'=');
     line.extend_from_slice(&cookie.value);
     line.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
-    if https == headers::Https::Yes {
+    if scheme == Scheme::Https {
         line.extend_from_slice(b"; Secure");
     }
     line

@@ -359,6 +359,12 @@ impl Exchange<'_> {
         self.route.as_ref().and_then(Routed::destination)
     }
 
+    /// Whether the other end of the client's socket may say who the client is. Who reaches a unix
+    /// socket is as near to us as we are.
+    pub(crate) fn trusts_peer(&self) -> bool {
+        self.client.ip.is_none_or(|ip| self.listener.trusted.contains(ip))
+    }
+
     /// Executing it twice is the same as once (RFC 9110 §9.2.2).
     pub(crate) fn may_repeat(&self) -> bool {
         self.scratch.request.is_idempotent()

@@ -10,6 +10,7 @@ use isobar_http1::{Body, FieldId, FieldSet, RequestHead};
 use crate::{
     exchange::Exchange,
     forwarded::{self, Hop},
+    route::redirect::Scheme,
     scratch::Scratch,
 };
 
@@ -53,10 +54,10 @@ pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Durati
 /// Our own fields, the same for every attempt, into `scratch.lines`.
 fn write_lines(exchange: &mut Exchange<'_>) {
     let now = forwarded::since_epoch();
-    name_request_at(exchange, now);
-    let Exchange { client, listener, scratch, .. } = exchange;
+    let trusted = exchange.trusts_peer();
+    name_request_at(exchange, trusted, now);
+    let Exchange { client, scratch, .. } = exchange;
     let Scratch { request, lines, id, .. } = &mut **scratch;
-    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
     forwarded::write(request, &Hop { ip: client.ip, trusted, proto: b"http" }, lines);
     if trusted {
         // What a trusted proxy added is kept; the rest of the family is never ours to vouch for.
@@ -96,38 +97,30 @@ fn write_lines(exchange: &mut Exchange<'_>) {
 
 /// Settles the request's id: a trusted, valid one is kept, else it gets a new one.
 pub(crate) fn name_request(exchange: &mut Exchange<'_>) {
-    name_request_at(exchange, forwarded::since_epoch());
+    name_request_at(exchange, exchange.trusts_peer(), forwarded::since_epoch());
 }
 
-fn name_request_at(exchange: &mut Exchange<'_>, now: Duration) {
-    let Exchange { client, listener, scratch, parsed, .. } = exchange;
+fn name_request_at(exchange: &mut Exchange<'_>, trusted: bool, now: Duration) {
+    let Exchange { scratch, parsed, .. } = exchange;
     let Scratch { request, id, .. } = &mut **scratch;
     if !id.is_empty() {
         return;
     }
-    let trusted = *parsed && client.ip.is_none_or(|ip| listener.trusted.contains(ip));
-    let given = trusted.then(|| request.value(FieldId::XRequestId)).flatten();
+    let given = request.value(FieldId::XRequestId).filter(|_| trusted && *parsed);
     match given.filter(|given| forwarded::is_valid_request_id(given)) {
         Some(given) => id.extend_from_slice(given),
         None => id.extend_from_slice(&forwarded::new_request_id(now)),
     }
 }
 
-/// Whether the client came by HTTPS: to us, or to a proxy that is trusted to say so.
-pub(crate) fn is_https(exchange: &Exchange<'_>) -> Https {
-    let Exchange { client, listener, scratch, .. } = exchange;
-    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
-    let said = scratch.request.value(FieldId::XForwardedProto).filter(|_| trusted);
+/// How the client came: to us, or to a proxy that is trusted to say so.
+pub(crate) fn scheme(exchange: &Exchange<'_>) -> Scheme {
+    let said = exchange.scratch.request.value(FieldId::XForwardedProto);
+    let said = said.filter(|_| exchange.trusts_peer());
     match said.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
-        true => Https::Yes,
-        false => Https::No,
+        true => Scheme::Https,
+        false => Scheme::Http,
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Https {
-    Yes,
-    No,
 }
 
 /// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.

@@ -4,8 +4,6 @@
 //! what is already here is read past, and a connection with more to come is closed after the
 //! answer.
 
-use isobar_http1::FieldId;
-
 use crate::{
     answer::{HeadOnly, KeepAlive, Own},
     exchange::Exchange,
@@ -14,7 +12,7 @@ use crate::{
     reason::Reason,
     route::{
         self, Answer, Reply, Routed,
-        redirect::{Asked, Redirect, Scheme},
+        redirect::{Asked, Redirect},
     },
     scratch,
 };
@@ -41,17 +39,11 @@ fn location(
     redirect: &Redirect,
     lines: &mut Vec<u8>,
 ) -> Result<(), Reason> {
-    let Exchange { client, listener, scratch, .. } = exchange;
-    let request = &scratch.request;
+    let request = &exchange.scratch.request;
     let target = route::path::normalise(request.path_and_query());
     let target = target.map_err(|_| Reason::BadRequest)?;
-    let trusted = client.ip.is_none_or(|ip| listener.trusted.contains(ip));
-    let proto = request.value(FieldId::XForwardedProto).filter(|_| trusted);
     let asked = Asked {
-        scheme: match proto {
-            Some(b"https") => Scheme::Https,
-            _ => Scheme::Http,
-        },
+        scheme: headers::scheme(exchange),
         authority: request.authority(),
         target: &target,
         matched: exchange.route.as_ref().map_or(0, |route: &Routed| route.matched),
