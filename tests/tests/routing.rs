@@ -103,6 +103,29 @@ fn a_redirect_leads_where_it_should_and_nowhere_else() {
     }
 }
 
+/// However a trusted proxy spells it; from anybody else it is not believed.
+#[test]
+fn a_redirect_keeps_the_scheme_that_the_client_came_by() {
+    for (trusted, said, scheme) in [
+        ("[127.0.0.0/8]", "https", "https"),
+        ("[127.0.0.0/8]", "HTTPS", "https"),
+        ("[127.0.0.0/8]", "http", "http"),
+        ("off", "https", "http"),
+    ] {
+        let isobar = Isobar::start(&format!(
+            "trusted_proxies: {trusted}\n\
+             listeners: {{ web: {{ bind: \"127.0.0.1:0\", routes: [{{ redirect: {{ host: b.example }} }}] }} }}\n\
+             pools: {{ unused: {{ workers: [127.0.0.1:1] }} }}\n"
+        ));
+        let answer = ask(
+            &isobar,
+            &format!("GET /x HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-Proto: {said}\r\n\r\n"),
+        );
+        let location = answer.header("location").unwrap_or_default();
+        assert!(location.starts_with(&format!("{scheme}://b.example")), "{said}: {location}");
+    }
+}
+
 #[test]
 fn an_answer_is_framed_by_its_method_and_status() {
     let isobar = answers();
