@@ -3,6 +3,7 @@
 import atexit
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -22,49 +23,76 @@ def free_port():
 
 def start(command, cores, port):
     """Starts it on these cores and waits until it listens."""
-    log = os.path.join(SCRATCH, f"{os.path.basename(command[0])}-{port}.log")
+    process = spawn(command, cores, port)
+    wait_until_listening(process, port)
+    return process
+
+
+def spawn(command, cores, port, environment=None, folder=None):
+    """Starts it on these cores; the port names its log."""
     process = subprocess.Popen(
         ["taskset", "-c", cores, *command],
         stdin=subprocess.DEVNULL,
-        stdout=open(log, "w"),
+        stdout=open(_log(port), "w"),
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        env=environment,
+        cwd=folder,
     )
     _started.append(process)
+    return process
+
+
+def wait_until_listening(process, port):
     end = time.monotonic() + 15
     while time.monotonic() < end:
         if process.poll() is not None:
             break
         try:
             socket.create_connection(("127.0.0.1", port), 0.3).close()
-            return process
+            return
         except OSError:
             time.sleep(0.02)
     stop(process)
-    raise SystemExit(f"{command} does not listen on {port}:\n{open(log).read()[-2000:]}")
+    raise SystemExit(f"{process.args} does not listen on {port}:\n{open(_log(port)).read()[-2000:]}")
+
+
+def _log(port):
+    return os.path.join(SCRATCH, f"{port}.log")
 
 
 def stop(process):
-    """By the ids of its own tree."""
+    stop_all([process])
+
+
+def stop_all(processes):
+    """By the ids of their own trees; those that do not end within three seconds are killed."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        for pid in tree(process.pid):
+        for process in processes:
+            signal_tree(process, sign)
+        end = time.monotonic() + 3
+        for process in processes:
             try:
-                os.kill(pid, sign)
-            except ProcessLookupError:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
                 pass
-        try:
-            process.wait(3)
+        processes = [process for process in processes if process.poll() is None]
+        if not processes:
             break
-        except subprocess.TimeoutExpired:
-            continue
-    if process in _started:
-        _started.remove(process)
+    _started[:] = [process for process in _started if process.poll() is None]
+
+
+def signal_tree(process, sign):
+    for pid in tree(process.pid):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            pass
 
 
 @atexit.register
 def _stop_all():
-    for process in list(_started):
-        stop(process)
+    stop_all(list(_started))
     subprocess.run(["rm", "-rf", SCRATCH], check=False)
 
 
@@ -113,3 +141,37 @@ def on_load_core(command):
         check=False,
     )
     return done.stdout
+
+
+def answers(address, path, patience=20):
+    """Whether it answers 200, on a connection of its own."""
+    host, port = address.split(":")
+    request = f"GET {path} HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n".encode()
+    try:
+        with socket.create_connection((host, int(port)), patience) as connection:
+            connection.settimeout(patience)
+            connection.sendall(request)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+    except OSError:
+        return False
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+def log_of(process):
+    """The end of what a process of `spawn` has said."""
+    with open(os.readlink(f"/proc/{process.pid}/fd/1")) as log:
+        return log.read()[-2000:]
+
+
+def machine_cpu_seconds():
+    """All that all of this machine's cores have worked."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq = (int(word) for word in stat.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def raise_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))

