@@ -110,7 +110,6 @@ defaults
     timeout queue 10s
     timeout check 1s
     option redispatch 1
-    retries 2
 frontend web
     bind 127.0.0.1:{port} backlog 4096
     option forwardfor
@@ -181,6 +180,7 @@ static_resources:
                   retry_policy:
                     retry_on: connect-failure,refused-stream
                     num_retries: 2
+                    host_selection_retry_max_attempts: 5
                     retry_host_predicate:
                     - name: envoy.retry_host_predicates.previous_hosts
                       typed_config:
