@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub use answer::{after, echo, raw, respond, websocket};
+pub use answer::{after, echo, raw, respond, websocket, websocket_with};
 pub use visit::{Next, Request, Visit};
 
 use crate::queueing::{Span, most_at_once};

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use isobar_tests::apps::{App, Kind, Node, Python};
 use isobar_tests::http::{Connection, Response};
 use isobar_tests::isobar::Isobar;
-use isobar_tests::origin::{self as answers, Origin, after};
+use isobar_tests::origin::{Next, Origin, after, websocket_with};
 use isobar_tests::scratch::Scratch;
 
 /// A file of `configs/`, and what starts it and asks.
 type Scenario = (&'static str, fn(Copy));
+
+/// ann:secret
+const USERS: &str = "ann:$2b$04$dmMkFdCgXjPBhFqX5a3qbuhaCKFWgshYTegaOup2PuMswv.gefC2W\n";
 
 const SCENARIOS: &[Scenario] = &[
     ("api", api),
@@ -49,18 +52,46 @@ fn every_file_starts_and_answers() {
 fn api(mut copy: Copy) {
     let origins = ["api 1", "api 2"].map(says);
     copy.workers(["127.0.0.1:8001", "127.0.0.1:8002"], addresses(&origins));
+    let users = copy.scratch.file("api.users");
+    std::fs::write(&users, USERS).expect("writes");
+    copy.replace("${API_USERS:-api.users}", users.to_str().expect("UTF-8"));
+    // The burst is the file's; what comes back while the test counts it would not be exact.
+    copy.replace("rate: 100/s", "rate: 1/h");
     let isobar = copy.start();
     let mut client = isobar.open("web");
-    let answer = get(&mut client, "/v1/documents/1");
-    assert!(answer.text().starts_with("api"), "{answer:?}");
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    // ann:secret and ann:wrong
+    let mut ask = |credentials: &str| {
+        let head = "GET /v1/documents/1 HTTP/1.1\r\nHost: a\r\n";
+        client.send(format!("{head}{credentials}\r\n").as_bytes()).expect("sends");
+        client.response_to("GET").expect("answers")
+    };
+    let ann = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    for stranger in ["", "Authorization: Basic YW5uOndyb25n\r\n"] {
+        let answer = ask(stranger);
+        assert_eq!((answer.status, answer.header("x-isobar-reason")), (401, Some("denied")));
+        let challenge = answer.header("www-authenticate");
+        assert!(challenge.is_some_and(|it| it.contains("realm=\"documents\"")), "{challenge:?}");
+    }
+    for _ in 0..198 {
+        let answer = ask(ann);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.text().starts_with("api"), "{answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let answer = ask(ann);
+    assert_eq!((answer.status, answer.header("x-isobar-reason")), (429, Some("rate_limited")));
+    assert!(answer.header("retry-after").is_some());
+    // The other routes ask for other things.
     assert!(get(&mut client, "/internal").text().starts_with("api"));
     let moved = client.get("/v0/x").expect("answers");
     assert_eq!((moved.status, moved.header("location")), (308, Some("/v1/documents")));
     assert_eq!(client.get("/elsewhere").expect("answers").status, 404);
+    // With the file's own rate.
+    copy.replace("rate: 1/h", "rate: 100/s");
+    let isobar = copy.start();
     let mut client = isobar.open("web");
-    let head = "POST /v1/documents HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n";
-    client.send(head.as_bytes()).expect("sends");
+    let head = "POST /v1/documents HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n";
+    client.send(format!("{head}{ann}\r\n").as_bytes()).expect("sends");
     assert_eq!(client.response_to("POST").expect("answers").status, 413);
 }
 
@@ -171,36 +202,60 @@ fn uvicorn(mut copy: Copy) {
     assert_eq!(answers, [200; 60]);
 }
 
-/// The poll that begins a session and the tunnel that follows meet the same worker, every time.
+/// Every poll of a client and its tunnel meet the worker of its cookie, though all come from one
+/// address; another client's is another worker, and one whose worker is gone gets a new one.
 fn websocket(mut copy: Copy) {
-    let chats = [(); 2].map(|()| {
-        Origin::start(|request, visit| match request.header("upgrade") {
-            Some(_) => answers::websocket(request, visit),
-            None => answers::echo(request, visit),
-        })
-    });
-    copy.workers(["127.0.0.1:8001", "127.0.0.1:8002"], addresses(&chats));
+    let mut chats: Vec<Option<Origin>> = ["0", "1"].map(|name| Some(chat(name))).into();
+    copy.workers(["127.0.0.1:8001", "127.0.0.1:8002"], chats.iter().flatten().map(Origin::address));
     let isobar = copy.start();
-    for _ in 0..4 {
-        let before = chats.each_ref().map(Origin::served);
-        get(&mut isobar.open("web"), "/socket.io/?transport=polling");
-        let mut tunnels = Vec::new();
-        for n in 0..3 {
-            let mut tunnel = isobar.open("web");
-            let upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
-            let head = format!("GET /socket.io/ HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n\r\n");
-            tunnel.send(head.as_bytes()).expect("sends");
-            assert_eq!(tunnel.response_to("GET").expect("answers").status, 101);
-            tunnel.send(format!("hello {n}").as_bytes()).expect("sends");
-            let heard = tunnel.read_exactly(7).expect("hears");
-            assert_eq!(heard, format!("hello {n}").as_bytes());
-            tunnels.push(tunnel);
+    // Each time another connection, as browsers open one for the tunnel.
+    let ask = |cookie: &str, upgrade: &str| {
+        let mut client = isobar.open("web");
+        let head = format!("GET /socket.io/ HTTP/1.1\r\nHost: a\r\n{cookie}{upgrade}\r\n");
+        client.send(head.as_bytes()).expect("sends");
+        let answer = client.response_to("GET").expect("answers");
+        let worker = answer.header("x-worker").expect("a worker's answer").to_owned();
+        (client, answer, worker)
+    };
+    let mut homes = Vec::new();
+    for _ in 0..6 {
+        let (_, answer, home) = ask("", "");
+        let cookie = answer.header("set-cookie").expect("a new client is told");
+        let cookie = cookie.split(';').next().expect("a value");
+        assert!(cookie.starts_with("isobar="), "{cookie}");
+        let cookie = format!("Cookie: {cookie}\r\n");
+        for _ in 0..3 {
+            let (_, answer, worker) = ask(&cookie, "");
+            assert_eq!((answer.status, &worker), (200, &home), "a poll");
+            assert_eq!(answer.header("set-cookie"), None, "told twice");
         }
-        drop(tunnels);
-        let polled = chats.each_ref().map(Origin::served);
-        let shares = [0, 1].map(|at| polled[at] - before[at]);
-        assert!(shares.contains(&0) && shares.iter().sum::<usize>() > 0, "{shares:?}");
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        let (mut tunnel, answer, worker) = ask(&cookie, upgrade);
+        assert_eq!((answer.status, &worker), (101, &home), "the tunnel");
+        tunnel.send(b"hello").expect("sends");
+        assert_eq!(tunnel.read_exactly(5).expect("hears"), b"hello");
+        homes.push((home, cookie, tunnel));
     }
+    // Open tunnels count: the clients are shared out evenly.
+    let first = homes.iter().filter(|(home, ..)| home == "0").count();
+    assert_eq!(first, 3, "of six clients");
+    let (home, cookie, tunnel) = homes.pop().expect("six");
+    drop((homes, tunnel));
+    chats[usize::from(home == "1")] = None;
+    let (_, answer, worker) = ask(&cookie, "");
+    assert!(answer.status == 200 && worker != home, "{answer:?}");
+    assert!(answer.header("set-cookie").is_some(), "not told of the new one");
+}
+
+/// A chat server of sorts: it says who it is, and in a tunnel what it hears.
+fn chat(name: &'static str) -> Origin {
+    Origin::start(move |request, visit| match request.header("upgrade") {
+        Some(_) => websocket_with(&format!("X-Worker: {name}\r\n"), request, visit),
+        None => {
+            let head = format!("HTTP/1.1 200 OK\r\nX-Worker: {name}\r\nContent-Length: 0\r\n\r\n");
+            visit.write(head.as_bytes()).map_or(Next::Close, |()| Next::Keep)
+        }
+    })
 }
 
 /// The file, about to be started elsewhere.

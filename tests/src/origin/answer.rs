@@ -48,9 +48,14 @@ pub fn echo(request: &Request, visit: &mut Visit) -> Next {
 
 /// Switches protocols, then returns every byte it gets until the other side ends.
 pub fn websocket(request: &Request, visit: &mut Visit) -> Next {
+    websocket_with("", request, visit)
+}
+
+/// As `websocket`, with more header fields, each with its CRLF.
+pub fn websocket_with(fields: &str, request: &Request, visit: &mut Visit) -> Next {
     let protocol = request.header("upgrade").unwrap_or("none").to_owned();
     let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{fields}\r\n"
     );
     if visit.write(head.as_bytes()).is_err() {
         return Next::Close;
