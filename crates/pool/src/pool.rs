@@ -273,6 +273,12 @@ pub(crate) fn join(
             shared.waiters.release(&place, now);
             Err(LeaseError::Draining)
         }
+        // Its worker has gone since the snapshot was read, and this is another.
+        Join::Granted(place) if sticky.as_ref().is_some_and(|sticky| sticky.refuses(&place)) => {
+            shared.recorder.dropped(Dropped::Draining);
+            shared.waiters.release(&place, now);
+            Err(LeaseError::NoWorker)
+        }
         Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
         Join::Full => Err(LeaseError::QueueFull),
         // Closing sets the flag first and then empties the queue: it missed us or we see it.

@@ -15,6 +15,7 @@ use crate::pool::{Leased, join};
 use crate::settings::{Asker, LeaseRequest};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::target::Place;
 
 /// What a wait for one worker comes to.
 pub(crate) struct Sticky {
@@ -23,6 +24,13 @@ pub(crate) struct Sticky {
     pub(crate) on_lost: OnLost,
     /// What another worker would be chosen by.
     pub(crate) key: Option<u64>,
+}
+
+impl Sticky {
+    /// This slot is another worker's, and no other will do.
+    pub(crate) fn refuses(&self, place: &Place) -> bool {
+        self.on_lost == OnLost::Fail && self.worker != place.0.id()
+    }
 }
 
 /// `None`: this request goes where the strategy sends it.
@@ -63,4 +71,74 @@ pub(crate) fn lease(
 pub(crate) fn named(snapshot: &Snapshot, asker: &dyn Asker) -> Option<WorkerId> {
     let cookies = snapshot.cookies.as_ref()?;
     cookies.worker(asker.cookie(&cookies.terms.cookie)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Instant;
+
+    use arc_swap::ArcSwap;
+    use isobar_balance::budget::RetryBudget;
+    use isobar_balance::{Waiters, Worker};
+
+    use super::*;
+    use crate::address::Address;
+    use crate::mailbox::Mailbox;
+    use crate::metrics::Recorder;
+    use crate::settings::{Buffer, IdleTime, KeepAlive, Policy, Queue};
+    use crate::target::Target;
+
+    const GONE: WorkerId = WorkerId(1);
+
+    /// A drain between the look at the snapshot and the queue: by then the queue knows only the
+    /// other worker, which has a free slot.
+    #[tokio::test]
+    async fn in_a_race_with_a_drain_fail_takes_no_other_worker() {
+        for on_lost in [OnLost::Fail, OnLost::Rebalance] {
+            let (shared, now) = (shared(), Instant::now());
+            let worker = Worker::new(WorkerId(2), "other", NonZeroU32::new(1), 1);
+            let nowhere = Address::Unix(PathBuf::new());
+            let other = Arc::new(Target::new(worker, nowhere, 1, shared.clone()));
+            shared.waiters.publish(vec![Place(other.clone())], now);
+            let patience = Duration::from_secs(1);
+            let sticky = Some(Box::new(Sticky { worker: GONE, patience, on_lost, key: None }));
+            let joined = join(&shared, Some(GONE), policy(), sticky, now, || None);
+            let in_flight = || other.slots().load().in_flight();
+            match (on_lost, joined) {
+                (OnLost::Fail, Err(LeaseError::NoWorker)) => {
+                    assert_eq!(in_flight(), 0, "given back");
+                }
+                (OnLost::Rebalance, Ok(Leased::Ready(_lease))) => assert_eq!(in_flight(), 1),
+                (_, joined) => panic!("{on_lost:?}: {joined:?}"),
+            }
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            name: "p".to_owned(),
+            number: 0,
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(policy()))),
+            waiters: Waiters::new(),
+            mailbox: Mailbox::new().0,
+            recorder: Recorder::new(1),
+            budget: RetryBudget::new(None, 1),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn policy() -> Policy {
+        let second = Duration::from_secs(1);
+        Policy {
+            queue: Some(Queue { max: 10, timeout: second }),
+            abandon_after: second,
+            buffer: Buffer { request: 0, response: 0 },
+            connect_timeout: second,
+            keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 1 },
+            sticky: true,
+        }
+    }
 }

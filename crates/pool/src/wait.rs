@@ -55,10 +55,7 @@ impl Wait {
             Some((LeaseError::Draining, Dropped::Draining))
         } else {
             // Its worker has gone meanwhile, and this is another.
-            let lost = |sticky: &Sticky| {
-                sticky.on_lost == OnLost::Fail && sticky.worker != grant.seat.0.id()
-            };
-            let lost = self.sticky.as_deref().is_some_and(lost);
+            let lost = self.sticky.as_ref().is_some_and(|sticky| sticky.refuses(&grant.seat));
             lost.then_some((LeaseError::NoWorker, Dropped::Draining))
         };
         if let Some((error, why)) = refusal {
