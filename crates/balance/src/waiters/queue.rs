@@ -1,9 +1,12 @@
 //! The lists behind the lock: who waits for what, in order of age, and which seats there are.
 //!
 //! One list for those that may use any worker, one per worker for those bound to it, all linked
-//! through one slab, so that joining, leaving and handing over cost the same for any length. Single
-//! threaded; [`Waiters`](super::Waiters) brings the lock and the handshake.
+//! through one slab, so that joining, leaving and handing over cost the same for any length. Who was
+//! bound and no longer is belongs somewhere into the middle of the first list; a tree by age beside
+//! it finds the place for them without a walk. Single threaded; [`Waiters`](super::Waiters) brings
+//! the lock and the handshake.
 
+use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -14,7 +17,10 @@ use crate::worker::{Worker, WorkerId};
 pub(super) struct Queue<S> {
     /// Sorted by worker id.
     places: Vec<Place<S>>,
+    /// Those that may use any worker since they came.
     shared: List,
+    /// Those that have come to, by age.
+    unbound: BTreeMap<u64, usize>,
     nodes: Vec<Node<S>>,
     free: Vec<usize>,
     waiting: usize,
@@ -52,11 +58,19 @@ enum Node<S> {
 
 struct Waiting {
     waker: Waker,
-    bound: Option<WorkerId>,
+    line: Line,
     age: u64,
     since: Instant,
     previous: Option<usize>,
     next: Option<usize>,
+}
+
+/// Where a waiter stands.
+#[derive(Clone, Copy)]
+enum Line {
+    Shared,
+    Unbound,
+    Bound(WorkerId),
 }
 
 impl<S> Default for Queue<S> {
@@ -64,6 +78,7 @@ impl<S> Default for Queue<S> {
         Self {
             places: Vec::new(),
             shared: List::default(),
+            unbound: BTreeMap::new(),
             nodes: Vec::new(),
             free: Vec::new(),
             waiting: 0,
@@ -99,7 +114,9 @@ impl<S: Seat> Queue<S> {
     /// Somebody older waits for what this newcomer would take.
     pub(super) fn has_rivals(&self, bound: Option<WorkerId>) -> bool {
         let bound = bound.and_then(|worker| self.place_of(worker));
-        !self.shared.is_empty() || bound.is_some_and(|place| !self.places[place].bound.is_empty())
+        !self.shared.is_empty()
+            || !self.unbound.is_empty()
+            || bound.is_some_and(|place| !self.places[place].bound.is_empty())
     }
 
     /// Any free slot the newcomer may use.
@@ -123,7 +140,9 @@ impl<S: Seat> Queue<S> {
     ) -> usize {
         let age = self.next_age;
         self.next_age += 1;
-        let waiting = Waiting { waker, bound, age, since, previous: None, next: None };
+        let place = bound.and_then(|worker| self.place_of(worker));
+        let line = bound.filter(|_| place.is_some()).map_or(Line::Shared, Line::Bound);
+        let waiting = Waiting { waker, line, age, since, previous: None, next: None };
         let node = match self.free.pop() {
             Some(node) => {
                 self.nodes[node] = Node::Waiting(waiting);
@@ -134,7 +153,7 @@ impl<S: Seat> Queue<S> {
                 self.nodes.len() - 1
             }
         };
-        self.link(node, bound);
+        self.link(node, place);
         self.waiting += 1;
         node
     }
@@ -161,28 +180,11 @@ impl<S: Seat> Queue<S> {
 
     /// From its worker's list to that of all, behind everybody who is older.
     pub(super) fn unbind(&mut self, node: usize) {
-        let Some(age) = self.waiting(node).map(|waiting| waiting.age) else { return };
         self.unlink(node);
-        let is_older = |other: &usize| self.waiting(*other).is_some_and(|other| other.age < age);
-        let before = self.walk(self.shared).take_while(is_older).last();
-        let after = match before {
-            Some(before) => self.waiting(before).and_then(|waiting| waiting.next),
-            None => self.shared.ends.map(|ends| ends.head),
-        };
-        if let Some(waiting) = self.waiting_mut(node) {
-            (waiting.bound, waiting.previous, waiting.next) = (None, before, after);
-        }
-        if let Some(before) = before.and_then(|node| self.waiting_mut(node)) {
-            before.next = Some(node);
-        }
-        if let Some(after) = after.and_then(|node| self.waiting_mut(node)) {
-            after.previous = Some(node);
-        }
-        let ends = self.shared.ends.unwrap_or(Ends { head: node, tail: node });
-        self.shared.ends = Some(Ends {
-            head: if before.is_none() { node } else { ends.head },
-            tail: if after.is_none() { node } else { ends.tail },
-        });
+        let Some(waiting) = self.waiting_mut(node) else { return };
+        (waiting.line, waiting.previous, waiting.next) = (Line::Unbound, None, None);
+        let age = waiting.age;
+        self.unbound.insert(age, node);
     }
 
     /// Ends a waiter; what it was granted and did not take comes back.
@@ -246,22 +248,9 @@ impl<S: Seat> Queue<S> {
                 None => stranded.extend(self.walk(bound)),
             }
         }
-        if !stranded.is_empty() {
-            self.share(stranded);
-        }
-    }
-
-    /// Those whose worker is gone join the others in order of age.
-    fn share(&mut self, mut nodes: Vec<usize>) {
-        nodes.extend(self.walk(self.shared));
-        nodes.sort_by_key(|&node| self.waiting(node).map(|waiting| waiting.age));
-        self.shared = List::default();
-        for node in nodes {
-            if let Some(waiting) = self.waiting_mut(node) {
-                waiting.bound = None;
-                waiting.next = None;
-            }
-            self.link(node, None);
+        // Those whose worker is gone join the others in order of age.
+        for node in stranded {
+            self.unbind(node);
         }
     }
 
@@ -277,8 +266,9 @@ impl<S: Seat> Queue<S> {
 
     /// The older head of those who may use any worker and those who wait for this one.
     fn oldest(&self, place: usize) -> Option<usize> {
-        let heads = [self.shared, self.places[place].bound];
-        let heads = heads.into_iter().filter_map(|list| list.ends.map(|ends| ends.head));
+        let lists = [self.shared, self.places[place].bound].into_iter();
+        let heads = lists.filter_map(|list| list.ends.map(|ends| ends.head));
+        let heads = heads.chain(self.unbound.first_key_value().map(|(_, &node)| node));
         heads.min_by_key(|&head| self.waiting(head).map(|waiting| waiting.age))
     }
 
@@ -327,40 +317,52 @@ impl<S: Seat> Queue<S> {
         }
     }
 
-    /// To the end of its list.
-    fn link(&mut self, node: usize, bound: Option<WorkerId>) {
-        let last = self.list(bound).ends.map(|ends| ends.tail);
+    /// To the end of the list of this place, or of that of all.
+    fn link(&mut self, node: usize, place: Option<usize>) {
+        let last = self.list(place).ends.map(|ends| ends.tail);
         if let Some(waiting) = self.waiting_mut(node) {
             waiting.previous = last;
         }
         if let Some(last) = last.and_then(|last| self.waiting_mut(last)) {
             last.next = Some(node);
         }
-        let list = self.list(bound);
+        let list = self.list(place);
         let head = list.ends.map_or(node, |ends| ends.head);
         list.ends = Some(Ends { head, tail: node });
     }
 
     fn unlink(&mut self, node: usize) {
         let Some(waiting) = self.waiting(node) else { return };
-        let (bound, previous, next) = (waiting.bound, waiting.previous, waiting.next);
-        if let Some(before) = previous.and_then(|node| self.waiting_mut(node)) {
-            before.next = next;
-        }
-        if let Some(after) = next.and_then(|node| self.waiting_mut(node)) {
-            after.previous = previous;
-        }
-        let list = self.list(bound);
+        let (line, age) = (waiting.line, waiting.age);
+        let (previous, next) = (waiting.previous, waiting.next);
+        let list = match line {
+            Line::Unbound => {
+                self.unbound.remove(&age);
+                return;
+            }
+            Line::Shared => self.list(None),
+            Line::Bound(worker) => match self.place_of(worker) {
+                Some(place) => self.list(Some(place)),
+                // Its list went with its worker.
+                None => return,
+            },
+        };
         list.ends = list.ends.and_then(|ends| {
             Some(Ends {
                 head: if ends.head == node { next? } else { ends.head },
                 tail: if ends.tail == node { previous? } else { ends.tail },
             })
         });
+        if let Some(before) = previous.and_then(|node| self.waiting_mut(node)) {
+            before.next = next;
+        }
+        if let Some(after) = next.and_then(|node| self.waiting_mut(node)) {
+            after.previous = previous;
+        }
     }
 
-    fn list(&mut self, bound: Option<WorkerId>) -> &mut List {
-        match bound.and_then(|worker| self.place_of(worker)) {
+    fn list(&mut self, place: Option<usize>) -> &mut List {
+        match place {
             Some(place) => &mut self.places[place].bound,
             None => &mut self.shared,
         }
