@@ -39,7 +39,7 @@ pub struct Timing {
 /// What is known of a worker's time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Time {
-    /// Seconds; `None` before its first good answer.
+    /// Seconds; `None` before its first good answer, or what was assumed of it.
     pub measured: Option<f32>,
     /// Seconds for which it has owed an answer and given none.
     pub silent: f32,
@@ -63,6 +63,15 @@ impl Timing {
             self.time.update(|old| Stamped { value: old.decayed(now), millis: now });
         }
         true
+    }
+
+    /// What to go by until more is known of a worker that has not answered yet.
+    pub(crate) fn assume(&self, seconds: f32, now: Instant) {
+        let now = self.millis(now);
+        self.time.update(|old| match old.value {
+            0.0 => Stamped { value: seconds, millis: now },
+            _ => old,
+        });
     }
 
     /// The head of an answer came `took` after the lease began. What failed was no measure of how

@@ -63,8 +63,11 @@ impl Picker for Soonest {
         for _ in 0..RESCANS {
             let start = cx.turn().unwrap_or_else(|| self.turn.load(Relaxed));
             let start = if start < candidates.len() { start } else { 0 };
-            let (soonest, seen) = self.soonest(candidates, cx, start)?;
+            let (soonest, seen, assumed) = self.soonest(candidates, cx, start)?;
             if let Some(reserved) = cx.reserve_if(soonest, seen) {
+                if let Some(seconds) = assumed {
+                    candidates[soonest].worker.stats().timing().assume(seconds, cx.now());
+                }
                 // A newcomer's turn is beside the others'.
                 if cx.turn().is_none() {
                     self.turn.store(soonest + 1, Relaxed);
@@ -82,11 +85,11 @@ impl Soonest {
         candidates: &[Candidate],
         cx: &mut PickCx<'_>,
         start: usize,
-    ) -> Option<(usize, SlotWord)> {
+    ) -> Option<(usize, SlotWord, Option<f32>)> {
         let now = cx.now();
         // Those that fail often are the last resort, unless chance lets them in.
         let (mut best, mut resort) = (Best::default(), Best::default());
-        let mut shortest = f32::INFINITY;
+        let (mut shortest, mut sum, mut known) = (f32::INFINITY, 0.0, 0_usize);
         let mut unmeasured = false;
         let order = || (start..candidates.len()).chain(0..start);
         for i in order() {
@@ -97,12 +100,12 @@ impl Soonest {
                 unmeasured = true;
                 continue;
             };
-            shortest = shortest.min(measured);
+            (shortest, sum, known) = (shortest.min(measured), sum + measured, known + 1);
             let load = load(measured.max(time.silent), word, &candidates[i]);
             self.group(timing, &candidates[i], cx, &mut best, &mut resort).offer(i, word, load);
         }
         if unmeasured {
-            // As good as the best, until it is known.
+            // As good as the best, so that it is asked.
             let shortest = if shortest.is_finite() { shortest } else { UNKNOWN };
             for i in order() {
                 let Some(word) = cx.eligible(i) else { continue };
@@ -115,7 +118,14 @@ impl Soonest {
                 }
             }
         }
-        best.chosen.or(resort.chosen)
+        let (chosen, seen) = best.chosen.or(resort.chosen)?;
+        // From then on as good as any other, and its own times count as they wear that off: a first
+        // fast answer among others that remember their slow ones would draw a burst.
+        let fresh = unmeasured && known > 0 && {
+            let timing = candidates[chosen].worker.stats().timing();
+            timing.time(now).measured.is_none()
+        };
+        Some((chosen, seen, fresh.then(|| sum / known as f32)))
     }
 
     fn group<'b>(
