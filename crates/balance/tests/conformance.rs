@@ -2,7 +2,7 @@
 //!
 //! A line in `strategy::TABLE` enrols a strategy here, with its default options and with those of
 //! the line's `also`; a test that does not apply to a kind of strategy says so where it skips it.
-//! What needs time to pass is beside the loads, in their unit tests.
+//! What needs time to pass is in virtual_time.rs.
 #![cfg(not(loom))]
 
 use std::net::Ipv4Addr;
