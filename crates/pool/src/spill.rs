@@ -36,22 +36,23 @@ impl PartialEq for Spill {
 #[derive(Debug)]
 pub struct Room {
     spill: Arc<Spill>,
-    taken: u64,
+    /// Grown by the request alone, and given back by whoever closes the file.
+    taken: AtomicU64,
 }
 
 impl Room {
     pub fn empty(spill: Arc<Spill>) -> Room {
-        Room { spill, taken: 0 }
+        Room { spill, taken: AtomicU64::new(0) }
     }
 
     /// So many bytes more; false if one of the bounds forbids it.
-    pub fn grow(&mut self, more: u64) -> bool {
-        let grown = self.taken.saturating_add(more);
+    pub fn grow(&self, more: u64) -> bool {
+        let grown = self.taken.load(Relaxed).saturating_add(more);
         let Spill { max, total, used, .. } = &*self.spill;
         let fits = |used: u64| used.checked_add(more).filter(|sum| sum <= total);
         let taken = grown <= *max && used.fetch_update(Relaxed, Relaxed, fits).is_ok();
         if taken {
-            self.taken = grown;
+            self.taken.store(grown, Relaxed);
         }
         taken
     }
@@ -59,6 +60,6 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.spill.used.fetch_sub(self.taken, Relaxed);
+        self.spill.used.fetch_sub(*self.taken.get_mut(), Relaxed);
     }
 }

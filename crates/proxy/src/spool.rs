@@ -2,8 +2,9 @@
 //! file until its last byte is there, so that a slow upload holds no worker.
 //!
 //! `exchange` fills it ahead of the lease, `upload` reads it, from the beginning for every attempt.
-//! The disk is touched on the runtime's blocking threads only. Nothing here refuses a request: if
-//! the disk is full, or a bound is reached, the rest is streamed, as if nothing were spilled.
+//! The disk is touched on the runtime's blocking threads only, for closing as well: that frees what a
+//! large file took, which may take the disk a while. Nothing here refuses a request: if the disk is
+//! full, or a bound is reached, the rest is streamed, as if nothing were spilled.
 
 use std::{
     fs::File,
@@ -15,14 +16,15 @@ use std::{
 };
 
 use isobar_pool::{Room, Spill};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::scratch::BUFFER;
 
 const COMPLAIN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Spool {
-    file: Arc<File>,
+    /// There until the spool is dropped.
+    kept: Option<Arc<Kept>>,
     /// Bytes in the file.
     length: u64,
     /// Bytes of it that this attempt has taken.
@@ -31,7 +33,13 @@ pub(crate) struct Spool {
     rest: Vec<u8>,
     rest_taken: bool,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// Given back with the file.
+}
+
+/// What is under way on the disk holds on to it: a request that ends meanwhile frees no room that the
+/// file still takes.
+struct Kept {
+    file: File,
+    /// Given back after the file is closed: fields are dropped in this order.
     room: Room,
 }
 
@@ -48,14 +56,14 @@ impl Spool {
         let place = Arc::clone(spill);
         let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(&place.dir));
         let file = made.await.map_err(io::Error::other).flatten().inspect_err(complain)?;
+        let room = Room::empty(Arc::clone(spill));
         Ok(Self {
-            file: Arc::new(file),
+            kept: Some(Arc::new(Kept { file, room })),
             length: 0,
             taken: 0,
             rest: Vec::new(),
             rest_taken: false,
             reading: None,
-            room: Room::empty(Arc::clone(spill)),
         })
     }
 
@@ -65,13 +73,14 @@ impl Spool {
 
     /// Puts `piece` behind what is there, in the file or, if that cannot be, in memory.
     pub(crate) async fn push(&mut self, piece: &mut Vec<u8>) -> io::Result<Spilled> {
-        if !self.room.grow(piece.len() as u64) {
+        let more = piece.len() as u64;
+        let Some(kept) = self.kept.as_ref().filter(|kept| kept.room.grow(more)) else {
             self.rest = std::mem::take(piece);
             return Ok(Spilled::No);
-        }
-        let (file, at, bytes) = (Arc::clone(&self.file), self.length, std::mem::take(piece));
+        };
+        let (kept, at, bytes) = (Arc::clone(kept), self.length, std::mem::take(piece));
         let written = tokio::task::spawn_blocking(move || {
-            let wrote = file.write_all_at(&bytes, at);
+            let wrote = kept.file.write_all_at(&bytes, at);
             (bytes, wrote)
         });
         Ok(match written.await {
@@ -110,12 +119,15 @@ impl Spool {
             // A copy: another attempt may want it.
             return Poll::Ready(Ok(self.rest.clone()));
         }
+        let Some(kept) = &self.kept else {
+            return Poll::Ready(Err(io::ErrorKind::NotFound.into()));
+        };
         let reading = self.reading.get_or_insert_with(|| {
-            let (file, at) = (Arc::clone(&self.file), self.taken);
+            let (kept, at) = (Arc::clone(kept), self.taken);
             let most = usize::try_from(self.length - at).unwrap_or(BUFFER).min(BUFFER);
             tokio::task::spawn_blocking(move || {
                 let mut piece = vec![0; most];
-                file.read_exact_at(&mut piece, at)?;
+                kept.file.read_exact_at(&mut piece, at)?;
                 Ok(piece)
             })
         });
@@ -124,6 +136,17 @@ impl Spool {
         let piece = read.map_err(io::Error::other)??;
         self.taken += piece.len() as u64;
         Poll::Ready(Ok(piece))
+    }
+}
+
+/// As many files may wait to be closed as there is room for: until then theirs is not given back.
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let kept = self.kept.take();
+        // Without a runtime this is no shard, and may wait.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(kept));
+        }
     }
 }
 
@@ -166,8 +189,63 @@ mod tests {
             spool.rewind();
             assert!(read_all(&mut spool).await == body);
         }
-        drop(spool);
-        assert_eq!(spill.used(), 0);
+    }
+
+    /// The one blocking thread is busy: what would be closed on the shard would be closed by now.
+    #[test]
+    fn a_file_is_closed_beside_the_shard() {
+        let (runtime, spill) = (one_blocking_thread(), spill(100, 100));
+        runtime.block_on(async {
+            let mut spool = Spool::create(&spill).await.expect("a file");
+            spool.push(&mut b"12345678".to_vec()).await.expect("kept");
+            let busy = Busy::now();
+            drop(spool);
+            assert_eq!(spill.used(), 8, "open, and its room is taken");
+            busy.end().await;
+            assert_eq!(spill.used(), 0);
+        });
+    }
+
+    /// The request is cancelled while a piece is on its way to the disk.
+    #[test]
+    fn a_write_under_way_keeps_the_file_and_its_room() {
+        let (runtime, spill) = (one_blocking_thread(), spill(100, 100));
+        runtime.block_on(async {
+            let mut spool = Spool::create(&spill).await.expect("a file");
+            let file = Arc::downgrade(spool.kept.as_ref().expect("open"));
+            let busy = Busy::now();
+            let mut piece = b"12345678".to_vec();
+            let mut writing = Box::pin(spool.push(&mut piece));
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            assert!(writing.as_mut().poll(cx).is_pending());
+            drop(writing);
+            drop(spool);
+            assert_eq!((file.strong_count() > 0, spill.used()), (true, 8));
+            busy.end().await;
+            assert_eq!((file.strong_count(), spill.used()), (0, 0));
+        });
+    }
+
+    fn one_blocking_thread() -> tokio::runtime::Runtime {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.max_blocking_threads(1).build().expect("a runtime")
+    }
+
+    /// Something that keeps the blocking thread until it is ended.
+    struct Busy(std::sync::mpsc::Sender<()>);
+
+    impl Busy {
+        fn now() -> Self {
+            let (end, ended) = std::sync::mpsc::channel();
+            tokio::task::spawn_blocking(move || ended.recv());
+            Self(end)
+        }
+
+        /// Everything that came after it is done as well.
+        async fn end(self) {
+            drop(self.0);
+            tokio::task::spawn_blocking(|| ()).await.expect("ran");
+        }
     }
 
     #[tokio::test]
@@ -187,12 +265,11 @@ mod tests {
     async fn a_full_disk_loses_nothing() {
         let mut spool = Spool::create(&spill(100, 100)).await.expect("a file");
         assert_eq!(spool.push(&mut b"on disk, ".to_vec()).await.expect("kept"), Spilled::Yes);
-        let written = std::mem::replace(
-            &mut spool.file,
-            Arc::new(File::options().write(true).open("/dev/full").expect("a full device")),
-        );
+        let file = File::options().write(true).open("/dev/full").expect("a full device");
+        let room = Room::empty(spill(100, 100));
+        let written = spool.kept.replace(Arc::new(Kept { file, room }));
         assert_eq!(spool.push(&mut b"in memory".to_vec()).await.expect("kept"), Spilled::No);
-        spool.file = written;
+        spool.kept = written;
         assert_eq!(read_all(&mut spool).await, b"on disk, in memory");
     }
 
