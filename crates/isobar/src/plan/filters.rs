@@ -89,7 +89,27 @@ fn edits(edits: &model::FieldEdits) -> headers::Edits {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use isobar_proxy::filter::TABLE;
+
     use super::*;
+
+    /// The configuration must not know the proxy, so each has a list of its own; the documentation
+    /// is the third.
+    #[test]
+    fn a_file_can_name_every_filter_there_is_and_no_other() {
+        let there_are: BTreeSet<&str> = TABLE.iter().map(|entry| entry.name).collect();
+        assert_eq!(there_are.len(), TABLE.len(), "one is there twice");
+        let schema = isobar_config::schema(&crate::registry::registry());
+        let keys = schema["$defs"]["Filter"]["properties"].as_object().unwrap();
+        let keys: BTreeSet<&str> = keys.keys().map(String::as_str).collect();
+        assert_eq!(keys, there_are);
+        let sections = include_str!("../../../../docs/filters.md").lines();
+        let sections = sections.filter_map(|line| line.strip_prefix("## "));
+        let sections: BTreeSet<&str> = sections.flat_map(|names| names.split(", ")).collect();
+        assert_eq!(sections, there_are);
+    }
 
     fn remove(name: &str) -> model::Filter {
         let edits = model::FieldEdits { remove: vec![name.to_owned()], ..Default::default() };
