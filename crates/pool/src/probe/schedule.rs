@@ -107,7 +107,9 @@ impl Probing {
     }
 
     /// Every slot is taken, and nothing has been answered for longer than a request may take. With
-    /// one slot that is the age of its request; with several some may well take longer.
+    /// one slot that is the age of its request; with several some may well take longer. To know the
+    /// oldest request's age every lease would have to write down when it began, for a probe that
+    /// hardly ever asks.
     fn patience_is_over(&mut self) -> bool {
         let answers = self.target.worker().stats().answers();
         match self.patience {
