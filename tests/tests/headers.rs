@@ -276,6 +276,28 @@ fn sl_02_a_slow_body_is_cut_and_held_no_worker() {
     assert_eq!(origin.served(), 1);
 }
 
+/// The time-out of the whole exchange counts while the shield waits for a body, too.
+#[test]
+fn sl_02_a_dripping_body_ends_with_the_request_time_out() {
+    let origin = Origin::start(echo);
+    let isobar = Isobar::start(&format!(
+        "listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app }} }}\n\
+         pools: {{ app: {{ slots: 1, timeouts: {{ request: 500ms }}, workers: [\"{}\"] }} }}\n",
+        origin.address()
+    ));
+    let mut slow = isobar.open("web");
+    slow.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n").expect("sends");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(1_500) && slow.send(b"x").is_ok() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    slow.set_patience(Duration::from_secs(1)).expect("set");
+    let answer = slow.response_to("POST").expect("an answer");
+    assert_eq!(answer.status, 408);
+    assert_eq!(answer.header("x-isobar-reason"), Some("body_timeout"));
+    assert_eq!(origin.connections(), 0);
+}
+
 /// SL-03: who does not read costs little memory and is cut.
 #[test]
 fn sl_03_a_client_that_does_not_read_is_cut() {

@@ -255,9 +255,11 @@ impl Exchange<'_> {
     /// Reads until `body` has so many bytes or is whole.
     async fn read_body(&mut self, body: &mut Vec<u8>, most: usize) -> Result<(), Reason> {
         let body_idle = self.listener.timeouts.body_idle;
+        let request = self.limits().request;
         let Self { client, incoming, .. } = self;
         while !incoming.ended() && body.len() < most {
-            let until = Deadline::now() + body_idle;
+            let idle = Deadline::now() + body_idle;
+            let until = request.map_or(idle, |request| request.min(idle));
             let read = std::future::poll_fn(|cx| {
                 if let Poll::Ready(read) = incoming.poll_more(client, cx, body) {
                     return Poll::Ready(read);
