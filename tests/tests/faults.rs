@@ -464,6 +464,36 @@ fn up_17_deadlines_and_streaming() {
     assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
 }
 
+/// The time-out of the whole exchange is not for streams of events, however they are framed; of
+/// anything else it cuts the body as well.
+#[test]
+fn up_17_the_request_time_out_spares_event_streams_alone() {
+    const LENGTHS: [(&str, bool); 4] = [
+        ("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked", true),
+        ("Content-Type: text/event-stream; charset=utf-8\r\nConnection: close", true),
+        ("Content-Type: text/plain\r\nTransfer-Encoding: chunked", false),
+        ("Content-Type: text/plain\r\nConnection: close", false),
+    ];
+    for (fields, whole) in LENGTHS {
+        let chunked = fields.contains("chunked");
+        let origin = Origin::visits(move |visit| {
+            let _ = visit.read_request();
+            let _ = visit.write(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").as_bytes());
+            for _ in 0..4 {
+                std::thread::sleep(Duration::from_millis(150));
+                let _ = visit.write(if chunked { b"1\r\nx\r\n" } else { b"x" });
+            }
+            let _ = visit.write(if chunked { b"0\r\n\r\n" } else { b"" });
+        });
+        let isobar = with_route_timeout("request: 300ms", &origin);
+        let answer = isobar.open("web").request("GET", "/", b"");
+        match whole {
+            true => assert_eq!(answer.expect(fields).body, b"xxxx", "{fields}"),
+            false => assert!(aborted(&answer), "{fields}: {answer:?}"),
+        }
+    }
+}
+
 #[test]
 fn hc_02_all_down_is_said_at_once() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());

@@ -71,6 +71,8 @@ struct Download {
     /// Read on from the worker while this much waits for the client.
     window: usize,
     hold: Hold,
+    /// Of events: it has no end that could be late, and each of them is wanted at once.
+    is_stream: bool,
     /// Without a byte from the worker for this long, the body has broken.
     idle: std::time::Duration,
     worker_keeps: bool,
@@ -113,9 +115,7 @@ impl Download {
             // Bytes sent in the hope of an upgrade are no request (H1-37).
             && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
             && !exchange.client.context.is_draining();
-        let stream = response
-            .value(FieldId::ContentType)
-            .is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let stream = response.value(FieldId::ContentType).is_some_and(is_event_stream);
         let patience = exchange.listener.timeouts.idle;
         let first_byte = exchange.to().and_then(|to| to.first_byte);
         let idle = if stream { patience } else { first_byte.unwrap_or(patience) };
@@ -135,7 +135,8 @@ impl Download {
             upload,
             sent: 0,
             window: if limited { ahead.max(BUFFER / 4) } else { 1 },
-            hold: if limited && fits { Hold::Whole } else { Hold::Nothing },
+            hold: if limited && fits && !stream { Hold::Whole } else { Hold::Nothing },
+            is_stream: stream,
             idle,
             worker_keeps,
             client_keeps,
@@ -148,10 +149,7 @@ impl Download {
             return Err(self.broke(reason));
         }
         let stall = exchange.listener.timeouts.write_stall;
-        let request_limit = match self.reader {
-            BodyReader::UntilClose => None,
-            _ => exchange.limits().request,
-        };
+        let request_limit = exchange.limits().request.filter(|_| !self.is_stream);
         let mut until = None;
         let done = std::future::poll_fn(|cx| {
             loop {
@@ -375,6 +373,11 @@ impl Download {
             _ => Next::Linger,
         }
     }
+}
+
+fn is_event_stream(content_type: &[u8]) -> bool {
+    let media = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// The worker switched protocols because we asked it to: from here on bytes are only copied.
