@@ -358,6 +358,51 @@ fn h1_43_a_reset_in_an_upload_reaches_the_worker_within_a_second() {
     wait_until(|| isobar.metrics().sum("isobar_worker_in_flight", &[]) == 0.0);
 }
 
+/// The worker pauses in the middle of its answer, as an event stream does between two events.
+#[test]
+fn h1_43_a_reset_in_a_quiet_download_reaches_the_worker_within_a_second() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let origin = Origin::visits(move |visit| {
+        let Ok(Some(_)) = visit.read_request() else { return };
+        let _ = visit.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+        let _ = visit.read_to_end();
+        let _ = tell.lock().expect("tell").send(Instant::now());
+    });
+    for fin in ["answer", "abort"] {
+        let isobar = start(&origin, &format!(", client_fin: {fin}"));
+        let mut connection = isobar.open("web");
+        connection.send(&encode("GET", "/", b"")).expect("sends");
+        connection.read_exactly(50).expect("the answer has begun");
+        let began = Instant::now();
+        match fin {
+            "abort" => connection.finish_sending().expect("half-closes"),
+            _ => connection.reset(),
+        }
+        told.recv_timeout(Duration::from_secs(5)).expect("the worker's request ended");
+        assert!(began.elapsed() < Duration::from_secs(1), "{fin}: {:?}", began.elapsed());
+        wait_until(|| isobar.metrics().sum("isobar_worker_in_flight", &[]) == 0.0);
+    }
+}
+
+/// A half-closed client still gets the rest of an answer that pauses, and its connection ends.
+#[test]
+fn h1_42_a_half_close_in_a_quiet_download_cuts_nothing() {
+    let origin = Origin::visits(|visit| {
+        let Ok(Some(_)) = visit.read_request() else { return };
+        let _ = visit.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+        std::thread::sleep(Duration::from_millis(300));
+        let _ = visit.write(b"2\r\ncd\r\n0\r\n\r\n");
+    });
+    let isobar = start(&origin, "");
+    let mut connection = isobar.open("web");
+    connection.send(&encode("GET", "/", b"")).expect("sends");
+    std::thread::sleep(Duration::from_millis(100));
+    connection.finish_sending().expect("half-closes");
+    assert_eq!(connection.response_to("GET").expect("answered").body, b"abcd");
+    assert!(connection.read_to_end().expect("a clean end").is_empty());
+}
+
 fn wait_until(holds: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(5);
     while !holds() {

@@ -116,20 +116,28 @@ impl Client {
     }
 
     /// Reads whatever arrives behind the current request, to learn whether the client is still
-    /// there. Ready only when it is not; stops looking when the buffer is full.
+    /// there. Ready only when it is not; a FIN is told once, and hides a reset behind it. Stops
+    /// looking when the buffer is full.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         loop {
             if self.fin || self.inbuf.len() >= scratch::BUFFER {
                 return Poll::Pending;
             }
             scratch::furnish(&mut self.inbuf);
-            match ready!(poll_read(&mut self.stream, cx, &mut self.inbuf)) {
-                Ok(0) => {
+            match poll_read(&mut self.stream, cx, &mut self.inbuf) {
+                Poll::Ready(Ok(0)) => {
                     self.fin = true;
                     return Poll::Ready(Gone::Fin);
                 }
-                Ok(_) => {}
-                Err(_) => return Poll::Ready(Gone::Reset),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Gone::Reset),
+                Poll::Pending => {
+                    // A long wait for an answer holds no memory for what nobody sends.
+                    if self.inbuf.is_empty() {
+                        scratch::recycle(&mut self.inbuf);
+                    }
+                    return Poll::Pending;
+                }
             }
         }
     }

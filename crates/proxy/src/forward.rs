@@ -18,12 +18,13 @@ use tokio::time::Instant;
 use crate::{
     abandon, affinity,
     attempt::Answered,
-    client::{poll_read, poll_write},
+    client::{Gone, poll_read, poll_write},
     exchange::Exchange,
     filter::Encoder,
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
+    table::ClientFin,
     tcp,
     upload::Upload,
 };
@@ -149,6 +150,7 @@ impl Download {
             return Err(self.broke(reason));
         }
         let stall = exchange.listener.timeouts.write_stall;
+        let answer = exchange.listener.client_fin == ClientFin::Answer;
         let request_limit = exchange.limits().request.filter(|_| !self.is_stream);
         let mut until = None;
         let done = std::future::poll_fn(|cx| {
@@ -205,6 +207,15 @@ impl Download {
                         return Poll::Pending;
                     }
                     continue;
+                }
+                // Nothing moves: who left would otherwise be noticed with the worker's next byte,
+                // which of an event stream may be far away.
+                if exchange.incoming.ended() {
+                    match exchange.client.poll_gone(cx) {
+                        Poll::Ready(Gone::Fin) if answer => {}
+                        Poll::Ready(_) => return Poll::Ready(Err(Reason::ClientGone)),
+                        Poll::Pending => {}
+                    }
                 }
                 let waiting = exchange.scratch.out.len() > self.sent
                     && (self.hold == Hold::Nothing || self.from.is_none());
