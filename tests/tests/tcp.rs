@@ -88,6 +88,35 @@ fn l4_03_an_idle_connection_is_closed() {
     assert!((Duration::from_millis(250)..Duration::from_secs(2)).contains(&took), "{took:?}");
 }
 
+/// The kernel asks both silent ends whether they live; what it waits for is in its own table.
+#[test]
+fn l4_03_silent_ends_are_asked_whether_they_live() {
+    let origin = Origin::visits(echo_all);
+    let isobar = start(1, &origin, "");
+    let mut client = isobar.open("db");
+    client.send(b"hello").expect("sends");
+    client.read_exactly(5).expect("the relay stands");
+    let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let (listener, worker) = (port(isobar.address("db")), port(origin.address()));
+    // Of the proxy's two sockets: one is bound to the listener's port, one leads to the worker's.
+    let probed = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+        let established = table.lines().filter_map(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            let (local, remote, state) = (columns.next()?, columns.next()?, columns.next()?);
+            let timer = columns.nth(1)?;
+            let ours = local.ends_with(&listener) || remote.ends_with(&worker);
+            (ours && state == "01").then(|| timer.starts_with("02:"))
+        });
+        established.filter(|probed| *probed).count()
+    };
+    let until = Instant::now() + Duration::from_secs(5);
+    while probed() != 2 {
+        assert!(Instant::now() < until, "{} of 2 sockets are probed", probed());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// One slot: the second client waits, connected and unread, until the first has gone.
 #[test]
 fn slots_are_connections_and_the_queue_holds_a_socket_unread() {

@@ -45,6 +45,6 @@ pub use settings::{
 };
 pub use spill::{Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
-pub use stream::Stream;
+pub use stream::{Stream, keepalive};
 pub use target::Target;
 pub use wait::Wait;

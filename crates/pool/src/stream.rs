@@ -7,8 +7,9 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -25,6 +26,13 @@ pub(crate) enum Other {
     /// It sent something, and may have closed behind it.
     Talks,
     Ended,
+}
+
+/// A dead end is found out after two minutes.
+pub fn keepalive() -> TcpKeepalive {
+    const SILENCE: Duration = Duration::from_secs(60);
+    const INTERVAL: Duration = Duration::from_secs(15);
+    TcpKeepalive::new().with_time(SILENCE).with_interval(INTERVAL).with_retries(4)
 }
 
 macro_rules! either {
@@ -69,6 +77,14 @@ impl Stream {
     pub fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(s) => s.set_nodelay(true),
+            Stream::Unix(_) => Ok(()),
+        }
+    }
+
+    /// The kernel asks a silent other end whether it lives. A unix socket's end cannot die unheard.
+    pub fn set_keepalive(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(s) => SockRef::from(s).set_tcp_keepalive(&keepalive()),
             Stream::Unix(_) => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Where connections come in: accepts, admits or turns away, hands on.
 //!
 //! Sockets are accepted raw and registered only by the shard that will serve them. Options that
-//! Linux lets accepted sockets inherit (`TCP_NODELAY`) are set once on the listening socket.
+//! Linux lets accepted sockets inherit (`TCP_NODELAY`, keep-alive probes) are set once on the listening socket.
 //! When descriptors or memory run out accepting pauses instead of spinning.
 
 use std::{
@@ -149,8 +149,13 @@ pub(crate) async fn accept(
 ) {
     let (fd, family): (OwnedFd, _) = match socket {
         ListenSocket::Tcp(listener) => {
-            if let Err(error) = socket2::SockRef::from(&listener).set_tcp_nodelay(true) {
+            let socket = socket2::SockRef::from(&listener);
+            if let Err(error) = socket.set_tcp_nodelay(true) {
                 tracing::warn!(%error, "TCP_NODELAY could not be set");
+            }
+            // Whose machine died says no good-bye: a tunnel or an event stream to it would stay.
+            if let Err(error) = socket.set_tcp_keepalive(&isobar_pool::keepalive()) {
+                tracing::warn!(%error, "SO_KEEPALIVE could not be set");
             }
             (listener.into(), Family::Tcp)
         }

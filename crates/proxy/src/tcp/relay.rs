@@ -77,6 +77,8 @@ pub(super) async fn relay_counted(
     idle: Duration,
     mut count: impl FnMut(u64, u64),
 ) -> RelayEnd {
+    // The client's socket has it from its listener (L4-03). If it fails, the idle time-out is left.
+    let _ = worker.set_keepalive();
     let mut up = Direction { unsure: true, ..Direction::new(early.from_client) };
     let mut down = Direction::new(early.from_worker);
     let after = |now: Instant| now.checked_add(idle).unwrap_or(now + FAR);
