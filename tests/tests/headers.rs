@@ -38,6 +38,18 @@ const PASSAGES: &[Passage] = &[
     ("HB-06", "Forwarded: for=6.6.6.6;host=evil", &[], &["6.6.6.6", "evil"]),
     ("HB-06", "X-Request-Start: t=1", &[], &["x-request-start: t=1\r\n"]),
     ("HB-06", "X-Queue-Time: 666666", &[], &["666666"]),
+    (
+        "HB-06",
+        "Client-Cert: :evil:\r\nX-SSL-Client-S-DN: CN=evil\r\nX-Forwarded-Client-Cert: evil",
+        &[],
+        &["evil"],
+    ),
+    (
+        "HB-06",
+        "X-Forwarded-Ssl: on\r\nX-Forwarded-Scheme: https\r\nX-Kept: 1",
+        &["x-kept: 1"],
+        &["ssl", "https"],
+    ),
     ("HB-07", "X_Forwarded_For: evil\r\nContent_Length: 5", &[], &["evil", "content_length"]),
     ("HB-08", "Proxy: http://evil", &[], &["evil"]),
     ("HB-12", "X-Request-Id: evil\"id", &[], &["evil\"id"]),
@@ -120,6 +132,23 @@ fn hb_04_a_trusted_proxy_is_believed() {
     assert!(seen.contains("x-forwarded-for: 1.2.3.4, 127.0.0.1\r\n"), "{seen}");
     assert!(seen.contains("x-forwarded-proto: https\r\n"), "{seen}");
     assert!(seen.contains("x-request-id: abc-1\r\n"), "{seen}");
+}
+
+/// HB-06: behind a proxy that ends TLS, and is trusted, its word is passed on.
+#[test]
+fn hb_06_a_trusted_proxys_claims_are_passed_on() {
+    let origin = Origin::start(echo);
+    let isobar = Isobar::start(&format!(
+        "trusted_proxies: [127.0.0.1]\n\
+         listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app }} }}\n\
+         pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
+        origin.address()
+    ));
+    let mut connection = isobar.open("web");
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\nX-SSL-Client-Verify: SUCCESS\r\n\r\n";
+    connection.send(request).expect("sends");
+    let answer = connection.response_to("GET").expect("an answer").text();
+    assert!(answer.contains("X-SSL-Client-Verify: SUCCESS\r\n"), "{answer}");
 }
 
 /// HB-09: the proxy's worker is the proxy itself.

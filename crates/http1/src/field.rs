@@ -151,6 +151,36 @@ impl FieldId {
     }
 }
 
+/// Names by which TLS-terminating proxies tell a worker of the client's certificate (RFC 9440 and
+/// what came before it) or of its scheme: nobody else may say that.
+const CLAIMS: [&[u8]; 10] = [
+    b"client-cert",
+    b"client-cert-chain",
+    b"x-client-cert",
+    b"x-forwarded-client-cert",
+    b"x-forwarded-tls-client-cert",
+    b"x-forwarded-tls-client-cert-info",
+    b"x-forwarded-ssl",
+    b"x-forwarded-scheme",
+    b"x-forwarded-protocol",
+    b"front-end-https",
+];
+const CLAIMING_PREFIXES: [&[u8]; 2] = [b"x-ssl-client-", b"ssl-client-"];
+
+/// Whether a field that is no known one says what only a proxy can know.
+pub(crate) fn is_claim(name: &[u8]) -> bool {
+    const SHORTEST: usize = 11;
+    // Most names that get here end here.
+    if name.len() < SHORTEST || !matches!(name[0] | 0x20, b'c' | b'f' | b's' | b'x') {
+        return false;
+    }
+    let begins = |prefix: &&[u8]| {
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    CLAIMS.iter().any(|claim| name.eq_ignore_ascii_case(claim))
+        || CLAIMING_PREFIXES.iter().any(begins)
+}
+
 /// Several known fields at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet(u64);
@@ -283,5 +313,17 @@ mod tests {
             assert_eq!(FieldId::of(other.as_bytes()), Other, "{other}");
         }
         assert_eq!(FieldId::of(b""), Other);
+    }
+
+    #[test]
+    fn hb_06_claims_are_known_by_their_names() {
+        for name in CLAIMS {
+            assert_eq!(FieldId::of(name), FieldId::Other, "{name:?} would not be asked about");
+            assert!(is_claim(name) && is_claim(&name.to_ascii_uppercase()), "{name:?}");
+        }
+        assert!(is_claim(b"X-SSL-Client-S-DN") && is_claim(b"SSL-Client-Verify"));
+        for name in ["", "cookie", "x-ssl-client", "cache-control", "x-client-certificate-wanted"] {
+            assert!(!is_claim(name.as_bytes()), "{name}");
+        }
     }
 }

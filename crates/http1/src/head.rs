@@ -7,7 +7,7 @@ mod edits;
 
 use std::ops::Range;
 
-use crate::field::{Field, FieldId};
+use crate::field::{Field, FieldId, is_claim};
 use crate::lines::FieldLine;
 use crate::search::Lines;
 use crate::{Error, Found};
@@ -57,6 +57,8 @@ pub(crate) struct Head {
     lines: Vec<Line>,
     /// One bit per known field that occurs.
     present: u64,
+    /// Some line is a claim.
+    claims: bool,
     edits: Edits,
 }
 
@@ -66,6 +68,8 @@ struct Line {
     skip: u8,
     /// Written as `Name: value` CRLF: may be copied with its neighbours in one piece.
     plain: bool,
+    /// See [`is_claim`].
+    claim: bool,
     name: Span,
     value: Span,
 }
@@ -75,6 +79,7 @@ impl Head {
         self.text.clear();
         self.lines.clear();
         self.present = 0;
+        self.claims = false;
         self.edits.clear();
     }
 
@@ -112,10 +117,13 @@ impl Head {
                 _ => 0,
             };
             self.present |= id.bit();
+            let claim = id == FieldId::Other && is_claim(&whole[..line.name]);
+            self.claims |= claim;
             self.lines.push(Line {
                 id,
                 skip,
                 plain: line.plain,
+                claim,
                 name: Span { start, end: start + line.name as u32 },
                 value: Span {
                     start: start + line.value.start as u32,
@@ -209,6 +217,15 @@ impl Head {
             }
         }
         self.edits.remove(bits);
+    }
+
+    /// Removes every claim that was received; what an edit wrote stays.
+    pub(crate) fn remove_claims(&mut self) {
+        if self.claims {
+            for line in self.lines.iter_mut().filter(|line| line.claim) {
+                line.skip |= skip::EDITED;
+            }
+        }
     }
 
     /// Removes every field of this name, whether or not it is a known one.

@@ -152,6 +152,12 @@ impl RequestHead {
         self.head.remove_all(ids.bits());
     }
 
+    /// Keeps what only a proxy can know of a client (its certificate, its scheme) from being passed
+    /// on as it was received.
+    pub fn remove_claims(&mut self) {
+        self.head.remove_claims();
+    }
+
     /// Keeps every field of this name, in any case, from being passed on. `Host` can only be replaced.
     pub fn remove_named(&mut self, name: impl AsRef<[u8]>) {
         self.head.remove_named(name.as_ref());

@@ -69,6 +69,8 @@ fn write_lines(exchange: &mut Exchange<'_>) {
                 line(lines, name.as_bytes(), value);
             }
         }
+    } else {
+        request.remove_claims();
     }
     line(lines, b"X-Request-Id", id);
     match request.value(FieldId::XRequestStart).filter(|_| trusted) {
