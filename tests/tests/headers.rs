@@ -151,6 +151,31 @@ fn hb_06_a_trusted_proxys_claims_are_passed_on() {
     assert!(answer.contains("X-SSL-Client-Verify: SUCCESS\r\n"), "{answer}");
 }
 
+/// HB-04: over a unix socket, whose other end is trusted, the client is who it says.
+#[test]
+fn hb_04_a_proxy_on_a_unix_socket_is_believed() {
+    let origin = Origin::start(echo);
+    let folder = isobar_tests::scratch::Scratch::new();
+    let socket = folder.path().join("web.sock");
+    let isobar = Isobar::start(&format!(
+        "trusted_proxies: [10.0.0.0/8]\n\
+         listeners: {{ web: {{ bind: [\"127.0.0.1:0\", \"unix:{}\"], routes: [\n\
+           {{ pool: app }}, {{ match: {{ client: 192.0.2.0/24 }}, respond: 418 }} ] }} }}\n\
+         pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
+        socket.display(),
+        origin.address()
+    ));
+    let _isobar = isobar;
+    for (forwarded, status) in
+        [("192.0.2.1", 418), ("192.0.2.1, 10.1.1.1", 418), ("192.0.2.1, 8.8.8.8", 200), ("", 200)]
+    {
+        let mut connection = Connection::open_unix(&socket).expect("connects");
+        let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {forwarded}\r\n\r\n");
+        connection.send(request.as_bytes()).expect("sends");
+        assert_eq!(connection.response_to("GET").expect("an answer").status, status, "{forwarded}");
+    }
+}
+
 /// HB-09: the proxy's worker is the proxy itself.
 #[test]
 fn hb_09_a_loop_ends() {

@@ -189,10 +189,8 @@ impl Exchange<'_> {
     fn admit(&mut self) -> Result<(), Reason> {
         let request = &self.scratch.request;
         let forwarded = request.values(FieldId::XForwardedFor);
-        self.client_ip = self
-            .client
-            .ip
-            .map(|ip| crate::forwarded::client_ip(ip, forwarded, &self.listener.trusted));
+        let trusted = &self.listener.trusted;
+        self.client_ip = crate::forwarded::client_ip(self.client.ip, forwarded, trusted);
         if matches!(request.method(), b"CONNECT" | b"TRACE") {
             return Err(Reason::MethodNotAllowed);
         }

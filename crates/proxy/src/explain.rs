@@ -64,7 +64,7 @@ impl Request {
         let target = target.map_err(|error| error.to_string())?.into_owned();
         head.set_path(&target);
         let forwarded = head.values(isobar_http1::FieldId::XForwardedFor);
-        let client = forwarded::client_ip(socket, forwarded, trusted);
+        let client = forwarded::client_ip(Some(socket), forwarded, trusted).unwrap_or(socket);
         Ok(Request { head, target, client })
     }
 

@@ -23,14 +23,15 @@ pub(crate) struct Hop<'a> {
 }
 
 /// The client's address: the first from the right, our socket's other end included, that is not a
-/// trusted proxy. What no trusted proxy vouches for, or cannot be read, ends the way.
+/// trusted proxy. What no trusted proxy vouches for, or cannot be read, ends the way. `socket` is
+/// `None` on a unix socket, whose other end is trusted and has no address of its own.
 pub(crate) fn client_ip<'a>(
-    socket: IpAddr,
+    socket: Option<IpAddr>,
     forwarded_for: impl Iterator<Item = &'a [u8]>,
     trusted: &TrustedProxies,
-) -> IpAddr {
-    let socket = socket.to_canonical();
-    if !trusted.contains(socket) {
+) -> Option<IpAddr> {
+    let socket = socket.map(|ip| ip.to_canonical());
+    if socket.is_some_and(|ip| !trusted.contains(ip)) {
         return socket;
     }
     // Read from the left, as it comes: after each entry `client` is what the entries so far make of
@@ -45,7 +46,7 @@ pub(crate) fn client_ip<'a>(
             };
         }
     }
-    client.unwrap_or(socket)
+    client.or(socket)
 }
 
 /// An address with or without a port; `unknown` and other names are none.

@@ -1,6 +1,7 @@
 //! `allow` and `deny`: who may ask at all, by the client's address past the trusted proxies.
 //!
-//! A client of a unix socket has no address: no `deny` names it and no `allow` covers it.
+//! A client of a unix socket for whom no `X-Forwarded-For` speaks has no address: no `deny` names it
+//! and no `allow` covers it.
 
 use super::{Answer, Entry, Filter, RequestCx, Step};
 use crate::{TrustedProxies as Networks, reason::Reason};

@@ -11,7 +11,8 @@ fn trusted() -> TrustedProxies {
 }
 
 fn client(socket: &str, lines: &[&[u8]]) -> String {
-    client_ip(ip(socket), lines.iter().copied(), &trusted()).to_string()
+    let client = client_ip(Some(ip(socket)), lines.iter().copied(), &trusted());
+    client.expect("a socket with an address").to_string()
 }
 
 #[test]
