@@ -374,6 +374,47 @@ fn sl_03_a_client_that_does_not_read_is_cut() {
     assert_eq!(cut.count(), 10);
 }
 
+/// A full listener ends what has been idle for longest, and only if somebody waits for room; who is
+/// being answered stays.
+#[test]
+fn sl_05_the_oldest_idle_connection_makes_room() {
+    for shards in [1, 4] {
+        let origin = Origin::start(|request: &isobar_tests::origin::Request, visit: &mut _| {
+            let slow = request.target == "/slow";
+            after(Duration::from_millis(if slow { 1_000 } else { 0 }), "ok")(request, visit)
+        });
+        let isobar = Isobar::start(&format!(
+            "shards: {shards}\n\
+             listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app, limits: {{ connections: 4 }} }} }}\n\
+             pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
+            origin.address()
+        ));
+        let mut busy = isobar.open("web");
+        busy.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
+        let mut idle: Vec<Connection> = (0..3)
+            .map(|_| {
+                let mut connection = isobar.open("web");
+                assert_eq!(connection.get("/").expect("an answer").status, 200);
+                std::thread::sleep(Duration::from_millis(20));
+                connection
+            })
+            .collect();
+        // It is full, and nobody waits: nobody leaves.
+        std::thread::sleep(Duration::from_millis(200));
+        for connection in &mut idle {
+            assert_eq!(connection.get("/").expect("still there").status, 200);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let began = Instant::now();
+        let mut fresh = isobar.open("web");
+        assert_eq!(fresh.get("/").expect("there is room").status, 200);
+        assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+        let oldest = idle.remove(0).read_to_end();
+        assert!(oldest.as_ref().is_ok_and(Vec::is_empty), "the oldest leaves: {oldest:?}");
+        assert_eq!(busy.response_to("GET").expect("it was being answered").status, 200);
+    }
+}
+
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");

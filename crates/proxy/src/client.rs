@@ -57,7 +57,7 @@ pub(crate) enum Gone {
 
 /// Serves an accepted socket on the calling shard.
 pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepted) {
-    let place = Place::take(context, shard);
+    let place = Place::take(context, shard, accepted.admission.listener());
     let (stream, ip, admission) = match accepted.into_stream() {
         Ok(parts) => parts,
         Err(error) => return tracing::debug!(%error, "an accepted socket could not be registered"),
@@ -97,8 +97,8 @@ impl Client {
     /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
     /// or stayed silent for too long.
     pub(crate) async fn first_bytes(&mut self) -> bool {
-        self.place.standing.idle.set(true);
         let until = self.silent_until;
+        self.place.standing.idle.set(Some(until));
         let Self { stream, inbuf, deadline, .. } = self;
         let arrived = deadline
             .within(until, |cx| {
@@ -111,7 +111,7 @@ impl Client {
                 read
             })
             .await;
-        self.place.standing.idle.set(false);
+        self.place.standing.idle.set(None);
         matches!(arrived, Some(Ok(1..)))
     }
 
@@ -209,9 +209,10 @@ pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
 }
 
 /// Whether a connection is between two requests, and how to end it if so.
-#[derive(Default)]
 struct Standing {
-    idle: Cell<bool>,
+    listener: ListenerId,
+    /// Between two requests: until when. The longest idle one of a listener has the earliest end.
+    idle: Cell<Option<Instant>>,
     task: OnceCell<AbortHandle>,
 }
 
@@ -228,10 +229,28 @@ struct Standings {
 /// Ends every connection of this shard that is between two requests.
 pub(crate) fn close_idle() {
     let idle = STANDINGS.with_borrow(|standings| {
-        let idle = standings.all.iter().flatten().filter(|standing| standing.idle.get());
+        let idle = standings.all.iter().flatten().filter(|standing| standing.idle.get().is_some());
         idle.cloned().collect::<Vec<_>>()
     });
     idle.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
+}
+
+/// Makes room for others: ends those of a listener's connections on this shard that have been
+/// between two requests for longest. Several at a time, because finding them looks at all.
+pub(crate) fn evict_idle(listener: ListenerId) {
+    const PART: usize = 64;
+    let mut idle = STANDINGS.with_borrow(|standings| {
+        let of_listener = standings.all.iter().flatten().filter(|s| s.listener == listener);
+        let idle = of_listener.filter_map(|s| Some((s.idle.get()?, Rc::clone(s))));
+        idle.collect::<Vec<_>>()
+    });
+    if idle.is_empty() {
+        return;
+    }
+    let count = (idle.len() / PART).max(1);
+    idle.select_nth_unstable_by_key(count - 1, |&(until, _)| until);
+    let evicted = idle[..count].iter().filter_map(|(_, standing)| standing.task.get());
+    evicted.for_each(AbortHandle::abort);
 }
 
 /// A connection's place in every count; leaving is its drop, however the task ends.
@@ -244,8 +263,9 @@ struct Place {
 }
 
 impl Place {
-    fn take(context: &Arc<ProxyContext>, shard: usize) -> Self {
-        let standing = Rc::new(Standing::default());
+    fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
+        let (idle, task) = (Cell::default(), OnceCell::new());
+        let standing = Rc::new(Standing { listener, idle, task });
         let index = STANDINGS.with_borrow_mut(|standings| {
             let index = standings.free.pop().unwrap_or_else(|| {
                 standings.all.push(None);

@@ -20,7 +20,10 @@ use std::{
 };
 
 use isobar_pool::Stream;
-use rustix::net::{SendFlags, SocketFlags};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    net::{SendFlags, SocketFlags},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::{Notify, oneshot},
@@ -39,6 +42,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// And how often that is said.
 const COMPLAIN: Duration = Duration::from_secs(10);
+
+/// How long a full listener waits for those it asked to leave before it asks more of them.
+const LEAVING: Duration = Duration::from_millis(50);
 
 /// A bound, listening, non-blocking socket.
 pub enum ListenSocket {
@@ -86,11 +92,14 @@ impl Gate {
         Self { id, open, room, clients: Mutex::default() }
     }
 
-    /// Waits in the kernel's back-log, like nginx and HAProxy, rather than accept and refuse.
+    fn is_full(&self, limit: usize) -> bool {
+        limit != 0 && self.open.load(Ordering::Acquire) >= limit
+    }
+
     async fn room(&self, limit: usize) {
-        while limit != 0 && self.open.load(Ordering::Acquire) >= limit {
+        while self.is_full(limit) {
             let room = self.room.notified();
-            if self.open.load(Ordering::Acquire) >= limit {
+            if self.is_full(limit) {
                 room.await;
             }
         }
@@ -168,10 +177,12 @@ pub(crate) async fn accept(
     let mut complained = None;
     loop {
         let limit = context.listener(gate.id).map_or(0, |plan| plan.limits.connections);
-        tokio::select! {
-            biased;
-            _ = &mut stopped => break,
-            () = gate.room(limit) => {}
+        if gate.is_full(limit) {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => break,
+                () = make_room(context, &gate, &socket, limit) => continue,
+            }
         }
         let accepted = tokio::select! {
             biased;
@@ -195,6 +206,32 @@ pub(crate) async fn accept(
 )]
 fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
+/// Who is too many waits in the kernel's back-log, like with nginx and HAProxy, rather than to be
+/// accepted and refused; while somebody does, those leave who only might ask again (SL-05). It
+/// returns now and then, because the limit may have changed.
+async fn make_room(context: &ProxyContext, gate: &Gate, socket: &AsyncFd<OwnedFd>, limit: usize) {
+    let awaited = async {
+        while let Ok(mut ready) = socket.readable().await {
+            match has_backlog(socket) {
+                true => return,
+                false => ready.clear_ready(),
+            }
+        }
+    };
+    tokio::select! {
+        () = gate.room(limit) => return,
+        () = awaited => {}
+    }
+    context.evict_idle(gate.id);
+    let _ = tokio::time::timeout(LEAVING, gate.room(limit)).await;
+}
+
+/// What the runtime remembers may be of a connection that was accepted since.
+fn has_backlog(socket: &AsyncFd<OwnedFd>) -> bool {
+    let mut fds = [PollFd::new(socket.get_ref(), PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 async fn next(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)> {

@@ -53,6 +53,7 @@ enum Command {
     Connection(Accepted),
     Listen(Arc<Gate>, ListenSocket),
     Unlisten(ListenerId),
+    Evict(ListenerId),
     Drain,
     Stop,
 }
@@ -130,6 +131,14 @@ impl ProxyContext {
         }
     }
 
+    /// Asks every shard to end some of this listener's idle connections. A shard whose inbox is full
+    /// has others to make room for.
+    pub(crate) fn evict_idle(&self, id: ListenerId) {
+        for port in &self.shards {
+            let _ = port.inbox.try_send(Command::Evict(id));
+        }
+    }
+
     /// Gives an accepted socket to the shard with the fewest connections: the accepting one when
     /// it is among them (no wake-up) or when the other's inbox is full.
     fn dispatch(self: &Arc<Self>, own: usize, accepted: Accepted) {
@@ -190,6 +199,7 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             }
             // Dropping the sender is the signal.
             Command::Unlisten(id) => drop(accepting.remove(&id)),
+            Command::Evict(id) => client::evict_idle(id),
             Command::Drain => {
                 accepting.clear();
                 client::close_idle();
