@@ -145,6 +145,28 @@ fn a_match_asks_for_expressions_values_and_networks() {
     assert_eq!((m.clients.len(), m.clients[0].len), (1, 8));
 }
 
+/// PT-06: an expression that makes other engines try for years is matched in one pass, and one that
+/// is large when compiled is refused when it is read.
+#[test]
+fn pt_06_expressions_are_linear_and_bounded() {
+    let route = route("{ pool: app, match: { path_regex: '/(a+)+(a|aa)*b' } }");
+    let regex = &route.matches[0].path_regex.as_ref().unwrap().regex;
+    let path = format!("/{}", "a".repeat(64 * 1024));
+    let began = std::time::Instant::now();
+    assert!(!regex.is_match(path.as_bytes()));
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
+    for large in ["/(a{1000}){1000}", "/[a-z]{60000}", &"(".repeat(33), &"/a?".repeat(400)] {
+        let text = format!(
+            "listeners: {{ web: {{ bind: '127.0.0.1:0', routes: [\n\
+             {{ pool: app, match: {{ path_regex: '{large}' }} }} ] }} }}\n\
+             pools: {{ app: {{ workers: ['127.0.0.1:1'] }} }}\n"
+        );
+        let problems = isobar_config::load_str(&text, &kit::registry());
+        let problems = problems.expect_err(large);
+        assert_eq!(problems.iter().next().and_then(|problem| problem.line), Some(2), "{large}");
+    }
+}
+
 /// Which of two routes is told that it is never taken.
 #[test]
 fn what_can_never_match_is_told() {
