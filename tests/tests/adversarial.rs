@@ -105,6 +105,7 @@ fn refusals() -> Vec<Refusal> {
         ("H1-26", "2.0", line("GET / HTTP/2.0"), &[400, 505]),
         ("H1-26", "a control character", line("GET /\x01 HTTP/1.1"), BAD),
         ("H1-27", "0.9", b"GET /\r\n\r\n".to_vec(), BAD),
+        ("H1-27", "0.9, which has no empty line", b"GET /\r\n".to_vec(), BAD),
         (
             "H1-28",
             "a TLS hello",

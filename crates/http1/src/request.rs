@@ -257,10 +257,7 @@ impl RequestHead {
         let lines = self.search.lines();
         let first = &text[..lines.ends.first().map_or(0, |&end| end as usize + 1)];
         let RequestLine { method, target, version } =
-            RequestLine::of(first).map_err(|bad| match bad {
-                BadRequestLine::Version => version_error(first),
-                BadRequestLine::Other => Error::RequestLine(Found::bytes(head::start_line(first))),
-            })?;
+            RequestLine::of(first).map_err(|bad| line_error(bad, first))?;
         self.head.fill(text, lines, Underscores::Drop)?;
         self.method = Span::from(method);
         self.target = Span::from(target);
@@ -368,6 +365,24 @@ impl RequestHead {
 }
 
 /// Another major version, properly written, is a 505; everything else is no version.
+/// The whole line is known to end, the head is not: what asks in no version of ours (HTTP/0.9) may
+/// never send more.
+pub(crate) fn check_version(line: &[u8]) -> Result<(), Error> {
+    const END: usize = b"HTTP/1.1\r\n".len();
+    let end = line.len().checked_sub(END).map_or(&[][..], |at| &line[at..]);
+    match end.starts_with(b"HTTP/1.") {
+        true => Ok(()),
+        false => RequestLine::of(line).map(drop).map_err(|bad| line_error(bad, line)),
+    }
+}
+
+fn line_error(bad: BadRequestLine, line: &[u8]) -> Error {
+    match bad {
+        BadRequestLine::Version => version_error(line),
+        BadRequestLine::Other => Error::RequestLine(Found::bytes(head::start_line(line))),
+    }
+}
+
 fn version_error(text: &[u8]) -> Error {
     let line = head::start_line(text);
     let version = line.rsplit(|&b| b == b' ').next().unwrap_or_default();

@@ -7,6 +7,7 @@
 
 mod controls;
 
+use crate::request::check_version;
 use crate::{Error, Found, Limits};
 use controls::{WORD, controls};
 
@@ -112,6 +113,9 @@ impl Search {
                         Some(ended) => return Ok(Some(ended)),
                         None => continue,
                     }
+                }
+                if first {
+                    check_version(&seen[self.start..=at])?;
                 }
                 let lines = &mut self.lines.ends;
                 if lines.len() > limits.headers {
