@@ -23,6 +23,41 @@ fn twenty_reloads_in_ten_seconds_lose_nothing_with_4_shards() {
     reloads(4);
 }
 
+/// LC-04: what a removed listener is answering is answered; its idle connections are closed at once,
+/// so that nobody sends a request on one that nobody will answer. The pool's counters stay.
+#[test]
+fn lc_04_a_removed_listener_is_drained() {
+    for shards in [1, 4] {
+        let origin = Origin::start(|request: &Request, visit: &mut Visit| {
+            let service = if request.target == "/slow" { 500 } else { 0 };
+            after(Duration::from_millis(service), "ok")(request, visit)
+        });
+        let file = |extra: &str| {
+            format!(
+                "shards: {shards}\n\
+                 listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app }}{extra} }}\n\
+                 pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
+                origin.address()
+            )
+        };
+        let isobar = Isobar::start(&file(", extra: { bind: \"127.0.0.1:0\", pool: app }"));
+        let mut idle = isobar.open("extra");
+        assert_eq!(idle.get("/").expect("an answer").status, 200);
+        let mut busy = isobar.open("extra");
+        busy.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
+        std::thread::sleep(Duration::from_millis(100));
+        isobar.rewrite(&file(""));
+        assert!(isobar.command(&["reload"]).status.success());
+        let began = Instant::now();
+        assert!(idle.read_to_end().expect("a clean end").is_empty());
+        assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
+        assert_eq!(busy.response_to("GET").expect("it was being answered").status, 200);
+        assert!(busy.read_to_end().expect("then it is closed, too").is_empty());
+        let served = isobar.metrics().sum("isobar_worker_requests_total", &[("outcome", "served")]);
+        assert_eq!(served, 2.0);
+    }
+}
+
 fn reloads(shards: usize) {
     let origins: Vec<Origin> =
         (0..4).map(|_| Origin::start(after(Duration::from_millis(1), "ok"))).collect();

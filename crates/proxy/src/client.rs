@@ -94,6 +94,11 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
 }
 
 impl Client {
+    /// No request that might still come will be served: the process ends, or its listener is gone.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.context.is_draining() || self.context.listener(self.listener).is_none()
+    }
+
     /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
     /// or stayed silent for too long.
     pub(crate) async fn first_bytes(&mut self) -> bool {
@@ -233,6 +238,16 @@ pub(crate) fn close_idle() {
         idle.cloned().collect::<Vec<_>>()
     });
     idle.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
+}
+
+/// Ends every connection of this shard that came in by a listener that is no more and is between
+/// two requests. The others end with their answer.
+pub(crate) fn close_orphans(listener: ListenerId) {
+    let orphans = STANDINGS.with_borrow(|standings| {
+        let of_listener = standings.all.iter().flatten().filter(|s| s.listener == listener);
+        of_listener.filter(|s| s.idle.get().is_some()).cloned().collect::<Vec<_>>()
+    });
+    orphans.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
 }
 
 /// Makes room for others: ends those of a listener's connections on this shard that have been

@@ -40,7 +40,7 @@ pub(crate) async fn serve(mut client: Client) {
                 return;
             }
         }
-        if client.context.is_draining() {
+        if client.is_leaving() {
             return;
         }
     }

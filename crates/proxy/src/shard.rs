@@ -93,9 +93,10 @@ impl ProxyContext {
         self.command(owner, Command::Listen(Arc::new(Gate::new(id)), socket));
     }
 
-    /// Stops accepting on all sockets of this listener, after what its back-log holds.
+    /// Stops accepting on all sockets of this listener, after what its back-log holds, and closes its
+    /// idle connections.
     pub fn unlisten(&self, id: ListenerId) {
-        self.command(id.0 as usize % self.shards.len(), Command::Unlisten(id));
+        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Unlisten(id)));
     }
 
     /// Stops accepting everywhere, closes idle connections, says `Connection: close` on the rest.
@@ -197,8 +198,11 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
                     accept(&context, gate, socket, stopped, each).await;
                 });
             }
-            // Dropping the sender is the signal.
-            Command::Unlisten(id) => drop(accepting.remove(&id)),
+            Command::Unlisten(id) => {
+                // Dropping the sender is the signal.
+                drop(accepting.remove(&id));
+                client::close_orphans(id);
+            }
             Command::Evict(id) => client::evict_idle(id),
             Command::Drain => {
                 accepting.clear();
