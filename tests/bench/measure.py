@@ -140,6 +140,8 @@ def on_load_core(command):
         text=True,
         check=False,
     )
+    if done.returncode:
+        raise SystemExit(f"{command} failed:\n{done.stderr}")
     return done.stdout
 
 
