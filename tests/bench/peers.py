@@ -1,5 +1,5 @@
 """The proxies that are compared, each configured to do the same: keep connections to the origin,
-add X-Forwarded-For and -Proto, log nothing, use one core."""
+add X-Forwarded-For and -Proto, log nothing, use one core, or as many threads or processes as said."""
 
 import os
 
@@ -19,10 +19,10 @@ def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, core
         config = _isobar(port, origin_ports, tcp, shards, slots, routes)
         command = [binaries["isobar"], "run", "-c", _write("isobar.yaml", config)]
     elif name == "nginx":
-        config = _nginx(port, origin_ports[0], tcp)
+        config = _nginx(port, origin_ports[0], tcp, shards)
         command = [NGINX, "-p", measure.SCRATCH, "-c", _write("nginx.conf", config)]
     else:
-        config = _haproxy(port, origin_ports[0], tcp)
+        config = _haproxy(port, origin_ports[0], tcp, shards)
         command = [HAPROXY, "-f", _write("haproxy.cfg", config)]
     return measure.start(command, cores or measure.PROXY_CORE, port), port
 
@@ -57,10 +57,12 @@ pools:
 """
 
 
-def _nginx(port, origin, tcp):
+def _nginx(port, origin, tcp, processes):
+    # Several would take connections as they happen to wake; so the kernel spreads them.
+    spread = " reuseport" if processes > 1 else ""
     common = f"""
 daemon off;
-worker_processes 1;
+worker_processes {processes};
 worker_rlimit_nofile 20000;
 pid {measure.SCRATCH}/nginx.pid;
 error_log {measure.SCRATCH}/nginx-error.log warn;
@@ -87,7 +89,7 @@ http {{
         keepalive_timeout 300s;
     }}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{spread};
         location / {{
             proxy_pass http://origin;
             proxy_http_version 1.1;
@@ -101,12 +103,12 @@ http {{
 """
 
 
-def _haproxy(port, origin, tcp):
+def _haproxy(port, origin, tcp, threads):
     mode = "tcp" if tcp else "http"
     http = "" if tcp else "    option forwardfor\n    http-request set-header X-Forwarded-Proto http\n"
     return f"""
 global
-    nbthread 1
+    nbthread {threads}
     maxconn 8000
 defaults
     mode {mode}

@@ -2,7 +2,7 @@
 
 from statistics import median
 
-# scenario, figure, what it is, whose figure over whose, at most
+# scenario, figure, what it is, whose figure over whose, at most, if that is promised
 PROMISES = [
     ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "nginx", 0.85),
     ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "haproxy", 0.82),
@@ -10,9 +10,14 @@ PROMISES = [
     ("queue", "cpu_us", "queue of 64 slots, 1 ms origin, CPU µs/request", "saturated", "unsaturated", 1.30),
     ("tcp", "cpu_us", "TCP relay 1 KiB, CPU µs/request", "isobar", "haproxy", 1.05),
     ("connections", "cpu_us", "new HTTP connection each, CPU µs/request", "isobar", "nginx", 1.10),
-    ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "2 shards", "1 shard", 1.10),
+    ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "isobar with 2", "isobar with 1", 1.10),
+    # What a second thread costs others, on this kernel and under this load.
+    ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "nginx with 2", "nginx with 1", None),
+    ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "haproxy with 2", "haproxy with 1", None),
 ]
 IDLE_KIB = 4.0
+# Two requests' turns at 20,000 a second: what is later than this at the median left in bursts.
+LATE_US = 100
 
 
 def table(rows, rounds):
@@ -32,7 +37,10 @@ def table(rows, rounds):
         mine, theirs = values.get((scenario, who, figure)), values.get((scenario, than, figure))
         if mine and theirs:
             ratio = median(mine) / median(theirs)
-            lines.append(f"| {what}: {who} ÷ {than} | {ratio:.2f} | {most:.2f} | {_verdict(ratio, most)} |")
+            late = any(_late(values, scenario, name) > LATE_US for name in (who, than))
+            held = "no verdict: the load left late" if late else _verdict(ratio, most) if most else ""
+            most = f"{most:.2f}" if most else ""
+            lines.append(f"| {what}: {who} ÷ {than} | {ratio:.2f} | {most} | {held} |")
     for (scenario, who, figure), found in values.items():
         if figure == "kib":
             kib = median(found)
@@ -41,7 +49,16 @@ def table(rows, rounds):
             verdict = _verdict(kib, IDLE_KIB) if who == "isobar" else ""
             what = f"idle keep-alive connection, KiB of 5,000: {who} (base {base:.1f} MiB)"
             lines.append(f"| {what} | {kib:.2f} | {most} | {verdict} |")
+    paced = {who: found for (_, who, figure), found in values.items() if figure == "late_p99_us"}
+    if paced:
+        lines += ["", "| after they were due, requests left | p50 µs | p99 µs |", "|---|---|---|"]
+    for who, late in paced.items():
+        lines.append(f"| shards: {who} | {_late(values, 'shards', who):.0f} | {median(late):.0f} |")
     return "\n".join(lines)
+
+
+def _late(values, scenario, who):
+    return median(values.get((scenario, who, "late_p50_us"), [0]))
 
 
 def _verdict(value, most):

@@ -71,13 +71,13 @@ def _cases(name, binaries, ports, seconds):
             )
         return [("unsaturated", slots(48)), ("saturated", slots(256))]
     if name == "shards":
-        def shards(count):
-            # Both may use both cores, so that only the number of shards differs.
+        def shards(who, count):
+            # All may use both cores, so that only the number of shards differs.
             return lambda: _with(
-                lambda: peers.start("isobar", binaries, ports[:1], shards=count, cores="0,1"),
+                lambda: peers.start(who, binaries, ports[:1], shards=count, cores="0,1"),
                 lambda pid, port: _fixed_rate(binaries, pid, port, seconds),
             )
-        return [("1 shard", shards(1)), ("2 shards", shards(2))]
+        return [(f"{who} with {count}", shards(who, count)) for who in everyone for count in (1, 2)]
     return [(who, lambda begin=proxy(who): _with(begin, _idle_memory)) for who in everyone]
 
 
@@ -116,7 +116,8 @@ def _fixed_rate(binaries, pid, port, seconds):
     used = measure.cpu_seconds(pid) - before
     if said["errors"] or said["rate"] < 0.97 * RATE:
         print(f"note: the generator reached {said}", flush=True)
-    return {"cpu_us": used * 1e6 / said["requests"], "per_second": said["rate"], "p99_us": said["p99_us"]}
+    figures = {figure: said[figure] for figure in ("p99_us", "late_p50_us", "late_p99_us")}
+    return {"cpu_us": used * 1e6 / said["requests"], "per_second": said["rate"]} | figures
 
 
 def _idle_memory(pid, port):
