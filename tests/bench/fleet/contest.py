@@ -14,6 +14,11 @@ from fleet.servers import Fleet
 SEED = 20261127
 # As many fronts, each with a fleet of its own, run at the same time: what two cores can do easily.
 SIDE_BY_SIDE = 4
+# How much later than its neighbour each begins with the plan: at the same instants they would be in
+# each other's way with every request.
+APART_SECONDS = 0.37
+# A generator that is later than this (p99) did not have the machine, and so nobody else had.
+DISTURBED_MS, TRIES = 5.0, 3
 
 
 def run(tools, options):
@@ -72,7 +77,7 @@ def _contest(tools, seconds, number, workload, fleets, chosen):
     server = fleets.server
     seconds = workload.seconds(seconds)
     plan = workload.plan(server, seconds, f"{SEED} {number} {workload.name}")
-    heats = [_heat(tools, seconds, workload, fleets, plan, heat) for heat in _heats(chosen, number)]
+    heats = [_undisturbed(tools, seconds, workload, fleets, plan, heat) for heat in _heats(chosen, number)]
     restarts = [gap for heat in heats for gap in heat["restarts"]]
     restart = ideal.median(restarts)
     figures = {name: one for heat in heats for name, one in heat["fronts"].items()}
@@ -84,6 +89,7 @@ def _contest(tools, seconds, number, workload, fleets, chosen):
         "seconds": seconds,
         "cpu": [round(heat["cpu"], 3) for heat in heats],
         "late_p99_ms": round(max(heat["late_p99_ms"] for heat in heats), 2),
+        "heats_run_again": sum(heat["again"] for heat in heats),
         "overhead_ms": round(1000 * fleets.overhead, 3),
         "restart_seconds": restart and round(restart, 3),
         "ideal": judge.yardstick(plan, server, workload, fleets.overhead, workload.freeze_at(seconds), restart),
@@ -98,6 +104,16 @@ def _heats(chosen, number):
     return [turned[at::count] for at in range(count)]
 
 
+def _undisturbed(tools, seconds, workload, fleets, plan, heat):
+    """The heat, run again when this machine did something else meanwhile, which the generator's own
+    lateness shows; then the least disturbed counts, for all fronts of the heat."""
+    tries = []
+    while not tries or (tries[-1]["late_p99_ms"] > DISTURBED_MS and len(tries) < TRIES):
+        tries.append(_heat(tools, seconds, workload, fleets, plan, heat))
+    best = min(tries, key=lambda one: one["late_p99_ms"])
+    return best | {"again": len(tries) - 1}
+
+
 def _heat(tools, seconds, workload, fleets, plan, heat):
     pairs = list(zip(heat, fleets.fleets))
     running = [fronts.Running(front, tools, fleet) for front, fleet in pairs]
@@ -107,40 +123,37 @@ def _heat(tools, seconds, workload, fleets, plan, heat):
         for one in running:
             _warm_up(one)
         marks = [fleet.mark() for _, fleet in pairs]
-        start = time.monotonic() + 0.3
-        cpu = measure.machine_cpu_seconds()
+        cpu, began = measure.machine_cpu_seconds(), time.monotonic()
+        starts = [began + 0.3 + APART_SECONDS * at for at in range(len(pairs))]
         frozen = workload.freeze_at(seconds)
-        shots = _load(tools, plan, start, running, frozen)
-        busy = (measure.machine_cpu_seconds() - cpu) / (time.monotonic() - start + 0.3) / os.cpu_count()
+        shots = _load(tools, plan, starts, running, frozen)
+        busy = (measure.machine_cpu_seconds() - cpu) / (time.monotonic() - began) / os.cpu_count()
     finally:
         measure.stop_all([one.process for one in running if one.process])
     for _, fleet in pairs:
         fleet.settle()
-    late = [shot[2] - start - plan[shot[1]].at for shot in shots]
-    run = judge.Run(plan, (start, start + seconds), frozen and tuple(start + offset for offset in frozen))
+    late = [shot[2] - starts[shot[0]] - plan[shot[1]].at for shot in shots]
     result = {"cpu": busy, "late_p99_ms": 1000 * ideal.quantile(late, 0.99), "fronts": {}, "restarts": []}
     for at, (front, fleet) in enumerate(pairs):
-        lines = fleet.lines_since(marks[at])
+        start, lines = starts[at], fleet.lines_since(marks[at])
         mine = [shot[1:] for shot in shots if shot[0] == at]
+        run = judge.Run(plan, (start, start + seconds), frozen and tuple(start + offset for offset in frozen))
         result["fronts"][front.name] = judge.figures(run, mine, lines, fleet.unit_slots())
         result["restarts"] += judge.restarts(lines) if workload.recycle else []
     return result
 
 
-def _load(tools, plan, start, running, freeze):
+def _load(tools, plan, starts, running, freeze):
     path = os.path.join(measure.SCRATCH, "plan")
     with open(path, "w") as file:
         file.writelines(f"{one.at:.6f} {one.kind} {one.path}\n" for one in plan)
-    targets = [",".join(one.targets) for one in running]
+    targets = [f"{start:.6f}@{','.join(one.targets)}" for start, one in zip(starts, running)]
     load = subprocess.Popen(
-        [tools["open_loop"], path, f"{start:.6f}", *targets],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
+        [tools["open_loop"], path, *targets], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
     try:
         if freeze:
-            _freeze(start, freeze, [one.fleet for one in running])
+            _freeze(starts, freeze, [one.fleet for one in running])
         said, _ = load.communicate(timeout=plan[-1].at + 90)
     finally:
         load.kill()
@@ -150,15 +163,16 @@ def _load(tools, plan, start, running, freeze):
     return [(int(row[0]), int(row[1]), float(row[2]), float(row[3]), float(row[4]), row[5]) for row in rows]
 
 
-def _freeze(start, freeze, fleets):
-    pids = [pid for fleet in fleets for pid in fleet.pids_of_first_worker()]
+def _freeze(starts, freeze, fleets):
+    """Stops the first worker of each fleet for its time."""
+    pids = [(start, pid) for start, fleet in zip(starts, fleets) for pid in fleet.pids_of_first_worker()]
+    signs = zip(freeze, (signal.SIGSTOP, signal.SIGCONT))
     try:
-        for offset, sign in zip(freeze, (signal.SIGSTOP, signal.SIGCONT)):
-            time.sleep(max(0.0, start + offset - time.monotonic()))
-            for pid in pids:
-                os.kill(pid, sign)
+        for instant, pid, sign in sorted((start + at, pid, sign) for at, sign in signs for start, pid in pids):
+            time.sleep(max(0.0, instant - time.monotonic()))
+            os.kill(pid, sign)
     finally:
-        for pid in pids:
+        for _, pid in pids:
             os.kill(pid, signal.SIGCONT)
 
 

@@ -28,7 +28,8 @@ def _head(result):
 Made by `tests/bench/workers` on {result["made"]} in {result["minutes"]:.0f} minutes: {result["rounds"]} round(s) of
 {min(cell["seconds"] for cell in cells):.0f}–{max(cell["seconds"] for cell in cells):.0f} s a workload, {sum(cell["requests"] for cell in cells):,} requests to each front; {result["cores"]} cores,
 of which all that ran here together used {100 * min(min(c["cpu"]) for c in cells):.0f}–{100 * max(max(c["cpu"]) for c in cells):.0f} %. The generator
-was late by at most {max(c["late_p99_ms"] for c in cells):.1f} ms (p99 of the worst run). Do not edit: what it means is said in
+was late by at most {max(c["late_p99_ms"] for c in cells):.1f} ms (p99 of the worst run); {sum(c["heats_run_again"] for c in cells)} runs
+in which it was late by over 5 ms were made again. Do not edit: what it means is said in
 [benchmarks.md](../benchmarks.md).
 
 Versions: {versions}.

@@ -126,6 +126,7 @@ class Pages(unittest.TestCase):
             "seconds": 3.0,
             "cpu": [0.3],
             "late_p99_ms": 0.2,
+            "heats_run_again": 1,
             "ideal": best,
             "fronts": {"nginx": figures | {"p99": 79.0}, "isobar": figures},
         }

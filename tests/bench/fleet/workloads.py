@@ -40,11 +40,11 @@ class Workload:
 
     def seconds(self, wanted):
         """What goes wrong for five seconds needs some time before and behind it."""
-        return wanted * 5 / 3 if self.freeze or self.burst else wanted
+        return 2 * wanted if self.freeze or self.burst else wanted
 
     def freeze_at(self, seconds):
         """When the first worker stands still, from and to; shorter in a short run."""
-        length = min(FREEZE_SECONDS, seconds / 4)
+        length = min(FREEZE_SECONDS, 0.35 * seconds)
         return (seconds / 4, seconds / 4 + length) if self.freeze else None
 
     def plan(self, server, seconds, seed):
@@ -52,7 +52,7 @@ class Workload:
         dice = random.Random(seed)
         rate = self.rate(server)
         burst_at = seconds / 4
-        burst_to = burst_at + min(BURST_SECONDS, seconds / 4)
+        burst_to = burst_at + min(BURST_SECONDS, 0.35 * seconds)
         requests, now = [], 0.0
         while True:
             bursting = self.burst and burst_at <= now < burst_to

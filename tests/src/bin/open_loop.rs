@@ -1,12 +1,13 @@
-//! The worker benchmark's generator: every request of a plan goes to every target at the same
-//! instant, on a connection of its own, whatever became of those before it. So all targets get the
-//! same load at the same time on the same machine.
+//! The worker benchmark's generator: every request of a plan goes to every target, on a connection of
+//! its own, whatever became of those before it.
 //!
-//! `open_loop PLAN START TARGET…`: a target is `ADDRESS[,ADDRESS…]` (several: requests take turns,
-//! as clients of a DNS name do). START is an instant of CLOCK_MONOTONIC; a line of the plan is
-//! `OFFSET KIND PATH` with OFFSET in seconds and KIND one of `get`, `upload` (a body that takes its
-//! time), `download` (read as slowly). One line a request and target comes out:
-//! `TARGET REQUEST SENT FIRST_BYTE ENDED WHAT`, WHAT being the status or a word for the failure.
+//! `open_loop PLAN START@TARGET…`: START is the instant of CLOCK_MONOTONIC at which the plan begins
+//! for this target; not the same for all, or every request would find the machine busy with its own
+//! copies. A target is `ADDRESS[,ADDRESS…]` (several: requests take turns, as clients of a DNS name
+//! do). A line of the plan is `OFFSET KIND PATH` with OFFSET in seconds and KIND one of `get`,
+//! `upload` (a body that takes its time), `download` (read as slowly). One line a request and target
+//! comes out: `TARGET REQUEST SENT FIRST_BYTE ENDED WHAT`, WHAT being the status or a word for the
+//! failure.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -39,6 +40,12 @@ struct Planned {
     path: String,
 }
 
+#[derive(Debug)]
+struct Target {
+    start: f64,
+    addresses: Vec<SocketAddr>,
+}
+
 struct Shot {
     target: usize,
     request: usize,
@@ -50,16 +57,15 @@ struct Shot {
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [plan, start, targets @ ..] = words.as_slice() else {
-        return Err(io::Error::other("usage: open_loop PLAN START TARGET…"));
+    let [plan, targets @ ..] = words.as_slice() else {
+        return Err(io::Error::other("usage: open_loop PLAN START@TARGET…"));
     };
     let plan = std::fs::read_to_string(plan)?;
     let plan: Vec<Planned> = plan.lines().map(planned).collect::<io::Result<_>>()?;
-    let start: f64 = start.parse().map_err(io::Error::other)?;
-    let targets: Vec<Vec<SocketAddr>> =
-        targets.iter().map(|list| addresses(list)).collect::<io::Result<_>>()?;
+    let targets: Vec<Target> =
+        targets.iter().map(|word| target(word)).collect::<io::Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shots = runtime.block_on(run(plan, start, targets));
+    let shots = runtime.block_on(run(plan, targets));
     let mut text = String::new();
     for shot in &shots {
         let Shot { target, request, sent, first_byte, ended, what } = shot;
@@ -83,32 +89,40 @@ fn planned(line: &str) -> io::Result<Planned> {
     Ok(Planned { offset: offset.parse().map_err(|_| wrong())?, kind, path: path.to_owned() })
 }
 
-fn addresses(list: &str) -> io::Result<Vec<SocketAddr>> {
-    list.split(',').map(|one| one.parse().map_err(io::Error::other)).collect()
+fn target(word: &str) -> io::Result<Target> {
+    let wrong = || io::Error::other(format!("not `START@ADDRESS[,ADDRESS…]`: {word:?}"));
+    let (start, list) = word.split_once('@').ok_or_else(wrong)?;
+    let addresses = list.split(',').map(|one| one.parse().map_err(|_| wrong()));
+    Ok(Target {
+        start: start.parse().map_err(|_| wrong())?,
+        addresses: addresses.collect::<io::Result<_>>()?,
+    })
 }
 
-async fn run(plan: Vec<Planned>, start: f64, targets: Vec<Vec<SocketAddr>>) -> Vec<Shot> {
-    let offsets: Vec<f64> = plan.iter().map(|request| request.offset).collect();
+async fn run(plan: Vec<Planned>, targets: Vec<Target>) -> Vec<Shot> {
+    let mut instants: Vec<(f64, usize, usize)> = Vec::new();
+    for (target, Target { start, .. }) in targets.iter().enumerate() {
+        let of_target = plan.iter().enumerate().map(|(at, one)| (start + one.offset, target, at));
+        instants.extend(of_target);
+    }
+    instants.sort_by(|a, b| a.0.total_cmp(&b.0));
     // A thread of its own keeps the time: the runtime's timers have milliseconds only.
-    let (due, mut now_due) = tokio::sync::mpsc::channel(offsets.len().max(1));
+    let (due, mut now_due) = tokio::sync::mpsc::channel(instants.len().max(1));
     let pace = std::thread::spawn(move || {
-        for (request, offset) in offsets.into_iter().enumerate() {
-            clock::sleep_until(start + offset);
-            if due.blocking_send(request).is_err() {
+        for (instant, target, request) in instants {
+            clock::sleep_until(instant);
+            if due.blocking_send((target, request)).is_err() {
                 return;
             }
         }
     });
     let mut under_way = Vec::new();
-    while let Some(request) = now_due.recv().await {
+    while let Some((target, request)) = now_due.recv().await {
         let Planned { kind, path, .. } = &plan[request];
-        // Nobody is always the first.
-        for turn in 0..targets.len() {
-            let target = (request + turn) % targets.len();
-            let address = targets[target][request % targets[target].len()];
-            let shot = shoot(target, request, address, *kind, path.clone());
-            under_way.push(tokio::spawn(shot));
-        }
+        let addresses = &targets[target].addresses;
+        let address = addresses[request % addresses.len()];
+        let shot = shoot(target, request, address, *kind, path.clone());
+        under_way.push(tokio::spawn(shot));
     }
     let _ = pace.join();
     let mut shots = Vec::with_capacity(under_way.len());
@@ -228,6 +242,13 @@ mod tests {
             (0.125, Kind::Upload, "/r/7?ms=20")
         );
         assert!(planned("0.125 dance /").is_err());
+    }
+
+    #[test]
+    fn a_target_begins_when_it_says() {
+        let read = target("12.5@127.0.0.1:1,127.0.0.1:2").unwrap();
+        assert_eq!((read.start, read.addresses.len()), (12.5, 2));
+        assert!(target("127.0.0.1:1").is_err() && target("1@host").is_err());
     }
 
     #[test]
