@@ -119,6 +119,12 @@ fn refusals() -> Vec<Refusal> {
         ("H1-30", "20,000 tiny fields", many(20_000), &[431]),
         ("H1-39", "CONNECT", b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n".to_vec(), &[405, 501]),
         ("H1-40", "TRACE", line("TRACE / HTTP/1.1"), &[405]),
+        (
+            "H1-40",
+            "OPTIONS that may go no further",
+            b"OPTIONS / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n".to_vec(),
+            &[405],
+        ),
         ("H1-41", "no token", line("G@T / HTTP/1.1"), BAD),
         ("PT-04", "a raw NUL", line("GET /a\0b HTTP/1.1"), BAD),
     ];

@@ -191,7 +191,13 @@ impl Exchange<'_> {
         let forwarded = request.values(FieldId::XForwardedFor);
         let trusted = &self.listener.trusted;
         self.client_ip = crate::forwarded::client_ip(self.client.ip, forwarded, trusted);
-        if matches!(request.method(), b"CONNECT" | b"TRACE") {
+        let ends_here = match request.method() {
+            b"CONNECT" | b"TRACE" => true,
+            // RFC 9110 §7.6.2: it asks us, and there is nothing to tell.
+            b"OPTIONS" => request.values_named(b"max-forwards").any(|value| value == b"0"),
+            _ => false,
+        };
+        if ends_here {
             return Err(Reason::MethodNotAllowed);
         }
         if headers::passed_here_before(request, &self.client.context.pseudonym) {
