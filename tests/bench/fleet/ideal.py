@@ -3,6 +3,7 @@ And what the workers' own journals say of the real ones. Pure."""
 
 import bisect
 import math
+import statistics
 
 # How long a request may be on its way, and a worker after an answer on its way to the next one (it
 # closes, accepts, reads and parses): the machine's and the server's own time, nobody's mistake.
@@ -61,7 +62,8 @@ def quantile(values, share):
 
 
 def median(values):
-    return quantile(values, 0.5)
+    """The middle one, or what is between the two middle ones; None of nothing."""
+    return statistics.median(values) if values else None
 
 
 def union(spans):
