@@ -364,7 +364,6 @@ impl RequestHead {
     }
 }
 
-/// Another major version, properly written, is a 505; everything else is no version.
 /// The whole line is known to end, the head is not: what asks in no version of ours (HTTP/0.9) may
 /// never send more.
 pub(crate) fn check_version(line: &[u8]) -> Result<(), Error> {
@@ -383,6 +382,7 @@ fn line_error(bad: BadRequestLine, line: &[u8]) -> Error {
     }
 }
 
+/// Another major version, properly written, is a 505; everything else is no version.
 fn version_error(text: &[u8]) -> Error {
     let line = head::start_line(text);
     let version = line.rsplit(|&b| b == b' ').next().unwrap_or_default();

@@ -233,39 +233,39 @@ struct Standings {
 
 /// Ends every connection of this shard that is between two requests.
 pub(crate) fn close_idle() {
-    let idle = STANDINGS.with_borrow(|standings| {
-        let idle = standings.all.iter().flatten().filter(|standing| standing.idle.get().is_some());
-        idle.cloned().collect::<Vec<_>>()
-    });
-    idle.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
+    end(&between_requests(|_| true));
 }
 
-/// Ends every connection of this shard that came in by a listener that is no more and is between
-/// two requests. The others end with their answer.
-pub(crate) fn close_orphans(listener: ListenerId) {
-    let orphans = STANDINGS.with_borrow(|standings| {
-        let of_listener = standings.all.iter().flatten().filter(|s| s.listener == listener);
-        of_listener.filter(|s| s.idle.get().is_some()).cloned().collect::<Vec<_>>()
-    });
-    orphans.iter().filter_map(|standing| standing.task.get()).for_each(AbortHandle::abort);
+/// Ends those that came in by this listener and are between two requests. The others end with their
+/// answer.
+pub(crate) fn close_idle_of(listener: ListenerId) {
+    end(&between_requests(|standing| standing.listener == listener));
 }
 
 /// Makes room for others: ends those of a listener's connections on this shard that have been
 /// between two requests for longest. Several at a time, because finding them looks at all.
 pub(crate) fn evict_idle(listener: ListenerId) {
     const PART: usize = 64;
-    let mut idle = STANDINGS.with_borrow(|standings| {
-        let of_listener = standings.all.iter().flatten().filter(|s| s.listener == listener);
-        let idle = of_listener.filter_map(|s| Some((s.idle.get()?, Rc::clone(s))));
-        idle.collect::<Vec<_>>()
-    });
+    let mut idle = between_requests(|standing| standing.listener == listener);
     if idle.is_empty() {
         return;
     }
     let count = (idle.len() / PART).max(1);
     idle.select_nth_unstable_by_key(count - 1, |&(until, _)| until);
-    let evicted = idle[..count].iter().filter_map(|(_, standing)| standing.task.get());
-    evicted.for_each(AbortHandle::abort);
+    end(&idle[..count]);
+}
+
+/// Which of these connections are between two requests, and until when they may be.
+fn between_requests(wanted: impl Fn(&Standing) -> bool) -> Vec<(Instant, Rc<Standing>)> {
+    STANDINGS.with_borrow(|standings| {
+        let wanted = standings.all.iter().flatten().filter(|standing| wanted(standing));
+        wanted.filter_map(|standing| Some((standing.idle.get()?, Rc::clone(standing)))).collect()
+    })
+}
+
+/// Not while the standings are borrowed: an end takes itself out of them.
+fn end(connections: &[(Instant, Rc<Standing>)]) {
+    connections.iter().filter_map(|(_, one)| one.task.get()).for_each(AbortHandle::abort);
 }
 
 /// A connection's place in every count; leaving is its drop, however the task ends.

@@ -201,7 +201,7 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             Command::Unlisten(id) => {
                 // Dropping the sender is the signal.
                 drop(accepting.remove(&id));
-                client::close_orphans(id);
+                client::close_idle_of(id);
             }
             Command::Evict(id) => client::evict_idle(id),
             Command::Drain => {
