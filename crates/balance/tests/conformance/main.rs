@@ -2,19 +2,23 @@
 //!
 //! A line in `strategy::TABLE` enrols a strategy here, with its default options and with those of
 //! the line's `also`; a test that does not apply to a kind of strategy says so where it skips it.
-//! What needs time to pass is in virtual_time.rs.
+//! What needs time to pass is in `virtual_time`.
 #![cfg(not(loom))]
 
+mod bench;
+mod enrolled;
+mod virtual_time;
+
 use std::net::Ipv4Addr;
-use std::num::NonZeroU32;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
-use isobar_balance::strategy::{self, Choice, Entry, Options, TABLE, Takes};
-use isobar_balance::{
-    Candidate, PickCx, Picker, Reserved, Strategy, Tried, Worker, WorkerId, client_key,
-};
+use isobar_balance::strategy::{self, Choice, Options, TABLE, Takes};
+use isobar_balance::{PickCx, Tried, WorkerId, client_key};
+
+use bench::{Asks, Bench, equal, in_flight, limited, slots, worker_of};
+use enrolled::{Enrolled, enrolled};
 
 #[test]
 fn names_are_unique_and_options_are_checked() {
@@ -430,164 +434,4 @@ fn homes(bench: &mut Bench) -> Vec<String> {
         bench.candidates[index].worker.name().to_owned()
     };
     clients.map(&mut home).collect()
-}
-
-/// Every line of the table, plain and with each set of options it names.
-fn enrolled() -> impl Iterator<Item = Enrolled> {
-    TABLE.iter().flat_map(|entry| {
-        let sets = std::iter::once(&[][..]).chain(entry.also.iter().copied());
-        sets.map(move |set| Enrolled { entry, options: strategy::options(set) })
-    })
-}
-
-struct Enrolled {
-    entry: &'static Entry,
-    options: Options,
-}
-
-impl Enrolled {
-    /// Its evenness is chance's.
-    fn draws(&self) -> bool {
-        matches!(self.choice, Choice::Chance | Choice::Sampled)
-    }
-
-    fn waits(&self) -> bool {
-        self.options.get("on_full").is_some_and(|value| value == "wait")
-    }
-
-    fn is_ring(&self) -> bool {
-        self.options.get("table").is_some_and(|value| value == "ring")
-    }
-}
-
-impl std::ops::Deref for Enrolled {
-    type Target = Entry;
-
-    fn deref(&self) -> &Entry {
-        self.entry
-    }
-}
-
-impl std::fmt::Display for Enrolled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.name, self.options)
-    }
-}
-
-/// One strategy with its candidates, picked from as the pool would.
-struct Bench {
-    strategy: Box<dyn Strategy>,
-    picker: Box<dyn Picker>,
-    candidates: Vec<Candidate>,
-    tried: Tried,
-    rng: fastrand::Rng,
-    asks: Asks,
-    bound: Option<usize>,
-}
-
-/// What the requests bring.
-enum Asks {
-    AnyKey,
-    Key(u64),
-    NoKey,
-}
-
-impl Bench {
-    fn of(one: &Enrolled, candidates: Vec<Candidate>) -> Self {
-        Self::with(one.entry, &one.options, candidates)
-    }
-
-    fn with(entry: &Entry, options: &Options, candidates: Vec<Candidate>) -> Self {
-        let strategy = (entry.build)(options).expect("good options");
-        let mut bench = Self {
-            picker: strategy.prepare(&[]),
-            strategy,
-            candidates,
-            tried: Tried::new(),
-            rng: fastrand::Rng::with_seed(7),
-            asks: Asks::AnyKey,
-            bound: None,
-        };
-        bench.name_workers();
-        bench.rebuild();
-        bench
-    }
-
-    fn rebuild(&mut self) {
-        self.picker = self.strategy.prepare(&self.candidates);
-    }
-
-    /// Candidates are made without identity; their place gives it.
-    fn name_workers(&mut self) {
-        for (id, candidate) in self.candidates.iter_mut().enumerate() {
-            if candidate.worker.name().is_empty() {
-                let limit = candidate.worker.slots().load().limit().and_then(NonZeroU32::new);
-                let worker = Worker::new(WorkerId(id as u32), &format!("w{id}"), limit, 1);
-                candidate.worker = Arc::new(worker);
-            }
-        }
-    }
-
-    fn pick(&mut self) -> Option<Reserved> {
-        let key = match self.asks {
-            Asks::AnyKey => Some(self.rng.u64(..)),
-            Asks::Key(key) => Some(key),
-            Asks::NoKey => None,
-        };
-        let now = Instant::now();
-        let mut cx = PickCx::new(&self.candidates, key, &self.tried, &mut self.rng, now);
-        let reserved = self.picker.pick(&self.candidates, &mut cx);
-        self.bound = cx.bound();
-        reserved
-    }
-
-    fn counts(&mut self, picks: u32, release: bool) -> Vec<u32> {
-        let mut counts = vec![0; self.candidates.len()];
-        for _ in 0..picks {
-            let index = self.pick().expect("free").index();
-            counts[index] += 1;
-            if release {
-                self.release(index);
-            }
-        }
-        counts
-    }
-
-    fn occupy(&self, index: usize, leases: u32) {
-        (0..leases).for_each(|_| assert!(self.candidates[index].worker.slots().try_reserve()));
-    }
-
-    fn release(&self, index: usize) {
-        self.candidates[index].worker.slots().release();
-    }
-
-    fn in_flight(&self) -> Vec<u32> {
-        self.candidates.iter().map(|candidate| in_flight(&candidate.worker)).collect()
-    }
-}
-
-fn in_flight(worker: &Worker) -> u32 {
-    worker.slots().load().in_flight()
-}
-
-fn equal(n: usize) -> Vec<Candidate> {
-    (0..n).map(|_| worker_of(0, None)).collect()
-}
-
-fn limited(n: usize, limit: u32) -> Vec<Candidate> {
-    (0..n).map(|_| worker_of(0, slots(limit))).collect()
-}
-
-fn slots(limit: u32) -> Option<NonZeroU32> {
-    NonZeroU32::new(limit)
-}
-
-/// Weight 0: none was given.
-fn worker_of(weight: u32, limit: Option<NonZeroU32>) -> Candidate {
-    let weight = NonZeroU32::new(weight);
-    Candidate {
-        worker: Arc::new(Worker::new(WorkerId(0), "", limit, 1)),
-        weight: weight.unwrap_or(NonZeroU32::MIN),
-        capacity: weight.or(limit).unwrap_or(NonZeroU32::MIN),
-    }
 }

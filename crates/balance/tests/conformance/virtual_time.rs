@@ -1,9 +1,7 @@
 //! What every strategy in the table must keep while time passes: workers that take their time, a
 //! clock of the test's own, requests that come whether or not the earlier ones are answered.
 //!
-//! As in the conformance suite, a line in `strategy::TABLE` enrols a strategy. Its figures:
-//! `cargo test -p isobar-balance --test virtual_time -- --nocapture`.
-#![cfg(not(loom))]
+//! Its figures: `cargo test -p isobar-balance --test conformance virtual_time -- --nocapture`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,18 +9,20 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isobar_balance::strategy::{self, Choice, Entry, TABLE};
+use isobar_balance::strategy::Choice;
 use isobar_balance::{Candidate, Outcome, PickCx, Picker, Strategy, Tried, Worker, WorkerId};
+
+use crate::enrolled::{Enrolled, enrolled};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// A hash has no state that a rebuild could disturb; that it makes the same table again is in the
-/// conformance suite.
+/// rest of the suite.
 #[test]
 fn a_rebuild_every_10_ms_favours_nobody() {
-    for one in enrolled().filter(|one| one.entry.choice != Choice::Key) {
+    for one in enrolled().filter(|one| one.choice != Choice::Key) {
         let shares = [None, Some(ms(10))].map(|rebuild| {
             let mut town = Town::of(&one, &[ms(5); 4]);
             town.rebuild = rebuild;
@@ -73,7 +73,7 @@ fn fast_errors_are_not_fast() {
         if town.goes_by_time() {
             go_by_time += 1;
             assert!(share <= 0.14, "{one}: {share}");
-        } else if matches!(one.entry.choice, Choice::Turns | Choice::Chance) {
+        } else if matches!(one.choice, Choice::Turns | Choice::Chance) {
             assert!((share - 0.25).abs() <= 0.02, "{one}: {share}");
         }
     }
@@ -136,7 +136,7 @@ struct End {
 
 impl Town {
     fn of(one: &Enrolled, services: &[Duration]) -> Town {
-        let strategy = (one.entry.build)(&strategy::options(one.set)).expect("good options");
+        let strategy = (one.build)(&one.options).expect("good options");
         let now = Instant::now();
         let mut town = Town {
             picker: strategy.prepare(&[]),
@@ -222,23 +222,5 @@ impl Town {
     /// The strategy has asked for times.
     fn goes_by_time(&self) -> bool {
         self.candidates[0].worker.stats().timing().time(self.now).measured.is_some()
-    }
-}
-
-struct Enrolled {
-    entry: &'static Entry,
-    set: &'static [(&'static str, &'static str)],
-}
-
-fn enrolled() -> impl Iterator<Item = Enrolled> {
-    TABLE.iter().flat_map(|entry| {
-        let sets = std::iter::once(&[][..]).chain(entry.also.iter().copied());
-        sets.map(move |set| Enrolled { entry, set })
-    })
-}
-
-impl std::fmt::Display for Enrolled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.entry.name, self.set)
     }
 }
