@@ -1,0 +1,56 @@
+//! Networks, by address and length.
+
+use serde_json::Value;
+
+use crate::model::Cidr;
+use crate::problem::Draft;
+use crate::read::{Cx, OneOrMany, Read};
+use crate::schema::{IPV4, IPV6, Shapes, any_of, described, list, text};
+use crate::tree::{Kind, Node};
+use crate::units;
+
+/// A network, with a word about bits that mean nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Network(pub(crate) Cidr);
+
+impl Read for Network {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let scalar = cx.scalar(node, "a network, like `10.0.0.0/8`")?;
+        let (cidr, spare) = units::cidr(&scalar.text).map_err(|bad| cx.wrong(node, bad)).ok()?;
+        if spare {
+            let message = format!("{} has bits behind its length", scalar.shown());
+            let meant = format!("`{}/{}`", cidr.addr, cidr.len);
+            cx.report(Draft::warning(node.span, message).expected(meant));
+        }
+        Some(Network(cidr))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        shapes.named("network", |_| {
+            let network = format!("{IPV4}(?:/[0-9]{{1,2}})?|{IPV6}(?:/[0-9]{{1,3}})?");
+            described("a network or an address, like `10.0.0.0/8`", text(&network))
+        })
+    }
+}
+
+/// At least one network; one may stand without the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Networks(pub(crate) Vec<Cidr>);
+
+impl Read for Networks {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let OneOrMany(all) = OneOrMany::<Network>::read(node, cx)?;
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            cx.mismatch(node, "at least one network");
+            return None;
+        }
+        Some(Networks(all.into_iter().map(|network| network.value.0).collect()))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        let network = Network::shape(shapes);
+        let mut networks = list(network.clone());
+        networks["minItems"] = 1.into();
+        any_of([network, networks])
+    }
+}
