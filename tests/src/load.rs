@@ -156,6 +156,7 @@ fn sorted(shots: Mutex<Vec<Shot>>) -> Vec<Shot> {
 mod tests {
     use super::*;
     use crate::origin::{Origin, after};
+    use std::sync::{Arc, Barrier};
     use std::time::Duration;
 
     #[test]
@@ -181,7 +182,13 @@ mod tests {
 
     #[test]
     fn an_open_loop_does_not_wait_for_answers() {
-        let origin = Origin::start(after(Duration::from_millis(100), ""));
+        // Nobody is answered before all eight have asked: whoever waits for an answer waits forever.
+        let asked = Arc::new(Barrier::new(8));
+        let answer = after(Duration::ZERO, "");
+        let origin = Origin::start(move |request, visit| {
+            asked.wait();
+            answer(request, visit)
+        });
         let arrivals: Vec<f64> = (0..8).map(|i| f64::from(i) * 0.001).collect();
         let shots = open_loop(origin.address(), &arrivals, 8, |id| get(format!("/{id}")));
         assert_eq!(failures(&shots, 200), [""; 0]);
