@@ -466,6 +466,17 @@ impl Exchange<'_> {
             Ok(()) => Next::Linger,
         }
     }
+
+    /// A fault of ours took this request's task, and its connection with it (LC-08): no part of an
+    /// answer may pass for the whole of it.
+    fn break_off(&mut self) {
+        let reason = Reason::Internal;
+        self.record.reason = Some(reason);
+        if !self.record.forwarding {
+            self.record.status = reason.status();
+        }
+        let _ = self.client.stream.set_linger_zero();
+    }
 }
 
 fn no_lease(error: &LeaseError) -> Reason {
@@ -479,6 +490,9 @@ fn no_lease(error: &LeaseError) -> Reason {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.break_off();
+        }
         Record::write(self);
         Scratch::give(std::mem::take(&mut self.scratch));
     }
