@@ -102,6 +102,27 @@ fn hb_01_hop_by_hop_fields_of_a_response_stay_here() {
     assert_eq!(answer.all("set-cookie"), ["a=1", "b=2"]);
 }
 
+/// RFC 9110 §7.6.2: counted down for OPTIONS, where it is a number, and left alone for the rest.
+#[test]
+fn max_forwards_counts_the_proxies_on_the_way() {
+    let origin = Origin::start(echo);
+    let isobar = start(&origin);
+    let mut connection = isobar.open("web");
+    for (method, sent, seen) in [
+        ("OPTIONS", "3", "2"),
+        ("OPTIONS", "1", "0"),
+        ("OPTIONS", "soon", "soon"),
+        ("GET", "3", "3"),
+    ] {
+        let head = format!("{method} / HTTP/1.1\r\nHost: h\r\nMax-Forwards: {sent}\r\n\r\n");
+        connection.send(head.as_bytes()).expect("sends");
+        let answer = connection.response_to(method).expect("an answer");
+        let text = answer.text().to_lowercase();
+        assert_eq!(text.matches("max-forwards").count(), 1, "{text}");
+        assert!(text.contains(&format!("max-forwards: {seen}\r\n")), "{method} {sent}: {text}");
+    }
+}
+
 #[test]
 fn hb_05_ten_thousand_forwarded_addresses_are_bounded() {
     let origin = Origin::start(echo);

@@ -194,7 +194,7 @@ impl Exchange<'_> {
         let ends_here = match request.method() {
             b"CONNECT" | b"TRACE" => true,
             // RFC 9110 §7.6.2: it asks us, and there is nothing to tell.
-            b"OPTIONS" => request.values_named(b"max-forwards").any(|value| value == b"0"),
+            b"OPTIONS" => headers::hops_left(request) == Some(0),
             _ => false,
         };
         if ends_here {

@@ -86,6 +86,11 @@ fn write_lines(exchange: &mut Exchange<'_>) {
             lines.extend_from_slice(b"\r\n");
         }
     }
+    if let Some(hops) = hops_left(request).filter(|_| request.method() == b"OPTIONS") {
+        let hops = hops.saturating_sub(1);
+        line(lines, b"Max-Forwards", itoa::Buffer::new().format(hops).as_bytes());
+        request.remove(FieldId::MaxForwards);
+    }
     lines.extend_from_slice(b"Via: ");
     for via in request.values(FieldId::Via) {
         lines.extend_from_slice(via);
@@ -123,6 +128,12 @@ pub(crate) fn scheme(exchange: &Exchange<'_>) -> Scheme {
         true => Scheme::Https,
         false => Scheme::Http,
     }
+}
+
+/// RFC 9110 §7.6.2: past how many more of us a request may go that asks about the way itself.
+pub(crate) fn hops_left(request: &RequestHead) -> Option<u64> {
+    let number = |value: &[u8]| str::from_utf8(value).ok()?.parse().ok();
+    request.values(FieldId::MaxForwards).filter_map(number).min()
 }
 
 /// RFC 9110 §7.6.3: our pseudonym in `Via` is a loop.
