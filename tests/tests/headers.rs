@@ -102,6 +102,26 @@ fn hb_01_hop_by_hop_fields_of_a_response_stay_here() {
     assert_eq!(answer.all("set-cookie"), ["a=1", "b=2"]);
 }
 
+/// RFC 9110 §6.6.1: of whoever makes a response, and of whoever passes on one that has none.
+#[test]
+fn every_response_has_one_date() {
+    const OLD: &str = "Mon, 23 Nov 2026 10:00:00 GMT";
+    for (fields, theirs) in [(format!("Date: {OLD}\r\n"), Some(OLD)), (String::new(), None)] {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+        let origin = Origin::start(raw(head, Next::Keep));
+        let isobar = start(&origin);
+        let mut connection = isobar.open("web");
+        let passed = connection.get("/").expect("an answer");
+        connection.send(b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
+        let ours = connection.response_to("GET").expect("a refusal");
+        for (answer, theirs) in [(passed, theirs), (ours, None)] {
+            let [date] = answer.all("date")[..] else { panic!("{:?}", answer.all("date")) };
+            assert!(date.len() == OLD.len() && date.ends_with(" GMT"), "{date}");
+            assert!(theirs.is_none_or(|theirs| theirs == date), "{date}");
+        }
+    }
+}
+
 /// RFC 9110 §7.6.2: counted down for OPTIONS, where it is a number, and left alone for the rest.
 #[test]
 fn max_forwards_counts_the_proxies_on_the_way() {

@@ -22,10 +22,10 @@ pub(crate) fn write(
     let phrase = phrase(status);
     // "404 Not Found: no_route\n"
     let body_len = 3 + 1 + phrase.len() + 2 + reason.code().len() + 1;
+    begin(out, status);
     let _ = write!(
         out,
-        "HTTP/1.1 {status} {phrase}\r\n\
-         Content-Type: text/plain; charset=utf-8\r\n\
+        "Content-Type: text/plain; charset=utf-8\r\n\
          Content-Length: {body_len}\r\n\
          x-isobar-reason: {}\r\n\
          X-Request-Id: ",
@@ -80,9 +80,7 @@ impl Own<'_> {
         head_only: HeadOnly,
         client: Version,
     ) {
-        let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", self.status, phrase(self.status));
-        crate::access_log::imf_date(SystemTime::now(), out);
-        out.extend_from_slice(b"\r\n");
+        begin(out, self.status);
         out.extend_from_slice(self.lines);
         // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
         if !matches!(self.status, 204 | 304) {
@@ -103,6 +101,13 @@ impl Own<'_> {
             out.extend_from_slice(self.body);
         }
     }
+}
+
+/// The status line, and the date that an answer of ours must have (RFC 9110 §6.6.1).
+fn begin(out: &mut Vec<u8>, status: u16) {
+    let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+    crate::access_log::imf_date(SystemTime::now(), out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `100 Continue`, written before the first read of a body that waits for it.
@@ -187,6 +192,7 @@ mod tests {
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
             assert!(head.contains(reason.code()));
+            assert_eq!(head.matches("\r\nDate: ").count(), 1, "{head}");
         }
     }
 }

@@ -6,17 +6,18 @@
 
 mod encoding;
 
-use std::{io, task::Poll};
+use std::{io, task::Poll, time::SystemTime};
 
 use isobar_balance::{Failure, Outcome};
 use isobar_http1::{
-    BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, State, Version, chunked,
+    BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, ResponseHead, State,
+    Version, chunked,
 };
 use isobar_pool::{Connection, Lease};
 use tokio::time::Instant;
 
 use crate::{
-    abandon, affinity,
+    abandon, access_log, affinity,
     attempt::Answered,
     client::{Gone, poll_read, poll_write},
     exchange::Exchange,
@@ -35,6 +36,7 @@ use encoding::Encoding;
 pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
+    date(&mut exchange.scratch.response);
     let encoder = match &exchange.filters {
         Some(_) => exchange.show_response(),
         None => None,
@@ -56,6 +58,15 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
             exchange.record.status = 0;
             Err(reason)
         }
+    }
+}
+
+/// RFC 9110 §6.6.1: who passes on a response without a date says when it came.
+fn date(response: &mut ResponseHead) {
+    if response.value(FieldId::Date).is_none() && response.status() != 101 {
+        let mut now = Vec::new();
+        access_log::imf_date(SystemTime::now(), &mut now);
+        response.append("Date", now);
     }
 }
 
