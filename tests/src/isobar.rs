@@ -95,6 +95,14 @@ impl Isobar {
         self.child.id()
     }
 
+    /// Memory it holds now, KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -136,9 +144,11 @@ impl Isobar {
         health.and_then(|health| health.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
+    /// At once: whoever reads the file has either all of the old or all of the new one.
     pub fn rewrite(&self, config: &str) {
-        let path = self.file("isobar.yaml");
-        std::fs::write(path, with_admin(config, &self.scratch)).expect("rewrites the file");
+        let (path, new) = (self.file("isobar.yaml"), self.file("isobar.yaml.new"));
+        std::fs::write(&new, with_admin(config, &self.scratch)).expect("writes the file");
+        std::fs::rename(new, path).expect("puts it in the other's place");
     }
 
     /// Runs another command of the binary against this one's admin socket.

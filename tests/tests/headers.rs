@@ -399,13 +399,13 @@ fn sl_03_a_client_that_does_not_read_is_cut() {
     let big = vec![b'z'; 32 << 20];
     let origin = Origin::start(after(Duration::ZERO, big));
     let isobar = start_with(&origin, "timeouts: { write_stall: 500ms }");
-    let before = resident_kib(isobar.pid());
+    let before = isobar.resident_kib();
     let mut stalled: Vec<Connection> = (0..10).map(|_| isobar.open("web")).collect();
     for connection in &mut stalled {
         connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
     }
     std::thread::sleep(Duration::from_millis(300));
-    let grown = resident_kib(isobar.pid()).saturating_sub(before);
+    let grown = isobar.resident_kib().saturating_sub(before);
     println!("10 clients that do not read 32 MiB: {grown} KiB more");
     assert!(grown <= 10 * 256 + 1_024, "{grown} KiB");
     std::thread::sleep(Duration::from_millis(1_500));
@@ -454,12 +454,6 @@ fn sl_05_the_oldest_idle_connection_makes_room() {
         assert!(oldest.as_ref().is_ok_and(Vec::is_empty), "the oldest leaves: {oldest:?}");
         assert_eq!(busy.response_to("GET").expect("it was being answered").status, 200);
     }
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 fn start(origin: &Origin) -> Isobar {

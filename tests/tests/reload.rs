@@ -8,6 +8,7 @@ use isobar_tests::isobar::Isobar;
 use isobar_tests::load::{failures, get, open_loop};
 use isobar_tests::origin::{Next, Origin, Request, Visit, after, websocket};
 use isobar_tests::skip;
+use rustix::process::Signal;
 
 const RELOADS: u32 = 20;
 const DOWNLOAD: Duration = Duration::from_secs(20);
@@ -56,6 +57,53 @@ fn lc_04_a_removed_listener_is_drained() {
         let served = isobar.metrics().sum("isobar_worker_requests_total", &[("outcome", "served")]);
         assert_eq!(served, 2.0);
     }
+}
+
+/// LC-03: signals that come faster than a file is read become one reload; the newest file ends in
+/// force, nothing fails, and of all the routing tables one is left.
+#[test]
+fn lc_03_a_storm_of_reloads_leaves_nothing_behind() {
+    const STORM: usize = 200;
+    const ROUTES: usize = 500;
+    let file = |step: usize| {
+        let mut text = String::from("listeners:\n  web:\n    bind: 127.0.0.1:0\n    routes:\n");
+        for at in 0..ROUTES {
+            text += &format!(
+                "      - {{ match: {{ path: /{at} }}, respond: {{ status: 200, body: \"{step}\" }} }}\n"
+            );
+        }
+        text
+    };
+    let isobar = Isobar::start(&file(0));
+    let mut client = isobar.open("web");
+    let mut ask = || client.get("/7").expect("an answer").text().parse::<usize>().expect("a step");
+    // What an allocator keeps after some reloads is no leak.
+    for step in 1..=10 {
+        isobar.rewrite(&file(step));
+        assert!(isobar.command(&["reload"]).status.success());
+        assert_eq!(ask(), step);
+    }
+    let before = isobar.resident_kib();
+    let (began, mut seen) = (Instant::now(), 10);
+    for step in 11..=10 + STORM {
+        isobar.rewrite(&file(step));
+        // One that waits for its end, then one that does not, and meets it.
+        match step % 2 {
+            0 => assert!(isobar.command(&["reload"]).status.success()),
+            _ => isobar.signal(Signal::HUP),
+        }
+        let now = ask();
+        assert!((seen..=step).contains(&now), "{now} after {seen}");
+        seen = now;
+    }
+    while ask() != 10 + STORM {
+        assert!(began.elapsed() < Duration::from_secs(10), "the newest file is not in force");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let after = isobar.resident_kib();
+    println!("{STORM} reloads in {:?}: {before} KiB before, {after} KiB after", began.elapsed());
+    // A tenth, and what the arenas of a thread or two may keep. Each table is 2.5 MiB.
+    assert!(after <= before + before / 10 + 4096, "{before} KiB before, {after} KiB after");
 }
 
 fn reloads(shards: usize) {
