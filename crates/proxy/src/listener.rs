@@ -46,7 +46,7 @@ const COMPLAIN: Duration = Duration::from_secs(10);
 /// How long a full listener waits for those it asked to leave before it asks more of them.
 const LEAVING: Duration = Duration::from_millis(50);
 
-/// A bound, listening, non-blocking socket.
+/// A bound, listening, non-blocking socket, with the options that its connections are to inherit.
 pub enum ListenSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -157,17 +157,7 @@ pub(crate) async fn accept(
     each: impl Fn(Accepted),
 ) {
     let (fd, family): (OwnedFd, _) = match socket {
-        ListenSocket::Tcp(listener) => {
-            let socket = socket2::SockRef::from(&listener);
-            if let Err(error) = socket.set_tcp_nodelay(true) {
-                tracing::warn!(%error, "TCP_NODELAY could not be set");
-            }
-            // Whose machine died says no good-bye: a tunnel or an event stream to it would stay.
-            if let Err(error) = socket.set_tcp_keepalive(&isobar_pool::keepalive()) {
-                tracing::warn!(%error, "SO_KEEPALIVE could not be set");
-            }
-            (listener.into(), Family::Tcp)
-        }
+        ListenSocket::Tcp(listener) => (listener.into(), Family::Tcp),
         ListenSocket::Unix(listener) => (listener.into(), Family::Unix),
     };
     let socket = match watch(fd) {

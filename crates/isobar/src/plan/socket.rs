@@ -57,8 +57,17 @@ pub(crate) fn tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
+    bequeath(SockRef::from(&socket))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Options that a connection inherits with its SYN: set before anybody can connect, they cost no
+/// system call per connection and no connection lacks them.
+fn bequeath(socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    // Whose machine died says no good-bye: a tunnel or an event stream to it would stay.
+    socket.set_tcp_keepalive(&isobar_pool::keepalive())
 }
 
 pub(crate) fn unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
@@ -117,6 +126,7 @@ fn inherited(number: i32) -> io::Result<Bound> {
     look.set_nonblocking(true)?;
     let local = look.local_addr()?;
     if let Some(addr) = local.as_socket() {
+        bequeath(look)?;
         let socket = ListenSocket::Tcp(socket.into());
         return Ok(Bound { socket, address: addr.to_string(), file: None });
     }
