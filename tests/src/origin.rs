@@ -28,8 +28,7 @@ pub struct Record {
     pub connection: u64,
     pub request: Request,
     pub read_at: f64,
-    /// Just before the last byte was written, because whoever reads that byte may act on it before
-    /// this thread runs again.
+    /// Just before its latest bytes were written.
     pub written_at: f64,
 }
 

@@ -30,7 +30,9 @@ pub struct Visit {
     stream: Option<TcpStream>,
     unread: Vec<u8>,
     shared: Arc<Shared>,
-    written_at: f64,
+    /// What is being answered, until it is on record; hand-written visits record for themselves.
+    answering: Option<Request>,
+    read_at: f64,
 }
 
 impl Request {
@@ -47,21 +49,40 @@ impl Request {
 
 impl Visit {
     pub(crate) fn new(number: u64, stream: TcpStream, shared: Arc<Shared>) -> Visit {
-        Visit { number, stream: Some(stream), unread: Vec::new(), shared, written_at: 0.0 }
+        Visit {
+            number,
+            stream: Some(stream),
+            unread: Vec::new(),
+            shared,
+            answering: None,
+            read_at: 0.0,
+        }
     }
 
     pub(crate) fn serve(&mut self, answer: &impl Fn(&Request, &mut Visit) -> Next) {
         while let Ok(Some(request)) = self.read_request() {
-            let read_at = clock::monotonic();
+            self.read_at = clock::monotonic();
+            self.answering = Some(request.clone());
             let next = answer(&request, self);
-            let written_at = self.written_at.max(read_at);
-            let record = Record { connection: self.number, request, read_at, written_at };
-            self.shared.log.lock().expect("log").push(record);
+            // One that was answered with nothing at all.
+            self.put_on_record(self.read_at);
             match next {
                 Next::Keep => {}
                 Next::Close => return self.close(),
                 Next::Reset => return self.reset(),
             }
+        }
+    }
+
+    /// The request that is being answered, once; after that the time of its latest bytes. Before
+    /// these are written, because whoever gets them may look at the log before this thread runs on.
+    fn put_on_record(&mut self, written_at: f64) {
+        let (connection, read_at) = (self.number, self.read_at);
+        let mut log = self.shared.log.lock().expect("log");
+        if let Some(request) = self.answering.take() {
+            log.push(Record { connection, request, read_at, written_at });
+        } else if let Some(record) = log.iter_mut().rev().find(|r| r.connection == connection) {
+            record.written_at = record.written_at.max(written_at);
         }
     }
 
@@ -128,7 +149,7 @@ impl Visit {
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.written_at = clock::monotonic();
+        self.put_on_record(clock::monotonic());
         match &mut self.stream {
             Some(stream) => stream.write_all(bytes),
             None => Err(io::ErrorKind::NotConnected.into()),
