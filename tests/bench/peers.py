@@ -5,6 +5,19 @@ import os
 
 import measure
 
+# Every filter there is, for a route that nobody asks for.
+FILTERS = """
+          - headers: { request: { set: { X-Env: prod } }, response: { remove: Server } }
+          - rewrite: { path_prefix: /v2 }
+          - allow: [127.0.0.0/8]
+          - deny: [10.0.0.0/8]
+          - rate_limit: { key: client_ip, rate: 100/s, burst: 200 }
+          - basic_auth: { users: { env: ISOBAR_BENCH_USERS }, realm: bench }
+          - max_body: 1MiB
+          - compression: { encodings: [zstd, br, gzip] }
+"""
+# bcrypt, and nobody's password.
+os.environ["ISOBAR_BENCH_USERS"] = "ann:$2b$10$" + "a" * 53
 NGINX, HAPROXY = "/usr/sbin/nginx", "/usr/sbin/haproxy"
 
 
@@ -12,11 +25,11 @@ def available():
     return [name for name, path in (("nginx", NGINX), ("haproxy", HAPROXY)) if os.path.exists(path)]
 
 
-def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0):
+def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0, filters=False):
     """Returns the process and the port it serves."""
     port = measure.free_port()
     if name == "isobar":
-        config = _isobar(port, origin_ports, tcp, shards, slots, routes)
+        config = _isobar(port, origin_ports, tcp, shards, slots, routes, filters)
         command = [binaries["isobar"], "run", "-c", _write("isobar.yaml", config)]
     elif name == "nginx":
         config = _nginx(port, origin_ports[0], tcp, shards)
@@ -34,7 +47,7 @@ def _write(name, text):
     return path
 
 
-def _isobar(port, origin_ports, tcp, shards, slots, routes):
+def _isobar(port, origin_ports, tcp, shards, slots, routes, filters):
     protocol = "tcp" if tcp else "http"
     workers = ", ".join(f'"127.0.0.1:{origin}"' for origin in origin_ports)
     limit = f"slots: {slots}, queue: {{ max: 10000, timeout: 10s }}, " if slots else ""
@@ -42,7 +55,9 @@ def _isobar(port, origin_ports, tcp, shards, slots, routes):
     many = "".join(
         f"      - {{ match: {{ path_prefix: /v{at}/users }}, pool: app }}\n" for at in range(routes)
     )
-    leads = f"routes:\n{many}      - {{ pool: app }}" if routes else "pool: app"
+    if filters:
+        many += f"      - match: {{ path_prefix: /filtered }}\n        pool: app\n        filters:{FILTERS}"
+    leads = f"routes:\n{many}      - {{ pool: app }}" if many else "pool: app"
     return f"""
 shards: {shards}
 admin: {{ bind: "unix:{measure.SCRATCH}/admin-{port}.sock" }}

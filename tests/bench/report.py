@@ -7,6 +7,7 @@ PROMISES = [
     ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "nginx", 0.85),
     ("http", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "isobar", "haproxy", 0.82),
     ("routes", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "10,000 routes", "1 route", 1.03),
+    ("routes", "cpu_us", "HTTP/1.1 keep-alive 1 KiB, CPU µs/request", "filters on another route", "1 route", 1.03),
     ("queue", "cpu_us", "queue of 64 slots, 1 ms origin, CPU µs/request", "saturated", "unsaturated", 1.30),
     ("tcp", "cpu_us", "TCP relay 1 KiB, CPU µs/request", "isobar", "haproxy", 1.05),
     ("connections", "cpu_us", "new HTTP connection each, CPU µs/request", "isobar", "nginx", 1.10),

@@ -58,6 +58,7 @@ def _cases(name, binaries, ports, seconds):
         return [
             ("1 route", by_wrk("isobar", 64, path)),
             ("10,000 routes", by_wrk("isobar", 64, path, routes=ROUTES)),
+            ("filters on another route", by_wrk("isobar", 64, path, filters=True)),
         ]
     if name == "tcp":
         return [(who, by_wrk(who, 64, tcp=True)) for who in everyone]
