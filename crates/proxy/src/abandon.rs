@@ -38,14 +38,14 @@ pub(crate) fn see_out(
     let method = Box::<[u8]>::from(exchange.scratch.request.method());
     lease.abandon();
     tokio::task::spawn_local(async move {
-        let mut scratch = Scratch::take();
+        let mut scratch = Scratch::lend();
         scratch::furnish(&mut scratch.down);
         let answer = async {
             let rest = read_head(&mut worker, &mut scratch, &method).await?;
             Some(rest.read(&mut worker, &mut scratch.down).await)
         };
         let end = tokio::time::timeout(patience, answer).await;
-        Scratch::give(scratch);
+        drop(scratch);
         end_behind(lease, worker, end.ok().flatten(), outcome).await;
     });
 }

@@ -39,7 +39,7 @@ pub(crate) struct Exchange<'c> {
     pub(crate) route: Option<Routed>,
     /// Where there are filters: those the request has passed.
     pub(crate) filters: Option<Passed>,
-    pub(crate) scratch: Box<Scratch>,
+    pub(crate) scratch: &'c mut Scratch,
     pub(crate) incoming: Incoming,
     pub(crate) started: Instant,
     /// The latest look at the clock that is good enough for what follows at once: a look costs
@@ -56,12 +56,13 @@ pub(crate) struct Exchange<'c> {
 pub(crate) async fn run(client: &mut Client) -> Next {
     let Some(listener) = client.context.listener(client.listener) else { return Next::Close };
     let now = Instant::now();
+    let mut scratch = Scratch::lend();
     let mut exchange = Exchange {
         client,
         listener,
         route: None,
         filters: None,
-        scratch: Scratch::take(),
+        scratch: &mut scratch,
         incoming: Incoming::new(Body::None, 0),
         started: now,
         now,
@@ -494,6 +495,5 @@ impl Drop for Exchange<'_> {
             self.break_off();
         }
         Record::write(self);
-        Scratch::give(std::mem::take(&mut self.scratch));
     }
 }

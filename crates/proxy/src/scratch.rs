@@ -3,7 +3,10 @@
 //! Each shard keeps a small stock; an idle connection holds none of it, which is what keeps it
 //! at a few hundred bytes.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    ops::{Deref, DerefMut},
+};
 
 use isobar_http1::{RequestHead, ResponseHead};
 
@@ -42,13 +45,35 @@ pub(crate) struct Scratch {
     pub(crate) id: Vec<u8>,
 }
 
-impl Scratch {
-    pub(crate) fn take() -> Box<Self> {
-        SCRATCHES.with_borrow_mut(Vec::pop).unwrap_or_default()
-    }
+/// Working memory on loan from the shard's stock; its drop gives it back.
+pub(crate) struct Loan(Option<Box<Scratch>>);
 
-    pub(crate) fn give(mut scratch: Box<Self>) {
-        let Self { body, up, down, out, lines, id, .. } = &mut *scratch;
+impl Scratch {
+    pub(crate) fn lend() -> Loan {
+        Loan(Some(SCRATCHES.with_borrow_mut(Vec::pop).unwrap_or_default()))
+    }
+}
+
+impl Deref for Loan {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        self.0.as_ref().expect(LENT)
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut Scratch {
+        self.0.as_mut().expect(LENT)
+    }
+}
+
+const LENT: &str = "it is given back by the drop alone";
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let Some(mut scratch) = self.0.take() else { return };
+        let Scratch { body, up, down, out, lines, id, .. } = &mut *scratch;
         [body, up, down, out].into_iter().for_each(recycle);
         lines.clear();
         id.clear();
