@@ -1,4 +1,4 @@
-"""The table: medians, their spread, ratios, and what was promised."""
+"""The table: medians and their spread, of figures and of each round's ratios, and what was promised."""
 
 from statistics import median
 
@@ -37,11 +37,14 @@ def table(rows, rounds):
     for scenario, figure, what, who, than, most in PROMISES:
         mine, theirs = values.get((scenario, who, figure)), values.get((scenario, than, figure))
         if mine and theirs:
-            ratio = median(mine) / median(theirs)
+            # Of each round by itself: a machine may change its speed between two of them.
+            ratios = [one / other for one, other in zip(mine, theirs)]
+            ratio = median(ratios)
             late = any(_late(values, scenario, name) > LATE_US for name in (who, than))
             held = "no verdict: the load left late" if late else _verdict(ratio, most) if most else ""
             most = f"{most:.2f}" if most else ""
-            lines.append(f"| {what}: {who} ÷ {than} | {ratio:.2f} | {most} | {held} |")
+            spread = f"{ratio:.2f} [{min(ratios):.2f} to {max(ratios):.2f}]"
+            lines.append(f"| {what}: {who} ÷ {than} | {spread} | {most} | {held} |")
     for (scenario, who, figure), found in values.items():
         if figure == "kib":
             kib = median(found)
