@@ -210,12 +210,15 @@ struct Binds {
 
 impl Binds {
     fn claim(&mut self, bind: &Bind, span: Span, cx: &mut Cx<'_>) {
-        if let Some((_, first)) = self.taken.iter().find(|(other, _)| collide(bind, other)) {
+        if let Some((other, first)) = self.taken.iter().find(|(other, _)| collide(bind, other)) {
             let place = format!("{}:{}", cx.sources.name(first.source), first.line);
+            let both = |bind: &Bind| matches!(bind, Bind::Tcp(addr) if is_any_of_both(addr));
+            let both = both(bind) || both(other);
+            let why = if both { ", and `[::]` takes IPv4 connections, too" } else { "" };
             cx.report(
                 Draft::error(span, "found this address a second time")
                     .expected("every address and port bound once")
-                    .hint(format!("it is taken at {place} already")),
+                    .hint(format!("it is taken at {place} already{why}")),
             );
         }
         self.taken.push((bind.clone(), span));
@@ -226,13 +229,18 @@ fn collide(a: &Bind, b: &Bind) -> bool {
     match (a, b) {
         (Bind::Tcp(a), Bind::Tcp(b)) => {
             let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-            let family = a.is_ipv4() == b.is_ipv4();
+            let family = a.is_ipv4() == b.is_ipv4() || is_any_of_both(a) || is_any_of_both(b);
             a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && family))
         }
         (Bind::Unix { path: a, .. }, Bind::Unix { path: b, .. }) => a == b,
         (Bind::Fd(a), Bind::Fd(b)) => a == b,
         _ => false,
     }
+}
+
+/// `[::]` takes IPv4 connections, too.
+fn is_any_of_both(addr: &SocketAddr) -> bool {
+    addr.is_ipv6() && addr.ip().is_unspecified()
 }
 
 /// The names that may be referred to.

@@ -2,7 +2,7 @@
 //!
 //! Made only by this crate (from a file, or from the flags of `isobar proxy`); `isobar` turns it into
 //! live parts. Nothing here knows YAML, a position in a file, or how a strategy works. There is no
-//! `Option` where the contract has a default: `None` always means "the user wants none".
+//! `Option` where the configuration has a default: `None` always means "the user wants none".
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -111,7 +111,7 @@ pub(crate) struct Keys {
     /// As a person would say it: "a pool".
     pub(crate) section: &'static str,
     pub(crate) built: &'static [&'static str],
-    /// In the contract, but not built yet.
+    /// Will be one, but is not built yet.
     pub(crate) later: &'static [&'static str],
 }
 

@@ -83,6 +83,52 @@ fn the_smallest_file_has_every_default() {
     );
 }
 
+/// One mistake does not hide another, and what speaks HTTP is not sent to a database.
+#[test]
+fn every_mistake_of_a_pool_is_told() {
+    let pool = "workers: [127.0.0.1:1], warm_up: { requests: [/], count: 1 }";
+    let told = |listener: &str, pool: &str| {
+        let text = format!(
+            "listeners: {{ web: {{ bind: '127.0.0.1:0', pool: app{listener} }} }}\n\
+             pools: {{ app: {{ {pool} }} }}\n"
+        );
+        load_str(&text, &registry()).err().map(|problems| problems.render(Colour::Never))
+    };
+    let bad = "strategy: leastconn, workers: [127.0.0.1:1], health: { http: { path: / }, tcp: {} }";
+    let both = told("", bad).expect("two mistakes");
+    assert_eq!(both.matches("error: ").count(), 2, "{both}");
+    assert_eq!(told("", pool), None);
+    let tcp = told(", protocol: tcp", pool).expect("no warming up of a database");
+    assert!(tcp.contains("`warm_up`") && tcp.contains("serves TCP"), "{tcp}");
+}
+
+#[test]
+fn an_address_is_bound_once() {
+    for (first, second, collide) in [
+        ("0.0.0.0:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "127.0.0.2:80", false),
+        ("0.0.0.0:80", "0.0.0.0:81", false),
+        ("0.0.0.0:80", "[::1]:80", false),
+        // Both families.
+        ("0.0.0.0:80", "[::]:80", true),
+        ("[::]:80", "127.0.0.1:80", true),
+        ("[::]:80", "[::1]:80", true),
+        ("[::]:0", "0.0.0.0:0", false),
+    ] {
+        let text = format!(
+            "listeners: {{ web: {{ bind: ['{first}', '{second}'], pool: app }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1] }} }}\n"
+        );
+        let found = load_str(&text, &registry());
+        assert_eq!(found.is_err(), collide, "{first} and {second}");
+        if let (Err(problems), true) = (found, first.starts_with("[::]") || second == "[::]:80") {
+            let told = problems.render(Colour::Never);
+            assert!(told.contains("`[::]` takes IPv4 connections, too"), "{told}");
+        }
+    }
+}
+
 #[test]
 fn binds() {
     let tcp = |a: &str| Bind::Tcp(a.parse().unwrap());

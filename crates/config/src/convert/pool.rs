@@ -92,11 +92,21 @@ pub(super) fn convert(
     let (buffer, spill) = buffer(raw.buffer, limited, cx);
     let affinity_span = raw.affinity.as_given().map(|affinity| affinity.span);
     let affinity = super::affinity::convert(raw.affinity, cx);
+    let health = health(raw.health, &workers, cx);
+    let outlier = life::outlier(raw.outlier, cx);
+    let warm_up_span = raw.warm_up.as_given().map(|warm_up| warm_up.span);
+    let warm_up = life::warm_up(raw.warm_up, cx);
+    // Not before all of the pool has been looked at: every mistake is told at once.
     let (strategy, http_only) = strategy?;
     let sticky = affinity_span.filter(|_| affinity.is_some()).map(|at| HttpOnly {
         at,
         what: "`affinity`".to_owned(),
         instead: "no `affinity`",
+    });
+    let warmed = warm_up_span.filter(|_| warm_up.is_some()).map(|at| HttpOnly {
+        at,
+        what: "`warm_up`".to_owned(),
+        instead: "no `warm_up`",
     });
     let pool = Pool {
         name: name.to_owned(),
@@ -104,7 +114,7 @@ pub(super) fn convert(
         affinity,
         queue_per_slot: (come_and_go && !max_given).then_some(QUEUE_PER_SLOT),
         queue: queue(raw.queue, limited, total),
-        health: health(raw.health, &workers, cx),
+        health,
         retry_budget: match raw.retry_budget.value() {
             None => RETRY_BUDGET,
             Some(switch) => {
@@ -119,15 +129,15 @@ pub(super) fn convert(
         spill,
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
-        outlier: life::outlier(raw.outlier, cx),
+        outlier,
         panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
         slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),
-        warm_up: life::warm_up(raw.warm_up, cx),
+        warm_up,
         slots,
         workers,
         discover,
     };
-    Some((pool, http_only.or(sticky)))
+    Some((pool, http_only.or(sticky).or(warmed)))
 }
 
 enum Discovered {

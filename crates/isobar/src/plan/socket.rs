@@ -56,6 +56,10 @@ pub(crate) fn tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     // Connections of our predecessor in TIME_WAIT must not keep us from the port.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    if addr.is_ipv6() {
+        // `[::]` is both families, whatever this machine's `bindv6only` says.
+        socket.set_only_v6(false)?;
+    }
     socket.bind(&addr.into())?;
     bequeath(SockRef::from(&socket))?;
     socket.listen(BACKLOG)?;
