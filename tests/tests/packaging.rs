@@ -39,7 +39,10 @@ fn the_package_is_installed_started_and_removed() {
     };
     dpkg(&["-i", &package]);
     let binary = system.join("usr/bin/isobar");
-    assert!(system.join("usr/share/man/man1/isobar.1.gz").exists());
+    for page in ["isobar", "isobar-run", "isobar-check"] {
+        let page = system.join(format!("usr/share/man/man1/{page}.1.gz"));
+        assert!(page.exists(), "{}", page.display());
+    }
 
     // As the unit says, but in that root and on ports that are free.
     let config = system.join("etc/isobar/isobar.yaml");

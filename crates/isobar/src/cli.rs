@@ -1,7 +1,7 @@
 //! The command line: what can be said, which function does it, which code the process ends with.
 //!
 //! Exit codes: 0 ok, 1 bad configuration or the command failed, 2 usage. Diagnostics go to stderr,
-//! data to stdout. A command of the contract that is not built yet says so and fails; it is never
+//! data to stdout. A command that is planned but not built yet says so and fails; it is never
 //! ignored. This module knows nothing of threads, sockets or YAML.
 
 use std::ffi::OsString;

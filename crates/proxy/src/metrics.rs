@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 use isobar_balance::stats::{Counter, Histogram, HistogramValues, PerShard};
 
 /// The status codes that have a cell of their own; the others are counted by class.
-const CODES: [&str; 47] = [
+const CODES: [&str; 48] = [
     "100", "101", "103", "200", "201", "202", "203", "204", "205", "206", "207", "300", "301",
     "302", "303", "304", "307", "308", "400", "401", "403", "404", "405", "406", "408", "409",
     "410", "411", "412", "413", "414", "415", "416", "417", "421", "422", "425", "428", "429",
-    "431", "499", "500", "501", "502", "503", "504", "505",
+    "431", "499", "500", "501", "502", "503", "504", "505", "508",
 ];
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const CELLS: usize = CODES.len() + CLASSES.len();

@@ -1,7 +1,7 @@
 //! Where a command looks for the configuration and for the running process.
 //!
-//! Given names win and are never second-guessed; the others are tried in the order of the
-//! contract. Decides only where; opening and connecting is up to who asked.
+//! Given names win and are never second-guessed; the others are tried one after the other. Decides
+//! only where; opening and connecting is up to who asked.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
