@@ -212,8 +212,7 @@ impl Binds {
     fn claim(&mut self, bind: &Bind, span: Span, cx: &mut Cx<'_>) {
         if let Some((other, first)) = self.taken.iter().find(|(other, _)| collide(bind, other)) {
             let place = format!("{}:{}", cx.sources.name(first.source), first.line);
-            let both = |bind: &Bind| matches!(bind, Bind::Tcp(addr) if is_any_of_both(addr));
-            let both = both(bind) || both(other);
+            let both = takes_both_families(bind) || takes_both_families(other);
             let why = if both { ", and `[::]` takes IPv4 connections, too" } else { "" };
             cx.report(
                 Draft::error(span, "found this address a second time")
@@ -225,11 +224,13 @@ impl Binds {
     }
 }
 
-fn collide(a: &Bind, b: &Bind) -> bool {
-    match (a, b) {
+fn collide(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
         (Bind::Tcp(a), Bind::Tcp(b)) => {
             let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-            let family = a.is_ipv4() == b.is_ipv4() || is_any_of_both(a) || is_any_of_both(b);
+            let family = a.is_ipv4() == b.is_ipv4()
+                || takes_both_families(one)
+                || takes_both_families(other);
             a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && family))
         }
         (Bind::Unix { path: a, .. }, Bind::Unix { path: b, .. }) => a == b,
@@ -239,8 +240,8 @@ fn collide(a: &Bind, b: &Bind) -> bool {
 }
 
 /// `[::]` takes IPv4 connections, too.
-fn is_any_of_both(addr: &SocketAddr) -> bool {
-    addr.is_ipv6() && addr.ip().is_unspecified()
+fn takes_both_families(bind: &Bind) -> bool {
+    matches!(bind, Bind::Tcp(addr) if addr.is_ipv6() && addr.ip().is_unspecified())
 }
 
 /// The names that may be referred to.

@@ -58,14 +58,7 @@ fn measure(what: &str, count: usize, one: impl Fn(usize) -> Match) {
             reply: Reply::Respond(Respond::new(204, &[], "")),
             metrics: Arc::new(RouteMetrics::new(1)),
         })),
-        retry: RetryPolicy {
-            attempts: 1,
-            per_try: None,
-            connect: false,
-            reset: false,
-            statuses: Box::default(),
-            replay: 0,
-        },
+        retry: RetryPolicy::never(),
     };
     let routes = Routes::build((0..count).map(spec).collect());
     // In no order that a cache could learn.

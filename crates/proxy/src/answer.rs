@@ -106,7 +106,7 @@ impl Own<'_> {
 /// The status line, and the date that an answer of ours must have (RFC 9110 §6.6.1).
 fn begin(out: &mut Vec<u8>, status: u16) {
     let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
-    crate::access_log::imf_date(SystemTime::now(), out);
+    out.extend_from_slice(&crate::access_log::imf_date(SystemTime::now()));
     out.extend_from_slice(b"\r\n");
 }
 

@@ -64,9 +64,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
 /// RFC 9110 §6.6.1: who passes on a response without a date says when it came.
 fn date(response: &mut ResponseHead) {
     if response.value(FieldId::Date).is_none() && response.status() != 101 {
-        let mut now = Vec::new();
-        access_log::imf_date(SystemTime::now(), &mut now);
-        response.append("Date", now);
+        response.append("Date", access_log::imf_date(SystemTime::now()));
     }
 }
 

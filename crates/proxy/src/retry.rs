@@ -33,6 +33,20 @@ pub struct RetryPolicy {
     pub replay: usize,
 }
 
+impl RetryPolicy {
+    /// One attempt, whatever comes of it.
+    pub fn never() -> Self {
+        Self {
+            attempts: 1,
+            per_try: None,
+            connect: false,
+            reset: false,
+            statuses: Box::default(),
+            replay: 0,
+        }
+    }
+}
+
 /// May the request be tried again, on another worker?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {

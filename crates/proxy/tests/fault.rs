@@ -94,20 +94,12 @@ impl Proxy {
             first_byte: None,
             metrics: Arc::clone(&route),
         };
-        let retry = RetryPolicy {
-            attempts: 1,
-            per_try: None,
-            connect: false,
-            reset: false,
-            statuses: Box::default(),
-            replay: 0,
-        };
         let routes = Routes::build(vec![RouteSpec {
             name: "all".into(),
             matches: Vec::new(),
             filters: Chain::new(vec![Arc::new(Faulty)], Arc::clone(&route)),
             action: Action::Pool(destination),
-            retry,
+            retry: RetryPolicy::never(),
         }]);
         let plan = plan(routes, Arc::clone(&listener));
         context.publish(RouteTable { version: 1, listeners: vec![Some(Arc::new(plan))] });

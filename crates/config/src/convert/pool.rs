@@ -98,16 +98,13 @@ pub(super) fn convert(
     let warm_up = life::warm_up(raw.warm_up, cx);
     // Not before all of the pool has been looked at: every mistake is told at once.
     let (strategy, http_only) = strategy?;
-    let sticky = affinity_span.filter(|_| affinity.is_some()).map(|at| HttpOnly {
-        at,
-        what: "`affinity`".to_owned(),
-        instead: "no `affinity`",
-    });
-    let warmed = warm_up_span.filter(|_| warm_up.is_some()).map(|at| HttpOnly {
-        at,
-        what: "`warm_up`".to_owned(),
-        instead: "no `warm_up`",
-    });
+    let needs_http = |at: Option<Span>, what: &str, instead| {
+        at.map(|at| HttpOnly { at, what: what.to_owned(), instead })
+    };
+    let sticky = affinity_span.filter(|_| affinity.is_some());
+    let sticky = needs_http(sticky, "`affinity`", "no `affinity`");
+    let warmed = warm_up_span.filter(|_| warm_up.is_some());
+    let warmed = needs_http(warmed, "`warm_up`", "no `warm_up`");
     let pool = Pool {
         name: name.to_owned(),
         strategy,

@@ -178,14 +178,7 @@ impl Rule {
                 reply,
                 metrics: Arc::new(RouteMetrics::new(1)),
             })),
-            retry: RetryPolicy {
-                attempts: 1,
-                per_try: None,
-                connect: false,
-                reset: false,
-                statuses: Box::default(),
-                replay: 0,
-            },
+            retry: RetryPolicy::never(),
         }
     }
 }

@@ -43,9 +43,9 @@ pub(super) fn combined(at: SystemTime, out: &mut Vec<u8>) {
 }
 
 /// `Mon, 23 Nov 2026 12:15:08 GMT`, as in a `Date` field (RFC 9110 §5.6.7).
-pub(crate) fn imf_date(at: SystemTime, out: &mut Vec<u8>) {
+pub(crate) fn imf_date(at: SystemTime) -> [u8; 29] {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    out.extend_from_slice(&second(since.as_secs()).imf);
+    second(since.as_secs()).imf
 }
 
 fn second(unix: u64) -> Second {
@@ -88,8 +88,7 @@ mod tests {
             combined(at, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
-        let mut out = Vec::new();
-        imf_date(UNIX_EPOCH + Duration::from_millis(1_795_436_108_042), &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), "Mon, 23 Nov 2026 12:15:08 GMT");
+        let date = imf_date(UNIX_EPOCH + Duration::from_millis(1_795_436_108_042));
+        assert_eq!(str::from_utf8(&date).unwrap(), "Mon, 23 Nov 2026 12:15:08 GMT");
     }
 }
