@@ -15,6 +15,9 @@ pub enum Outcome {
     /// The client gave up while the worker computed; it has ended, or was cut, since. (If a
     /// deadline gave up, the worker has failed by [`Failure::Timeout`].)
     Abandoned,
+    /// Nothing was sent, and the worker had no part in it: we ran out of ports or descriptors, or
+    /// the request out of time before it was connected.
+    NotSent,
 }
 
 /// What went wrong with the worker.
@@ -36,11 +39,12 @@ pub enum Failure {
 
 impl Outcome {
     /// Every label there is, in the order of [`Outcome::position`].
-    pub const LABELS: [&'static str; 11] = [
+    pub const LABELS: [&'static str; 12] = [
         "served",
         "server_error",
         "client_gone",
         "abandoned",
+        "not_sent",
         "connect_refused",
         "connect_timeout",
         "connect_error",
@@ -55,7 +59,7 @@ impl Outcome {
     /// Where it answered.
     pub(crate) const ANSWERS: std::ops::Range<usize> = 0..2;
     /// Where the worker has no part in how it ended.
-    pub(crate) const NOBODYS: [usize; 2] = [2, 3];
+    pub(crate) const NOBODYS: std::ops::Range<usize> = 2..5;
 
     /// The value of the metric label `outcome`.
     pub fn label(self) -> &'static str {
@@ -67,6 +71,7 @@ impl Outcome {
             Self::Served { status } => usize::from(status >= 500),
             Self::ClientGone => 2,
             Self::Abandoned => 3,
+            Self::NotSent => 4,
             Self::Failed(failure) => failure.position(),
         }
     }
@@ -80,13 +85,13 @@ impl Failure {
 
     fn position(self) -> usize {
         match self {
-            Self::ConnectRefused => 4,
-            Self::ConnectTimeout => 5,
-            Self::ConnectError => 6,
-            Self::Reset => 7,
-            Self::ResetMidBody => 8,
-            Self::Protocol => 9,
-            Self::Timeout => 10,
+            Self::ConnectRefused => 5,
+            Self::ConnectTimeout => 6,
+            Self::ConnectError => 7,
+            Self::Reset => 8,
+            Self::ResetMidBody => 9,
+            Self::Protocol => 10,
+            Self::Timeout => 11,
         }
     }
 }
@@ -103,6 +108,7 @@ mod tests {
             (Outcome::Served { status: 500 }, "server_error"),
             (Outcome::ClientGone, "client_gone"),
             (Outcome::Abandoned, "abandoned"),
+            (Outcome::NotSent, "not_sent"),
             (Outcome::Failed(Failure::ConnectRefused), "connect_refused"),
             (Outcome::Failed(Failure::ConnectTimeout), "connect_timeout"),
             (Outcome::Failed(Failure::ConnectError), "connect_error"),

@@ -133,7 +133,7 @@ fn verdict(outcome: Outcome) -> Verdict {
         Outcome::Served { .. } => Verdict::Good,
         Outcome::Failed(Failure::Protocol) => Verdict::Failure,
         Outcome::Failed(_) => Verdict::GatewayFailure,
-        Outcome::ClientGone | Outcome::Abandoned => Verdict::Nothing,
+        Outcome::ClientGone | Outcome::Abandoned | Outcome::NotSent => Verdict::Nothing,
     }
 }
 
@@ -209,6 +209,7 @@ mod tests {
         runs.watch(Thresholds { failures: 2, gateway_failures: 0 });
         assert!(!runs.note(ERROR));
         assert!(!runs.note(Outcome::ClientGone) && !runs.note(Outcome::Abandoned));
+        assert!(!runs.note(Outcome::NotSent));
         assert_eq!(runs.failures(), 1);
         assert!(runs.note(ERROR));
     }

@@ -98,7 +98,7 @@ impl Timing {
         let failed = match outcome {
             Outcome::Served { status } => status >= 500,
             Outcome::Failed(_) => true,
-            Outcome::ClientGone | Outcome::Abandoned => return,
+            Outcome::ClientGone | Outcome::Abandoned | Outcome::NotSent => return,
         };
         // The common run of successes writes nothing.
         if !failed && self.failures.load().value == 0.0 {

@@ -353,11 +353,13 @@ impl Eq for Pattern {}
 pub struct RouteTimeouts {
     pub request: Option<Duration>,
     pub first_byte: Option<Duration>,
+    pub body_idle: Option<Duration>,
 }
 
 impl Default for RouteTimeouts {
     fn default() -> Self {
-        RouteTimeouts { request: None, first_byte: Some(Duration::from_secs(60)) }
+        let minute = Some(Duration::from_secs(60));
+        RouteTimeouts { request: None, first_byte: minute, body_idle: minute }
     }
 }
 

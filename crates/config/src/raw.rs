@@ -280,8 +280,12 @@ section! {
     RouteTimeouts is "timeouts" {
         /// The whole exchange; off, unless given. It never cuts tunnels and event streams.
         "request" => request: Switch<Dur>,
-        /// From the request's last byte to the answer's first; 60 s, unless given.
+        /// From the request's last byte to the answer's first, or for as long as the worker takes
+        /// nothing of the request; 60 s, unless given.
         "first_byte" => first_byte: Switch<Dur>,
+        /// Between two pieces of the answer's body; 60 s, unless given. Event streams may be silent
+        /// for as long as tunnels.
+        "body_idle" => body_idle: Switch<Dur>,
     }
     later {}
 }

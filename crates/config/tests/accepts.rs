@@ -59,7 +59,11 @@ fn the_smallest_file_has_every_default() {
             matches: vec![],
             action: Action::Pool(Destination {
                 pool: "app".into(),
-                timeouts: RouteTimeouts { request: None, first_byte: Some(secs(60)) },
+                timeouts: RouteTimeouts {
+                    request: None,
+                    first_byte: Some(secs(60)),
+                    body_idle: Some(secs(60)),
+                },
             }),
             filters: vec![],
             retry: Retry {
@@ -175,10 +179,10 @@ fn matches_and_labels() {
     let r = route("[{ host: '*.example.com' }, { path: /a, method: GET }]");
     assert_eq!((r.name.as_str(), r.matches.len()), ("*.example.com | GET /a", 2));
     let r = route(
-        "{ path: / }\n        name: front\n        retry: off\n        timeouts: { request: 5s, first_byte: off }",
+        "{ path: / }\n        name: front\n        retry: off\n        timeouts: { request: 5s, first_byte: off, body_idle: off }",
     );
     assert_eq!((r.name.as_str(), r.retry.attempts), ("front", 1));
-    let timeouts = RouteTimeouts { request: Some(secs(5)), first_byte: None };
+    let timeouts = RouteTimeouts { request: Some(secs(5)), first_byte: None, body_idle: None };
     assert_eq!(r.action, Action::Pool(Destination { pool: "app".into(), timeouts }));
     let r = route("{ path: / }\n        retry: { attempts: 3, per_try: 1s, when: connect }");
     let when = RetryWhen { connect: true, reset: false, statuses: vec![] };
@@ -205,11 +209,15 @@ fn unnamed_routes_have_different_labels() {
 fn a_pools_timeouts_hold_where_a_route_says_nothing() {
     let config = good(
         "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app, timeouts: { first_byte: 3s } }] } }\n\
-         pools: { app: { timeouts: { request: 9s, first_byte: 8s }, workers: [127.0.0.1:1] } }",
+         pools: { app: { timeouts: { request: 9s, first_byte: 8s, body_idle: 7s }, workers: [127.0.0.1:1] } }",
     )
     .config;
     let ListenerKind::Http { routes } = &config.listeners["web"].kind else { panic!() };
-    let timeouts = RouteTimeouts { request: Some(secs(9)), first_byte: Some(secs(3)) };
+    let timeouts = RouteTimeouts {
+        request: Some(secs(9)),
+        first_byte: Some(secs(3)),
+        body_idle: Some(secs(7)),
+    };
     assert_eq!(routes[0].action, Action::Pool(Destination { pool: "app".into(), timeouts }));
 }
 

@@ -102,6 +102,11 @@ impl Stream {
         }
     }
 
+    /// It was reset, whatever is there to be read before that shows. Told once.
+    pub fn is_broken(&self) -> bool {
+        !matches!(either!(self, s => s.take_error()), Ok(None))
+    }
+
     /// A real look into the socket, whatever the runtime believes.
     pub(crate) fn look(&self) -> Other {
         let mut byte = [MaybeUninit::uninit(); 1];

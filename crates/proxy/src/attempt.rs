@@ -3,7 +3,7 @@
 //! An attempt decides nothing about what follows: it says what happened and whether the same
 //! request may be tried again; `exchange` decides. A failed attempt has ended its lease.
 
-use std::{task::Poll, time::Duration};
+use std::{future::Future, task::Poll, time::Duration};
 
 use isobar_balance::{Failure, Outcome};
 use isobar_http1::{Limits, Parsed};
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{
     abandon,
-    client::{Gone, poll_read},
+    client::poll_read,
     exchange::Exchange,
     reason::Reason,
     retry::Again,
     route::Routed,
-    table::ClientFin,
-    upload::{Broken, Upload},
+    unconnected,
+    upload::{Awaited, Broken, Upload},
 };
 
 /// Interim responses passed on per request, and read at all (UP-12).
@@ -65,11 +65,11 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
             Some(worker) => worker,
             None => {
                 let connecting = std::time::Instant::now();
-                let connected = lease.dial().await;
+                let connected = dial(exchange, &mut lease).await;
                 exchange.record.connect += connecting.elapsed();
                 match connected {
                     Ok(worker) => worker,
-                    Err(error) => return refused(lease, &error),
+                    Err(unreached) => return not_reached(lease, &unreached),
                 }
             }
         };
@@ -104,13 +104,42 @@ enum Lost {
     Given(Reason, Again),
 }
 
-fn refused(lease: Lease, error: &ConnectError) -> Attempt {
-    let (failure, reason, again) = match error {
-        ConnectError::Refused => (Failure::ConnectRefused, Reason::ConnectRefused, Again::Free),
-        ConnectError::Timeout => (Failure::ConnectTimeout, Reason::ConnectTimeout, Again::Unsent),
-        _ => (Failure::ConnectError, Reason::ConnectRefused, Again::Unsent),
+/// Why there is no connection.
+enum Unreached {
+    Connect(ConnectError),
+    RequestTimeout,
+    ClientGone,
+}
+
+/// A new connection, unless the client or the request's deadline does not wait for it.
+async fn dial(exchange: &mut Exchange<'_>, lease: &mut Lease) -> Result<Connection, Unreached> {
+    let request = exchange.limits().request;
+    let Exchange { client, incoming, listener, .. } = exchange;
+    let mut dialled = std::pin::pin!(lease.dial());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(connected) = dialled.as_mut().poll(cx) {
+            return Poll::Ready(connected.map_err(Unreached::Connect));
+        }
+        if client.poll_left(cx, incoming.on_fin(listener.client_fin)).is_ready() {
+            return Poll::Ready(Err(Unreached::ClientGone));
+        }
+        let Some(at) = request else { return Poll::Pending };
+        client.deadline.poll_at(cx, at).map(|()| Err(Unreached::RequestTimeout))
+    })
+    .await
+}
+
+fn not_reached(lease: Lease, why: &Unreached) -> Attempt {
+    let (outcome, reason, again) = match why {
+        Unreached::Connect(error) => {
+            let (outcome, reason) = unconnected::told(error);
+            let refused = matches!(error, ConnectError::Refused);
+            (outcome, reason, if refused { Again::Free } else { Again::Unsent })
+        }
+        Unreached::RequestTimeout => (Outcome::NotSent, Reason::RequestTimeout, Again::Never),
+        Unreached::ClientGone => (Outcome::ClientGone, Reason::ClientGone, Again::Never),
     };
-    lease.finish(Outcome::Failed(failure));
+    lease.finish(outcome);
     Attempt::Failed(reason, again)
 }
 
@@ -124,10 +153,9 @@ async fn write_and_wait(
     let body_idle = exchange.listener.timeouts.body_idle;
     let limits = exchange.limits();
     // Without a body to send, waiting begins with the lease; a connect only makes it shorter.
-    let whole = exchange.incoming.ended();
-    let spooled = exchange.incoming.spool.is_some();
-    let begun = (whole && !spooled).then(|| Instant::from_std(lease.granted_at()));
-    let mut clock = Clock { limits, body_idle, begun, whole, sent: false, phase: None };
+    let bodiless = exchange.incoming.ended() && exchange.incoming.spool.is_none();
+    let begun = bodiless.then(|| Instant::from_std(lease.granted_at()));
+    let mut clock = Clock { limits, body_idle, begun, phase: None };
     let mut interim = 0;
     loop {
         let wait = wait(exchange, &mut upload, &mut worker, &mut clock, handed_over).await;
@@ -188,7 +216,6 @@ async fn wait(
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
     let Exchange { client, scratch, incoming, listener, route, .. } = exchange;
-    let answer = listener.client_fin == ClientFin::Answer;
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
@@ -202,12 +229,11 @@ async fn wait(
                 }
             }
             match wrote {
-                Poll::Ready(Ok(())) => clock.sent(),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
                 Poll::Ready(Err(Broken::Worker)) => upload.give_up(),
                 Poll::Ready(Err(Broken::Client(reason))) => {
                     return Poll::Ready(Wait::Client(reason));
                 }
-                Poll::Pending => {}
             }
         }
         loop {
@@ -234,14 +260,12 @@ async fn wait(
                 Poll::Pending => break,
             }
         }
-        if incoming.ended() {
-            match client.poll_gone(cx) {
-                Poll::Ready(Gone::Fin) if answer => {}
-                Poll::Ready(_) => return Poll::Ready(Wait::Client(Reason::ClientGone)),
-                Poll::Pending => {}
-            }
+        let awaited = upload.awaits(incoming, &scratch.up);
+        let on_fin = incoming.on_fin(listener.client_fin);
+        if awaited != Awaited::Body && client.poll_left(cx, on_fin).is_ready() {
+            return Poll::Ready(Wait::Client(Reason::ClientGone));
         }
-        let (at, ended) = clock.next();
+        let (at, ended) = clock.next(awaited);
         client.deadline.poll_at(cx, at).map(|()| ended)
     })
     .await
@@ -260,11 +284,8 @@ struct Clock {
     body_idle: Duration,
     /// When the wait for the answer began, if that is known without looking at the clock.
     begun: Option<Instant>,
-    /// Nothing more is awaited from the client: if the writing stops, the worker does not read.
-    whole: bool,
-    sent: bool,
-    /// When the current phase ends; computed on its first wait.
-    phase: Option<Instant>,
+    /// What is waited for and until when, since something last moved; computed on its first wait.
+    phase: Option<(Awaited, Instant)>,
 }
 
 impl Clock {
@@ -272,23 +293,25 @@ impl Clock {
         self.phase = None;
     }
 
-    fn sent(&mut self) {
-        self.sent = true;
-        self.phase = None;
-    }
-
-    fn next(&mut self) -> (Instant, Wait) {
+    fn next(&mut self, awaited: Awaited) -> (Instant, Wait) {
         /// "Never", as far as a connection is concerned.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        let of_worker = self.sent || self.whole;
-        let limit = if of_worker { self.limits.first_byte.unwrap_or(FAR) } else { self.body_idle };
-        let begun = self.begun.filter(|_| self.sent);
-        let begin = || begun.unwrap_or_else(Instant::now) + limit;
-        let phase = *self.phase.get_or_insert_with(begin);
-        match self.limits.request {
-            Some(request) if request < phase => (request, Wait::RequestTimeout),
-            _ if of_worker => (phase, Wait::FirstByteTimeout),
-            _ => (phase, Wait::BodyTimeout),
+        let until = match self.phase {
+            Some((same, until)) if same == awaited => until,
+            _ => {
+                let limit = match awaited {
+                    Awaited::Body => self.body_idle,
+                    Awaited::Room | Awaited::Answer => self.limits.first_byte.unwrap_or(FAR),
+                };
+                let begun = self.begun.filter(|_| awaited == Awaited::Answer);
+                begun.unwrap_or_else(Instant::now) + limit
+            }
+        };
+        self.phase = Some((awaited, until));
+        match (self.limits.request, awaited) {
+            (Some(request), _) if request < until => (request, Wait::RequestTimeout),
+            (_, Awaited::Body) => (until, Wait::BodyTimeout),
+            (_, Awaited::Room | Awaited::Answer) => (until, Wait::FirstByteTimeout),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     metrics::ListenerMetrics,
     scratch,
     shard::ProxyContext,
-    table::{ListenerId, Serve},
+    table::{ClientFin, ListenerId, Serve},
     tcp,
 };
 
@@ -45,14 +45,6 @@ pub(crate) struct Client {
     /// The client closed its sending side.
     pub(crate) fin: bool,
     place: Place,
-}
-
-/// The client is not there any more.
-#[derive(Debug)]
-pub(crate) enum Gone {
-    /// It closed its sending side; it may still read.
-    Fin,
-    Reset,
 }
 
 /// Serves an accepted socket on the calling shard.
@@ -121,21 +113,34 @@ impl Client {
     }
 
     /// Reads whatever arrives behind the current request, to learn whether the client is still
-    /// there. Ready only when it is not; a FIN is told once, and hides a reset behind it. Stops
-    /// looking when the buffer is full.
-    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+    /// there. Ready only when it has left: by a reset, or by closing its sending side where that
+    /// means so, which is told once and hides a reset behind it.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>, on_fin: ClientFin) -> Poll<()> {
+        /// A reset must be noticed within a second (H1-43), and behind a full buffer nobody wakes
+        /// us for it.
+        const LOOK: Duration = Duration::from_millis(500);
         loop {
-            if self.fin || self.inbuf.len() >= scratch::BUFFER {
+            if self.fin {
+                return Poll::Pending;
+            }
+            if self.inbuf.len() >= scratch::BUFFER {
+                if self.stream.is_broken() {
+                    return Poll::Ready(());
+                }
+                // Only to be woken: the caller's own deadline is later.
+                let _ = self.deadline.poll_at(cx, Instant::now() + LOOK);
                 return Poll::Pending;
             }
             scratch::furnish(&mut self.inbuf);
             match poll_read(&mut self.stream, cx, &mut self.inbuf) {
                 Poll::Ready(Ok(0)) => {
                     self.fin = true;
-                    return Poll::Ready(Gone::Fin);
+                    if on_fin == ClientFin::Abort {
+                        return Poll::Ready(());
+                    }
                 }
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Gone::Reset),
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {
                     // A long wait for an answer holds no memory for what nobody sends.
                     if self.inbuf.is_empty() {

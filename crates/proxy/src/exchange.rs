@@ -29,7 +29,7 @@ use crate::{
     route::{self, Destination, Leads, RouteQuery, Routed},
     scratch::{self, Scratch},
     spool::{Spilled, Spool},
-    table::{ListenerPlan, Serve},
+    table::{ClientFin, ListenerPlan, Serve},
     upload::{Incoming, Upload},
 };
 
@@ -317,7 +317,7 @@ impl Exchange<'_> {
             if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
                 return Poll::Ready(granted.map_err(|error| no_lease(&error)));
             }
-            if client.poll_gone(cx).is_ready() {
+            if client.poll_left(cx, ClientFin::Abort).is_ready() {
                 return Poll::Ready(Err(Reason::ClientGone));
             }
             match request {

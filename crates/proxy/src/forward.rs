@@ -19,15 +19,14 @@ use tokio::time::Instant;
 use crate::{
     abandon, access_log, affinity,
     attempt::Answered,
-    client::{Gone, poll_read, poll_write},
+    client::{poll_read, poll_write},
     exchange::Exchange,
     filter::Encoder,
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
-    table::ClientFin,
     tcp,
-    upload::Upload,
+    upload::{Awaited, Broken, Upload},
 };
 use encoding::Encoding;
 
@@ -83,7 +82,7 @@ struct Download {
     hold: Hold,
     /// Of events: it has no end that could be late, and each of them is wanted at once.
     is_stream: bool,
-    /// Without a byte from the worker for this long, the body has broken.
+    /// When the worker has said nothing for this long, the body has broken.
     idle: std::time::Duration,
     worker_keeps: bool,
     client_keeps: bool,
@@ -127,9 +126,9 @@ impl Download {
             && !exchange.client.context.is_draining();
         let stream = response.value(FieldId::ContentType).is_some_and(is_event_stream);
         let patience = exchange.listener.timeouts.idle;
-        let first_byte = exchange.to().and_then(|to| to.first_byte);
-        let idle = if stream { patience } else { first_byte.unwrap_or(patience) };
-        let worker_keeps = response.keep_alive() && finished && !upload.gave_up();
+        let body_idle = exchange.to().and_then(|to| to.body_idle);
+        let idle = if stream { patience } else { body_idle.unwrap_or(patience) };
+        let worker_keeps = response.keep_alive();
         let mut out = std::mem::take(&mut exchange.scratch.out);
         scratch::furnish(&mut out);
         out.clear();
@@ -159,7 +158,8 @@ impl Download {
             return Err(self.broke(reason));
         }
         let stall = exchange.listener.timeouts.write_stall;
-        let answer = exchange.listener.client_fin == ClientFin::Answer;
+        let body_idle = exchange.listener.timeouts.body_idle;
+        let on_fin = exchange.listener.client_fin;
         let request_limit = exchange.limits().request.filter(|_| !self.is_stream);
         let mut until = None;
         let done = std::future::poll_fn(|cx| {
@@ -167,14 +167,21 @@ impl Download {
                 let mut moved = false;
                 let Exchange { client, scratch, incoming, record, .. } = &mut *exchange;
                 // The rest of the request, if the worker answered before it had all of it.
+                let mut awaited = Awaited::Answer;
                 if let Some((_, worker)) = &mut self.from
                     && !self.upload.finished(incoming, &scratch.up)
                 {
                     let Scratch { up, body, .. } = &mut **scratch;
-                    let wrote = self.upload.poll(cx, client, incoming, worker, up, body);
-                    if matches!(wrote, Poll::Ready(Err(_))) {
-                        self.upload.give_up();
+                    let before = (incoming.received(), self.upload.total());
+                    match self.upload.poll(cx, client, incoming, worker, up, body) {
+                        Poll::Ready(Ok(())) | Poll::Pending => {}
+                        Poll::Ready(Err(Broken::Worker)) => self.upload.give_up(),
+                        Poll::Ready(Err(Broken::Client(reason))) => {
+                            return Poll::Ready(Err(reason));
+                        }
                     }
+                    moved = (incoming.received(), self.upload.total()) != before;
+                    awaited = self.upload.awaits(incoming, up);
                 }
                 let may_write = self.hold == Hold::Nothing || self.from.is_none();
                 if may_write && self.sent < scratch.out.len() {
@@ -219,18 +226,16 @@ impl Download {
                 }
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.
-                if exchange.incoming.ended() {
-                    match exchange.client.poll_gone(cx) {
-                        Poll::Ready(Gone::Fin) if answer => {}
-                        Poll::Ready(_) => return Poll::Ready(Err(Reason::ClientGone)),
-                        Poll::Pending => {}
-                    }
+                let on_fin = exchange.incoming.on_fin(on_fin);
+                if awaited != Awaited::Body && exchange.client.poll_left(cx, on_fin).is_ready() {
+                    return Poll::Ready(Err(Reason::ClientGone));
                 }
                 let waiting = exchange.scratch.out.len() > self.sent
                     && (self.hold == Hold::Nothing || self.from.is_none());
-                let (limit, reason) = match waiting {
-                    true => (stall, Reason::WriteTimeout),
-                    false => (self.idle, Reason::ResetMidBody),
+                let (limit, reason) = match awaited {
+                    _ if waiting => (stall, Reason::WriteTimeout),
+                    Awaited::Body => (body_idle, Reason::BodyTimeout),
+                    Awaited::Room | Awaited::Answer => (self.idle, Reason::SilentMidBody),
                 };
                 let until = *until.get_or_insert_with(|| Instant::now() + limit);
                 let (at, reason) = match request_limit {
@@ -354,15 +359,17 @@ impl Download {
             to.pool.observe_response(took);
         }
         let outcome = Outcome::Served { status: exchange.record.status };
-        let upload_finished = self.upload.finished(&exchange.incoming, &exchange.scratch.up);
-        let closed = matches!(exchange.scratch.response.body(), ResponseBody::UntilClose);
-        if self.worker_keeps && upload_finished {
-            if let Some(seconds) = exchange.scratch.response.idle_timeout() {
+        let Exchange { scratch, incoming, .. } = exchange;
+        let response = &scratch.response;
+        let closes = !response.keep_alive() && !matches!(response.body(), ResponseBody::UntilClose);
+        let took_all = self.upload.finished(incoming, &scratch.up) && !self.upload.gave_up();
+        if self.worker_keeps && took_all {
+            if let Some(seconds) = response.idle_timeout() {
                 lease.announced(std::time::Duration::from_secs(seconds.into()));
             }
             lease.keep(worker, exchange.now);
             lease.finish_at(outcome, exchange.now);
-        } else if lease.limited() && !closed {
+        } else if lease.limited() && closes {
             abandon::await_fin(lease, worker, outcome);
         } else {
             drop(worker);
@@ -375,10 +382,11 @@ impl Download {
         if let Some((lease, worker)) = self.from.take() {
             drop(worker);
             lease.finish(match reason {
-                Reason::ClientGone | Reason::WriteTimeout => Outcome::ClientGone,
                 Reason::BadResponse => Outcome::Failed(Failure::Protocol),
-                Reason::RequestTimeout => Outcome::Failed(Failure::Timeout),
-                _ => Outcome::Failed(Failure::ResetMidBody),
+                Reason::ResetMidBody => Outcome::Failed(Failure::ResetMidBody),
+                Reason::RequestTimeout | Reason::SilentMidBody => Outcome::Failed(Failure::Timeout),
+                // The client's doing, or ours.
+                _ => Outcome::ClientGone,
             });
         }
         reason

@@ -32,6 +32,7 @@ pub mod shard;
 mod spool;
 pub mod table;
 mod tcp;
+mod unconnected;
 mod upload;
 
 pub use forwarded::TrustedProxies;

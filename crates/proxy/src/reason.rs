@@ -12,8 +12,13 @@ pub(crate) enum Reason {
     QueueTimeout,
     ConnectRefused,
     ConnectTimeout,
+    /// We have no port or descriptor left for a connection: the fault is ours, and passes. The code
+    /// is that of `Internal`.
+    Exhausted,
     ResetBeforeHead,
     ResetMidBody,
+    /// The worker fell silent in mid-body: we broke it off. The code is that of `ResetMidBody`.
+    SilentMidBody,
     FirstByteTimeout,
     RequestTimeout,
     HeaderTimeout,
@@ -69,8 +74,10 @@ impl Reason {
             Self::QueueTimeout => ("queue_timeout", 503),
             Self::ConnectRefused => ("connect_refused", 502),
             Self::ConnectTimeout => ("connect_timeout", 504),
+            Self::Exhausted => ("internal", 503),
             Self::ResetBeforeHead => ("reset_before_head", 502),
             Self::ResetMidBody => ("reset_mid_body", 502),
+            Self::SilentMidBody => ("reset_mid_body", 504),
             Self::FirstByteTimeout => ("first_byte_timeout", 504),
             Self::RequestTimeout => ("request_timeout", 504),
             Self::HeaderTimeout => ("header_timeout", 408),

@@ -85,10 +85,14 @@ impl Tries {
             Again::Unsent | Again::Unanswered => self.counted += 1,
         }
         let wanted = match reason {
-            Reason::ConnectRefused | Reason::ConnectTimeout => policy.connect,
-            Reason::ResetBeforeHead | Reason::ResetMidBody | Reason::BadResponse => policy.reset,
-            Reason::ClientGone | Reason::WriteTimeout => false,
-            _ => true,
+            Reason::ConnectRefused | Reason::ConnectTimeout | Reason::Exhausted => policy.connect,
+            Reason::ResetBeforeHead
+            | Reason::ResetMidBody
+            | Reason::SilentMidBody
+            | Reason::BadResponse => policy.reset,
+            Reason::FirstByteTimeout | Reason::NoWorker => true,
+            // The client's doing, or ours: another worker would not help.
+            _ => false,
         };
         let now = Deadline::from_std(exchange.now);
         let late = exchange.limits().request.is_some_and(|until| now >= until);

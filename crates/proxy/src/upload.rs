@@ -14,6 +14,7 @@ use crate::{
     reason::Reason,
     scratch,
     spool::Spool,
+    table::ClientFin,
 };
 
 /// The client's side of a body: where it ends, and how much came.
@@ -26,6 +27,17 @@ pub(crate) struct Incoming {
     pub(crate) spool: Option<Box<Spool>>,
     /// Part of it was sent on without being kept: it cannot be sent again.
     dropped: bool,
+}
+
+/// Whose move it is while a request stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// The client's next bytes.
+    Body,
+    /// The worker, to take what is there for it.
+    Room,
+    /// The worker has it all, or takes no more.
+    Answer,
 }
 
 /// Why a body stopped before its end.
@@ -63,6 +75,12 @@ impl Incoming {
     pub(crate) fn length(&self, held: &[u8]) -> Option<u64> {
         let spooled = self.spool.as_ref().map_or(0, |spool| spool.len());
         self.ended.then_some(held.len() as u64 + spooled)
+    }
+
+    /// What it means that the client closes its sending side. Behind a part of a body that is said by
+    /// whoever reads the rest.
+    pub(crate) fn on_fin(&self, behind_whole: ClientFin) -> ClientFin {
+        if self.ended { behind_whole } else { ClientFin::Answer }
     }
 
     /// This attempt has taken all there is and will be.
@@ -162,6 +180,16 @@ impl Upload {
 
     pub(crate) fn finished(&self, incoming: &Incoming, up: &[u8]) -> bool {
         self.given_up || (incoming.is_taken() && self.sent == up.len())
+    }
+
+    /// After a `poll` that is pending. The disk, too, gives what it has at once.
+    pub(crate) fn awaits(&self, incoming: &Incoming, up: &[u8]) -> Awaited {
+        let spooled = || incoming.spool.as_ref().is_some_and(|spool| !spool.is_drained());
+        match self.finished(incoming, up) {
+            true => Awaited::Answer,
+            false if self.sent < up.len() || spooled() => Awaited::Room,
+            false => Awaited::Body,
+        }
     }
 
     /// The worker does not take more; its answer may still come (RFC 9112 §9.5).

@@ -92,6 +92,7 @@ impl Proxy {
             pool: Pool::start("app", settings(), vec![worker], 1),
             request_timeout: None,
             first_byte: None,
+            body_idle: None,
             metrics: Arc::clone(&route),
         };
         let routes = Routes::build(vec![RouteSpec {

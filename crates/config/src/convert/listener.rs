@@ -182,6 +182,7 @@ pub(super) fn route_timeouts(
     RouteTimeouts {
         request: switch(raw.request, default.request),
         first_byte: switch(raw.first_byte, default.first_byte),
+        body_idle: switch(raw.body_idle, default.body_idle),
     }
 }
 

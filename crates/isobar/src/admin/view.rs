@@ -92,7 +92,7 @@ pub(crate) fn served_and_failed(worker: &WorkerStatus) -> (u64, u64) {
     for (outcome, count) in &worker.requests {
         match *outcome {
             "served" | "server_error" => sums.0 += count,
-            "client_gone" | "abandoned" => {}
+            "client_gone" | "abandoned" | "not_sent" => {}
             _ => sums.1 += count,
         }
     }

@@ -124,6 +124,7 @@ impl Planner<'_> {
             pool: self.pools.get(&to.pool)?.clone(),
             request_timeout: to.timeouts.request,
             first_byte: to.timeouts.first_byte,
+            body_idle: to.timeouts.body_idle,
             metrics: self.counters(listener, &route.name, &to.pool),
         })
     }

@@ -7,10 +7,7 @@ use isobar_http1::{
 };
 
 use super::{Answer, Chain, Encoder, Passed, RequestCx, ResponseCx, Step, Waiting};
-use crate::{
-    answer::KeepAlive, client::Gone, exchange::Exchange, reason::Reason, scratch::Scratch,
-    table::ClientFin,
-};
+use crate::{answer::KeepAlive, exchange::Exchange, reason::Reason, scratch::Scratch};
 
 /// The head of an answer of our own is far below.
 const OWN_HEAD: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
@@ -58,16 +55,14 @@ impl Exchange<'_> {
     /// Waits no longer than the client and the request's own time.
     async fn wait_for(&mut self, mut waiting: Waiting) -> Result<Step, Reason> {
         let request = self.limits().request;
-        let answer = self.listener.client_fin == ClientFin::Answer;
+        let on_fin = self.listener.client_fin;
         let client = &mut *self.client;
         std::future::poll_fn(|cx| {
             if let Poll::Ready(step) = waiting.as_mut().poll(cx) {
                 return Poll::Ready(Ok(step));
             }
-            match client.poll_gone(cx) {
-                Poll::Ready(Gone::Fin) if answer => {}
-                Poll::Ready(_) => return Poll::Ready(Err(Reason::ClientGone)),
-                Poll::Pending => {}
+            if client.poll_left(cx, on_fin).is_ready() {
+                return Poll::Ready(Err(Reason::ClientGone));
             }
             match request {
                 Some(until) => {

@@ -65,7 +65,11 @@ pub struct Destination {
     pub pool: Arc<Pool>,
     /// From the request's first byte to the response's last one.
     pub request_timeout: Option<Duration>,
+    /// From the request's last byte to the response's first; also how long the worker may take
+    /// nothing of the request.
     pub first_byte: Option<Duration>,
+    /// Between two pieces of the response's body.
+    pub body_idle: Option<Duration>,
     /// Where the requests that the route sends there are counted.
     pub metrics: Arc<RouteMetrics>,
 }

@@ -10,9 +10,7 @@ use std::{
 };
 
 use isobar_balance::{Failure, Outcome, Tried};
-use isobar_pool::{
-    ConnectError, Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target,
-};
+use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
     relay::{Early, How, RelayEnd, relay_counted},
@@ -26,6 +24,7 @@ use crate::{
     reason::Reason,
     shard::ProxyContext,
     table::ListenerPlan,
+    unconnected,
 };
 
 /// Serves `stream` to its end.
@@ -115,22 +114,37 @@ async fn reach(
         record.queue += lease.queued();
         record.worker = Some(Arc::clone(lease.target()));
         let dialling = Instant::now();
-        let dialled = lease.dial().await;
+        let dialled = dial(&mut lease, stream).await;
         record.connect += dialling.elapsed();
-        let (failure, reason) = match dialled {
+        let (outcome, reason) = match dialled {
             Ok(worker) => return Ok((lease, worker)),
-            Err(ConnectError::Refused) => (Failure::ConnectRefused, Reason::ConnectRefused),
-            Err(ConnectError::Timeout) => (Failure::ConnectTimeout, Reason::ConnectTimeout),
-            Err(_) => (Failure::ConnectError, Reason::ConnectRefused),
+            Err(why) => why,
         };
         tried.insert(lease.target().id());
-        lease.finish(Outcome::Failed(failure));
-        let free = failure == Failure::ConnectRefused && record.attempts < Tried::MOST as u32;
-        if !free && !std::mem::replace(&mut again, false) {
+        lease.finish(outcome);
+        let refused = outcome == Outcome::Failed(Failure::ConnectRefused);
+        let free = refused && record.attempts < Tried::MOST as u32;
+        let gone = reason == Reason::ClientGone;
+        if gone || !free && !std::mem::replace(&mut again, false) {
             return Err(reason);
         }
         pool.count_retry();
         failed = Some(reason);
+    }
+}
+
+/// A connection to the lease's worker, if the client waits for it; or what became of the lease.
+async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, (Outcome, Reason)> {
+    let (mut dialled, mut watch) = (pin!(lease.dial()), Watch::new());
+    let connected = std::future::poll_fn(|cx| {
+        if let Poll::Ready(connected) = dialled.as_mut().poll(cx) {
+            return Poll::Ready(Some(connected));
+        }
+        watch.poll_left(stream, cx).map(|()| None)
+    });
+    match connected.await {
+        Some(connected) => connected.map_err(|error| unconnected::told(&error)),
+        None => Err((Outcome::ClientGone, Reason::ClientGone)),
     }
 }
 

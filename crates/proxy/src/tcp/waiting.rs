@@ -27,7 +27,7 @@ impl Watch {
     pub(super) fn poll_left(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
         let mut seen = false;
         while !self.blind {
-            if ready!(stream.poll_read_ready(cx)).is_err() || is_broken(stream) {
+            if ready!(stream.poll_read_ready(cx)).is_err() || stream.is_broken() {
                 return Poll::Ready(());
             }
             match peek(stream) {
@@ -66,14 +66,6 @@ fn peek(stream: &Stream) -> Seen {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Seen::Nothing,
         _ => Seen::End,
     }
-}
-
-fn is_broken(stream: &Stream) -> bool {
-    let error = match stream {
-        Stream::Tcp(stream) => stream.take_error(),
-        Stream::Unix(stream) => stream.take_error(),
-    };
-    !matches!(error, Ok(None))
 }
 
 #[cfg(test)]
