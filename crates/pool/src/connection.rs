@@ -97,6 +97,11 @@ impl Connection {
         self.0.rests.map_or(Duration::ZERO, |rest| now.saturating_duration_since(rest.since))
     }
 
+    /// Good enough for another request, perhaps, but not for one like this.
+    pub(crate) fn is_too_cold(&self, reuse: Reuse, now: Instant) -> bool {
+        reuse == Reuse::Live && self.idle_for(now) >= LIVE
+    }
+
     /// Whether it may rest on: not if the worker has ended it, which teaches something, nor if it
     /// holds bytes nobody asked for, which would be read as the next client's answer.
     pub(crate) fn rests_well(&mut self, learned: &Learned, now: Instant) -> bool {
@@ -135,7 +140,7 @@ impl Connection {
         let usable = match reuse {
             Reuse::Any => idle < max_idle && self.rests_well(learned, now),
             Reuse::Live => {
-                idle < max_idle.min(LIVE) && {
+                idle < max_idle && !self.is_too_cold(reuse, now) && {
                     let other = self.0.stream.look();
                     self.judge(other, learned, now)
                 }

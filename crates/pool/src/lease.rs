@@ -85,7 +85,8 @@ impl Lease {
         self.granted_at
     }
 
-    /// A resting connection that passes the check, or `None`: dial. The ones that fail are closed.
+    /// A resting connection that passes the check, or `None`: dial. The ones that fail are closed,
+    /// but for those that only a request like this one cannot use.
     pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
         let target = self.target();
         let most = target.learned.usable(self.policy.keep_alive.idle);
@@ -94,8 +95,13 @@ impl Lease {
         }
         let now = Instant::now();
         loop {
-            // Closed before the next is taken: at most one in the hand.
-            if let Some(connection) = target.shelf.take()?.wake(reuse, most, &target.learned, now) {
+            // At most one in the hand: closed or put back before the next is taken.
+            let connection = target.shelf.take()?;
+            if connection.is_too_cold(reuse, now) {
+                target.shelf.put(connection);
+                return None;
+            }
+            if let Some(connection) = connection.wake(reuse, most, &target.learned, now) {
                 return Some(connection);
             }
         }

@@ -36,6 +36,11 @@ pub(crate) fn take(target: &Target, reuse: Reuse, most: Duration) -> Option<Conn
     STORE.with_borrow_mut(|store| {
         let list = store.lists.get_mut(&target.serial())?;
         while let Some(connection) = list.connections.pop_back() {
+            if connection.is_too_cold(reuse, now) {
+                // So are the others, which are older.
+                list.connections.push_back(connection);
+                return None;
+            }
             if let Some(connection) = connection.wake(reuse, most, &target.learned, now) {
                 return Some(connection);
             }

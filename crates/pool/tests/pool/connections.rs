@@ -86,6 +86,28 @@ async fn up_10_a_dead_or_talkative_idle_connection_is_not_reused() {
     }
 }
 
+/// A request that cannot be sent twice does without the connections that have rested for long; others
+/// may use them yet.
+#[tokio::test]
+async fn connections_too_cold_for_one_request_are_left_to_others() {
+    for slots in [0, 2] {
+        let origin = Origin::start();
+        let pool = Pool::start("p", settings(), vec![worker("a", origin.address(), slots)], 1);
+        let (mut first, mut second) = (ready(&pool), ready(&pool));
+        let both = [first.dial().await, second.dial().await];
+        let cold = Instant::now().checked_sub(Duration::from_secs(2)).expect("a while ago");
+        for connection in both {
+            first.keep(connection.expect("a connection"), cold);
+        }
+        assert!(first.reuse(Reuse::Live).is_none());
+        assert_eq!(status(&pool, "a").connections_open, 2, "slots: {slots}");
+        let _fresh = first.dial().await.expect("a connection");
+        // Where there are slots it takes the place of one.
+        assert_eq!(status(&pool, "a").connections_open, if slots == 0 { 3 } else { 2 });
+        assert!(second.reuse(Reuse::Any).is_some(), "slots: {slots}");
+    }
+}
+
 #[tokio::test]
 async fn a_slot_never_has_two_connections() {
     let origin = Origin::start();
