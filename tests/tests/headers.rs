@@ -467,3 +467,34 @@ fn start_with(origin: &Origin, more: &str) -> Isobar {
         origin.address()
     ))
 }
+
+/// RFC 9112 §9.3: what becomes of the connection is said with every answer, whoever made it.
+#[test]
+fn a_client_is_told_what_becomes_of_its_connection() {
+    let origin = Origin::start(after(Duration::ZERO, "ok"));
+    let listener = |keep_alive: &str| {
+        Isobar::start(&format!(
+            "listeners:\n  web:\n    bind: \"127.0.0.1:0\"\n    timeouts: {{ keep_alive: {keep_alive} }}\n    \
+             routes: [ {{ match: {{ path: / }}, pool: app }} ]\n\
+             pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
+            origin.address()
+        ))
+    };
+    let closing = listener("0s");
+    for (path, status) in [("/", 200), ("/nowhere", 404)] {
+        let mut client = closing.open("web");
+        let answer = client.get(path).expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
+        assert!(client.read_to_end().expect("a clean end").is_empty());
+    }
+    let keeping = listener("10s");
+    for (path, status) in [("/", 200), ("/nowhere", 404)] {
+        let mut client = keeping.open("web");
+        for _ in 0..2 {
+            let ask = format!("GET {path} HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+            client.send(ask.as_bytes()).expect("sends");
+            let answer = client.response_to("GET").expect("an answer");
+            assert_eq!((answer.status, answer.header("connection")), (status, Some("keep-alive")));
+        }
+    }
+}

@@ -59,6 +59,31 @@ fn lc_04_a_removed_listener_is_drained() {
     }
 }
 
+/// LC-04: a request whose body is still on its way when its pool is removed gets its answer there.
+#[test]
+fn lc_04_a_removed_pool_waits_for_the_requests_under_way() {
+    let origin = Origin::start(after(Duration::ZERO, "ok"));
+    let file = |pool: &str| {
+        format!(
+            "shards: 2\n\
+             listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: {pool} }} }}\n\
+             pools: {{ {pool}: {{ slots: 1, workers: [\"{}\"] }} }}\n",
+            origin.address()
+        )
+    };
+    let isobar = Isobar::start(&file("before"));
+    let mut slow = isobar.open("web");
+    slow.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\nhalf").expect("sends");
+    std::thread::sleep(Duration::from_millis(200));
+    isobar.rewrite(&file("behind"));
+    assert!(isobar.command(&["reload"]).status.success());
+    // Longer than it takes to look for pools that nobody uses.
+    std::thread::sleep(Duration::from_millis(2500));
+    slow.send(b"half").expect("sends");
+    let answer = slow.response_to("POST").expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+}
+
 /// LC-03: signals that come faster than a file is read become one reload; the newest file ends in
 /// force, nothing fails, and of all the routing tables one is left.
 #[test]

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use isobar_config::Config;
 use isobar_config::model::{Bind, Listener};
@@ -44,13 +45,30 @@ pub(crate) struct Live {
     /// The names and files that pools look for their workers in.
     sources: Arc<Sources>,
     pools: BTreeMap<String, Arc<Pool>>,
-    /// No longer named, but some of their leases have not ended.
-    retiring: BTreeMap<String, Arc<Pool>>,
+    /// No longer named, but some of their leases have not ended, or not begun.
+    retiring: BTreeMap<String, Retiring>,
     /// By `key`.
     listening: BTreeMap<String, Listening>,
     /// The last id given; ids are never given twice.
     ids: u32,
     handles: Handles,
+}
+
+struct Retiring {
+    pool: Arc<Pool>,
+    since: Instant,
+}
+
+impl Retiring {
+    /// Nobody has or waits for a lease, nor could still ask for one: who began with an old table,
+    /// and sends a long body, say, has not yet. But a tunnel keeps a whole table for as long as it
+    /// lives, so there is an end to that.
+    fn is_over(&self) -> bool {
+        const LATEST: Duration = Duration::from_secs(300);
+        let status = self.pool.status();
+        let unused = status.queue_depth == 0 && status.workers.iter().all(|w| w.in_flight == 0);
+        unused && (Arc::strong_count(&self.pool) == 1 || self.since.elapsed() >= LATEST)
+    }
 }
 
 struct Listening {
@@ -144,7 +162,7 @@ impl Live {
                     Some(before) if workers::same(before, wanted) => pool.resettle(settings),
                     _ => pool.rediscover(settings, discovery()),
                 }
-            } else if let Some(pool) = self.retiring.remove(name) {
+            } else if let Some(Retiring { pool, .. }) = self.retiring.remove(name) {
                 // Back before its leases ended: the same slots, or a limit of 1 would be 2.
                 pool.rediscover(settings, discovery());
                 self.pools.insert(name.clone(), pool);
@@ -188,20 +206,17 @@ impl Live {
                 table.push((id, plan.clone()));
             }
         }
-        let removed = std::mem::replace(&mut self.listening, listening);
+        self.listening = listening;
         self.version += 1;
         context.publish(RouteTable {
             version: self.version,
             listeners: by_id(table, self.ids as usize),
         });
-        for gone in removed.into_values() {
-            context.unlisten(gone.id);
-        }
         let gone = |name: &String| !config.pools.contains_key(name);
         let gone: Vec<String> = self.pools.keys().filter(|name| gone(name)).cloned().collect();
         for name in gone {
             if let Some(pool) = self.pools.remove(&name) {
-                self.retiring.insert(name, pool);
+                self.retiring.insert(name, Retiring { pool, since: Instant::now() });
             }
         }
         self.config = config;
@@ -212,15 +227,10 @@ impl Live {
         fresh.into_iter().map(open).collect()
     }
 
-    /// Pools that are no longer named and whose last lease has ended: theirs to close.
+    /// Pools that are no longer named and that nobody uses any more: theirs to close.
     pub(crate) fn retired(&mut self) -> Vec<Arc<Pool>> {
-        let ended = |pool: &Pool| {
-            let status = pool.status();
-            status.queue_depth == 0 && status.workers.iter().all(|worker| worker.in_flight == 0)
-        };
-        let ended = self.retiring.iter().filter(|(_, pool)| ended(pool));
-        let names: Vec<String> = ended.map(|(name, _)| name.clone()).collect();
-        names.iter().filter_map(|name| self.retiring.remove(name)).collect()
+        let over = self.retiring.extract_if(.., |_, retiring| retiring.is_over());
+        over.map(|(_, retiring)| retiring.pool).collect()
     }
 
     /// Takes the listeners' unix sockets out of the file system.
@@ -347,6 +357,21 @@ pools: { app: { workers: [127.0.0.1:1] } }
         assert!(live.is_retiring());
         reload(&mut live, ONE, &context);
         assert!(Arc::ptr_eq(&pool, &live.pools()["app"]));
+    }
+
+    /// Whoever holds a plan of before may still ask for a lease.
+    #[tokio::test]
+    async fn a_pool_is_retired_when_no_plan_leads_there() {
+        let (context, _inboxes) = ProxyContext::new(1, AccessLog::off());
+        let mut live = Live::new(config(ONE), 2);
+        reload(&mut live, ONE, &context);
+        let under_way = context.table().listeners[0].clone();
+        reload(&mut live, &ONE.replace("app", "other"), &context);
+        assert!(live.retired().is_empty() && live.is_retiring());
+        drop(under_way);
+        let retired: Vec<_> = live.retired().iter().map(|pool| pool.name().to_owned()).collect();
+        assert_eq!(retired, ["app"]);
+        assert!(!live.is_retiring());
     }
 
     #[test]

@@ -143,10 +143,9 @@ async fn first_verdicts(pools: &[Arc<Pool>]) {
     }
 }
 
-/// Closes removed pools, each when its last lease has ended: tunnels live on.
+/// Closes removed pools, each when nobody uses it any more: tunnels live on.
 async fn retire(control: Arc<Control>) {
     loop {
-        // Requests that began with the old table take their leases meanwhile.
         sleep(RETIRE).await;
         let ended = control.lock().retired();
         for pool in ended {

@@ -39,20 +39,39 @@ pub(crate) fn write(
     for (name, value) in fields {
         let _ = write!(out, "{name}: {value}\r\n");
     }
-    match keep_alive {
-        KeepAlive::Yes => {}
-        KeepAlive::Close => out.extend_from_slice(b"Connection: close\r\n"),
-    }
+    out.extend_from_slice(keep_alive.line());
     out.extend_from_slice(b"\r\n");
     if head_only == HeadOnly::No {
         let _ = writeln!(out, "{status} {phrase}: {}", reason.code());
     }
 }
 
+/// Whether the connection lives on, and how that is said (RFC 9112 §9.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepAlive {
+    /// It goes without saying.
     Yes,
+    /// An HTTP/1.0 client wants to be told.
+    Told,
     Close,
+}
+
+impl KeepAlive {
+    pub(crate) fn of(keep: bool, client: Version) -> Self {
+        match (keep, client) {
+            (true, Version::Http11) => Self::Yes,
+            (true, Version::Http10) => Self::Told,
+            (false, _) => Self::Close,
+        }
+    }
+
+    fn line(self) -> &'static [u8] {
+        match self {
+            Self::Yes => b"",
+            Self::Told => b"Connection: keep-alive\r\n",
+            Self::Close => b"Connection: close\r\n",
+        }
+    }
 }
 
 /// A HEAD request's answer has no body.
@@ -71,14 +90,13 @@ pub(crate) struct Own<'a> {
 }
 
 impl Own<'_> {
-    /// Appends all of it. `http10`: such a client is told that its connection is kept.
+    /// Appends all of it.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         request_id: &[u8],
         keep_alive: KeepAlive,
         head_only: HeadOnly,
-        client: Version,
     ) {
         begin(out, self.status);
         out.extend_from_slice(self.lines);
@@ -89,13 +107,7 @@ impl Own<'_> {
         out.extend_from_slice(b"X-Request-Id: ");
         out.extend_from_slice(request_id);
         out.extend_from_slice(b"\r\n");
-        match (keep_alive, client) {
-            (KeepAlive::Yes, Version::Http11) => {}
-            (KeepAlive::Yes, Version::Http10) => {
-                out.extend_from_slice(b"Connection: keep-alive\r\n");
-            }
-            (KeepAlive::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        }
+        out.extend_from_slice(keep_alive.line());
         out.extend_from_slice(b"\r\n");
         if head_only == HeadOnly::No && !matches!(self.status, 204 | 205 | 304) {
             out.extend_from_slice(self.body);
@@ -164,7 +176,7 @@ mod tests {
     fn own(status: u16, body: &str, head_only: HeadOnly, client: Version) -> String {
         let mut out = Vec::new();
         let own = Own { status, lines: b"Content-Type: text/plain\r\n", body: body.as_bytes() };
-        own.write(&mut out, b"id", KeepAlive::Yes, head_only, client);
+        own.write(&mut out, b"id", KeepAlive::of(true, client), head_only);
         String::from_utf8(out).expect("ascii")
     }
 

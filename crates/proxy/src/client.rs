@@ -22,12 +22,13 @@ use tokio::{
 
 use crate::{
     deadline::Deadline,
+    gate::{Admission, Gate},
     h1,
-    listener::{Accepted, Admission},
+    listener::{Accepted, Terms},
     metrics::ListenerMetrics,
     scratch,
     shard::ProxyContext,
-    table::{ClientFin, ListenerId, Serve},
+    table::{ClientFin, ListenerId, ListenerPlan, Serve},
     tcp,
 };
 
@@ -44,18 +45,18 @@ pub(crate) struct Client {
     pub(crate) silent_until: Instant,
     /// The client closed its sending side.
     pub(crate) fin: bool,
+    /// It came in as its listener was removed, on whose terms it is served once.
+    farewell: Option<Arc<ListenerPlan>>,
     place: Place,
 }
 
 /// Serves an accepted socket on the calling shard.
 pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepted) {
-    let place = Place::take(context, shard, accepted.admission.listener());
-    let (stream, ip, admission) = match accepted.into_stream() {
+    let place = Place::take(context, shard, accepted.terms.listener);
+    let (stream, ip, Terms { listener, plan, admission }) = match accepted.into_stream() {
         Ok(parts) => parts,
         Err(error) => return tracing::debug!(%error, "an accepted socket could not be registered"),
     };
-    let listener = admission.listener();
-    let Some(plan) = context.listener(listener) else { return };
     let place = place.admitted(admission, Arc::clone(&plan.metrics));
     let standing = Rc::clone(&place.standing);
     let task = match &plan.serve {
@@ -70,6 +71,7 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
                 deadline: Deadline::new(silent_until),
                 silent_until,
                 fin: false,
+                farewell: (!context.has_listener(listener)).then_some(plan),
                 place,
             };
             tokio::task::spawn_local(h1::serve(client))
@@ -88,7 +90,12 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
 impl Client {
     /// No request that might still come will be served: the process ends, or its listener is gone.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.context.is_draining() || self.context.listener(self.listener).is_none()
+        self.context.is_draining() || !self.context.has_listener(self.listener)
+    }
+
+    /// What its next request is served by.
+    pub(crate) fn plan(&mut self) -> Option<Arc<ListenerPlan>> {
+        self.context.listener(self.listener).or_else(|| self.farewell.take())
     }
 
     /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
@@ -152,8 +159,14 @@ impl Client {
         }
     }
 
-    /// Writes all of `bytes`, or fails when the client does not read for `stall`.
-    pub(crate) async fn write_all(&mut self, bytes: &[u8], stall: Duration) -> io::Result<()> {
+    /// Writes all of `bytes`, or fails when the client does not read for `stall`. What its socket has
+    /// taken is added to `sent`.
+    pub(crate) async fn write_all(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+        sent: &mut u64,
+    ) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
             let Self { stream, deadline, .. } = self;
@@ -166,7 +179,9 @@ impl Client {
                 let until = *until.get_or_insert_with(|| Instant::now() + stall);
                 deadline.poll_at(cx, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
             });
-            written += wrote.await?;
+            let wrote = wrote.await?;
+            written += wrote;
+            *sent += wrote as u64;
         }
         Ok(())
     }
@@ -249,9 +264,10 @@ pub(crate) fn close_idle_of(listener: ListenerId) {
 
 /// Makes room for others: ends those of a listener's connections on this shard that have been
 /// between two requests for longest. Several at a time, because finding them looks at all.
-pub(crate) fn evict_idle(listener: ListenerId) {
+pub(crate) fn evict_idle(context: &ProxyContext, gate: &Arc<Gate>) {
     const PART: usize = 64;
-    let mut idle = between_requests(|standing| standing.listener == listener);
+    let by = |plan: Arc<ListenerPlan>| Arc::ptr_eq(&plan.gate, gate);
+    let mut idle = between_requests(|one| context.listener(one.listener).is_some_and(by));
     if idle.is_empty() {
         return;
     }

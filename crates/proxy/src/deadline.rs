@@ -6,11 +6,14 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 pub(crate) struct Deadline {
     sleep: Pin<Box<Sleep>>,
@@ -33,7 +36,8 @@ impl Deadline {
                 return Poll::Pending;
             }
             self.armed = true;
-            ready!(self.sleep.as_mut().poll(cx));
+            // A task that has used up its share of the runtime would be woken, but not armed.
+            ready!(pin!(unconstrained(self.sleep.as_mut())).poll(cx));
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
@@ -57,5 +61,29 @@ impl Deadline {
             Poll::Pending => self.poll_at(cx, at).map(|()| None),
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{task::coop::consume_budget, time::timeout};
+
+    use super::*;
+
+    /// The runtime lets no task do more than its share at a time, timers included.
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_done_its_share_is_still_woken_in_time() {
+        let at = Instant::now() + Duration::from_secs(1);
+        let mut deadline = Deadline::new(at);
+        let passed = std::future::poll_fn(|cx| {
+            if deadline.armed {
+                return deadline.poll_at(cx, at);
+            }
+            while pin!(consume_budget()).poll(cx).is_ready() {}
+            deadline.poll_at(cx, at)
+        });
+        timeout(Duration::from_secs(2), passed).await.expect("the deadline passes");
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Exchange<'c> {
 
 /// Serves the request whose first bytes are in the client's buffer.
 pub(crate) async fn run(client: &mut Client) -> Next {
-    let Some(listener) = client.context.listener(client.listener) else { return Next::Close };
+    let Some(listener) = client.plan() else { return Next::Close };
     let now = Instant::now();
     let mut scratch = Scratch::lend();
     let mut exchange = Exchange {
@@ -241,7 +241,8 @@ impl Exchange<'_> {
         self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
         if !self.incoming.ended() && self.scratch.request.expect_continue() {
             let stall = self.listener.timeouts.write_stall;
-            let told = self.client.write_all(answer::CONTINUE, stall).await;
+            // No part of a response: another attempt may follow.
+            let told = self.client.write_all(answer::CONTINUE, stall, &mut 0).await;
             told.map_err(|_| Reason::ClientGone)?;
         }
         let mut body = std::mem::take(&mut self.scratch.body);
@@ -405,8 +406,7 @@ impl Exchange<'_> {
         interim.clear();
         response.encode_interim(&mut interim);
         let stall = self.listener.timeouts.write_stall;
-        let passed = self.client.write_all(&interim, stall).await;
-        self.record.sent += interim.len() as u64;
+        let passed = self.client.write_all(&interim, stall, &mut self.record.sent).await;
         self.scratch.out = interim;
         passed
     }
@@ -418,12 +418,19 @@ impl Exchange<'_> {
             && !self.client.fin
             && self.scratch.request.keep_alive()
             && self.scratch.request.upgrade().is_none()
-            && !self.client.context.is_draining()
+            && self.client_may_stay()
+    }
+
+    /// As far as we are concerned the connection goes on after this request.
+    pub(crate) fn client_may_stay(&self) -> bool {
+        !self.listener.timeouts.keep_alive.is_zero() && !self.client.is_leaving()
     }
 
     /// The proxy's own answer, and what it leaves of the connection.
     async fn refuse(&mut self, reason: Reason) -> Next {
         self.record.reason = Some(reason);
+        // Who leaves early has a name in the log, too.
+        headers::name_request(self);
         if self.record.forwarding {
             return Next::Reset;
         }
@@ -439,8 +446,7 @@ impl Exchange<'_> {
             true => HeadOnly::Yes,
             false => HeadOnly::No,
         };
-        let alive = if keep { KeepAlive::Yes } else { KeepAlive::Close };
-        headers::name_request(self);
+        let alive = KeepAlive::of(keep, self.scratch.request.version());
         let mut out = std::mem::take(&mut self.scratch.out);
         out.clear();
         let status = self.record.status;
@@ -458,8 +464,8 @@ impl Exchange<'_> {
         let id = &self.scratch.id;
         answer::write(&mut out, status, reason, id, &fields, alive, head_only);
         self.show_answer(&mut out, alive);
-        let wrote = self.client.write_all(&out, self.listener.timeouts.write_stall).await;
-        self.record.sent = out.len() as u64;
+        let stall = self.listener.timeouts.write_stall;
+        let wrote = self.client.write_all(&out, stall, &mut self.record.sent).await;
         self.scratch.out = out;
         match wrote {
             Err(_) => Next::Close,

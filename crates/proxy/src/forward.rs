@@ -123,7 +123,7 @@ impl Download {
             && !exchange.client.fin
             // Bytes sent in the hope of an upgrade are no request (H1-37).
             && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
-            && !exchange.client.context.is_draining();
+            && exchange.client_may_stay();
         let stream = response.value(FieldId::ContentType).is_some_and(is_event_stream);
         let patience = exchange.listener.timeouts.idle;
         let body_idle = exchange.to().and_then(|to| to.body_idle);
@@ -427,8 +427,7 @@ async fn tunnel(
     out.clear();
     let Exchange { client, scratch, listener, record, .. } = exchange;
     scratch.response.encode(&mut out, ResponseFraming::None, Keep::Upgrade, Version::Http11);
-    let switched = client.write_all(&out, listener.timeouts.write_stall).await;
-    record.sent += out.len() as u64;
+    let switched = client.write_all(&out, listener.timeouts.write_stall, &mut record.sent).await;
     scratch.out = out;
     record.forwarding = true;
     if switched.is_err() {

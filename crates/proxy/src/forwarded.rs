@@ -7,7 +7,11 @@
 mod request_id;
 mod trusted;
 
-use std::{io::Write, net::IpAddr, ops::Range};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv6Addr},
+    ops::Range,
+};
 
 use isobar_http1::{FieldId, RequestHead};
 
@@ -47,6 +51,15 @@ pub(crate) fn client_ip<'a>(
         }
     }
     client.or(socket)
+}
+
+/// An IPv4 address, or the /64 of an IPv6 one: a household usually has one, so its addresses are one
+/// client.
+pub(crate) fn household(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip => ip,
+    }
 }
 
 /// An address with or without a port; `unknown` and other names are none.

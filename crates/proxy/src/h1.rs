@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_idle_connection_is_small() {
         let idle = future_size(serve);
-        assert!(idle <= 576, "{idle} bytes");
+        assert!(idle <= 592, "{idle} bytes");
     }
 
     #[test]

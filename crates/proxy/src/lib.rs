@@ -18,6 +18,7 @@ pub mod explain;
 pub mod filter;
 mod forward;
 mod forwarded;
+mod gate;
 mod h1;
 mod headers;
 mod listener;
@@ -36,6 +37,7 @@ mod unconnected;
 mod upload;
 
 pub use forwarded::TrustedProxies;
+pub use gate::Gate;
 pub use listener::ListenSocket;
 pub use shard::{ProxyContext, ShardInbox, serve_shard};
 pub use table::{

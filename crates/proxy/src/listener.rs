@@ -5,17 +5,13 @@
 //! When descriptors or memory run out accepting pauses instead of spinning.
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, TcpListener},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixListener,
     },
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,12 +22,13 @@ use rustix::{
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    sync::{Notify, oneshot},
+    sync::oneshot,
 };
 
 use crate::{
     answer::{self, HeadOnly, KeepAlive},
     forwarded,
+    gate::Admission,
     reason::Reason,
     shard::ProxyContext,
     table::{ListenerId, ListenerPlan, Serve},
@@ -56,7 +53,14 @@ pub enum ListenSocket {
 pub(crate) struct Accepted {
     socket: OwnedFd,
     family: Family,
-    pub(crate) client: Option<IpAddr>,
+    client: Option<IpAddr>,
+    pub(crate) terms: Terms,
+}
+
+/// On which a connection came in.
+pub(crate) struct Terms {
+    pub(crate) listener: ListenerId,
+    pub(crate) plan: Arc<ListenerPlan>,
     pub(crate) admission: Admission,
 }
 
@@ -68,92 +72,22 @@ enum Family {
 
 impl Accepted {
     /// Registers the socket with the calling shard's reactor.
-    pub(crate) fn into_stream(self) -> io::Result<(Stream, Option<IpAddr>, Admission)> {
+    pub(crate) fn into_stream(self) -> io::Result<(Stream, Option<IpAddr>, Terms)> {
         let stream = match self.family {
             Family::Tcp => Stream::Tcp(tokio::net::TcpStream::from_std(self.socket.into())?),
             Family::Unix => Stream::Unix(tokio::net::UnixStream::from_std(self.socket.into())?),
         };
-        Ok((stream, self.client, self.admission))
+        Ok((stream, self.client, self.terms))
     }
 }
 
-/// Counts a listener's open connections over all shards.
-pub(crate) struct Gate {
-    pub(crate) id: ListenerId,
-    open: AtomicUsize,
-    room: Notify,
-    /// Touched only where `per_client` is set.
-    clients: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Gate {
-    pub(crate) fn new(id: ListenerId) -> Self {
-        let (open, room) = (AtomicUsize::new(0), Notify::new());
-        Self { id, open, room, clients: Mutex::default() }
-    }
-
-    fn is_full(&self, limit: usize) -> bool {
-        limit != 0 && self.open.load(Ordering::Acquire) >= limit
-    }
-
-    async fn room(&self, limit: usize) {
-        while self.is_full(limit) {
-            let room = self.room.notified();
-            if self.is_full(limit) {
-                room.await;
-            }
-        }
-    }
-
-    fn admit(self: &Arc<Self>, client: Option<IpAddr>, per_client: usize) -> Option<Admission> {
-        let counted = client.filter(|_| per_client != 0);
-        if let Some(client) = counted {
-            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = clients.entry(client).or_default();
-            if *open >= per_client {
-                return None;
-            }
-            *open += 1;
-        }
-        self.open.fetch_add(1, Ordering::AcqRel);
-        Some(Admission { gate: Arc::clone(self), counted })
-    }
-}
-
-/// One connection's place among those its listener admits; given back on drop.
-pub(crate) struct Admission {
-    gate: Arc<Gate>,
-    counted: Option<IpAddr>,
-}
-
-impl Admission {
-    pub(crate) fn listener(&self) -> ListenerId {
-        self.gate.id
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        if let Some(client) = self.counted {
-            let mut clients = self.gate.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(open) = clients.get_mut(&client) {
-                *open -= 1;
-                if *open == 0 {
-                    clients.remove(&client);
-                }
-            }
-        }
-        self.gate.open.fetch_sub(1, Ordering::AcqRel);
-        self.gate.room.notify_one();
-    }
-}
-
-/// Accepts until `stopped` is dropped or sent, then empties the back-log once and ends.
+/// Accepts until `stopped` is dropped or sent, then empties the back-log once and ends. A listener that
+/// is no more sends what it was: on those terms the last ones come in.
 pub(crate) async fn accept(
     context: &ProxyContext,
-    gate: Arc<Gate>,
+    id: ListenerId,
     socket: ListenSocket,
-    mut stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<Arc<ListenerPlan>>,
     each: impl Fn(Accepted),
 ) {
     let (fd, family): (OwnedFd, _) = match socket {
@@ -164,28 +98,40 @@ pub(crate) async fn accept(
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the listening socket cannot be watched"),
     };
+    let admit = |plan, (socket, client)| admit(id, plan, socket, family, client, &each);
     let mut complained = None;
-    loop {
-        let limit = context.listener(gate.id).map_or(0, |plan| plan.limits.connections);
-        if gate.is_full(limit) {
-            tokio::select! {
-                biased;
-                _ = &mut stopped => break,
-                () = make_room(context, &gate, &socket, limit) => continue,
-            }
-        }
-        let accepted = tokio::select! {
+    let last = loop {
+        let ready = tokio::select! {
             biased;
-            _ = &mut stopped => break,
-            accepted = next(&socket) => accepted,
+            plan = &mut stopped => break plan,
+            ready = socket.readable() => ready,
+        };
+        // Not kept while nobody comes: it would keep pools that are no more.
+        let Some(plan) = context.listener(id) else {
+            // It has just been removed, which is about to be said here.
+            break (&mut stopped).await;
+        };
+        let accepted = match ready {
+            Ok(mut ready) if plan.gate.is_full(plan.limits.connections) => {
+                match has_backlog(&socket) {
+                    true => make_room(context, &plan).await,
+                    false => ready.clear_ready(),
+                }
+                continue;
+            }
+            Ok(mut ready) => ready.try_io(accept_raw),
+            Err(error) => Ok(Err(error)),
         };
         match accepted {
-            Ok((fd, client)) => admit(context, &gate, fd, family, client, &each),
-            Err(error) => pause(&error, &mut complained).await,
+            Ok(Ok(one)) => admit(plan, one),
+            Ok(Err(error)) => pause(&error, &mut complained).await,
+            // Somebody thought better of it.
+            Err(_) => {}
         }
-    }
-    while let Ok((fd, client)) = accept_raw(&socket) {
-        admit(context, &gate, fd, family, client, &each);
+    };
+    let Some(plan) = last.ok().or_else(|| context.listener(id)) else { return };
+    while let Ok(one) = accept_raw(&socket) {
+        admit(Arc::clone(&plan), one);
     }
 }
 
@@ -201,36 +147,15 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// Who is too many waits in the kernel's back-log, like with nginx and HAProxy, rather than to be
 /// accepted and refused; while somebody does, those leave who only might ask again (SL-05). It
 /// returns now and then, because the limit may have changed.
-async fn make_room(context: &ProxyContext, gate: &Gate, socket: &AsyncFd<OwnedFd>, limit: usize) {
-    let awaited = async {
-        while let Ok(mut ready) = socket.readable().await {
-            match has_backlog(socket) {
-                true => return,
-                false => ready.clear_ready(),
-            }
-        }
-    };
-    tokio::select! {
-        () = gate.room(limit) => return,
-        () = awaited => {}
-    }
-    context.evict_idle(gate.id);
-    let _ = tokio::time::timeout(LEAVING, gate.room(limit)).await;
+async fn make_room(context: &ProxyContext, plan: &ListenerPlan) {
+    context.evict_idle(&plan.gate);
+    let _ = tokio::time::timeout(LEAVING, plan.gate.room(plan.limits.connections)).await;
 }
 
 /// What the runtime remembers may be of a connection that was accepted since.
 fn has_backlog(socket: &AsyncFd<OwnedFd>) -> bool {
     let mut fds = [PollFd::new(socket.get_ref(), PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-}
-
-async fn next(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)> {
-    loop {
-        let mut ready = socket.readable().await?;
-        if let Ok(accepted) = ready.try_io(accept_raw) {
-            return accepted;
-        }
-    }
 }
 
 fn accept_raw(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)> {
@@ -241,16 +166,18 @@ fn accept_raw(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)
 }
 
 fn admit(
-    context: &ProxyContext,
-    gate: &Arc<Gate>,
+    listener: ListenerId,
+    plan: Arc<ListenerPlan>,
     socket: OwnedFd,
     family: Family,
     client: Option<IpAddr>,
     each: &impl Fn(Accepted),
 ) {
-    let Some(plan) = context.listener(gate.id) else { return };
-    match gate.admit(client, plan.limits.per_client) {
-        Some(admission) => each(Accepted { socket, family, client, admission }),
+    match plan.gate.admit(client, plan.limits.per_client) {
+        Some(admission) => {
+            let terms = Terms { listener, plan, admission };
+            each(Accepted { socket, family, client, terms });
+        }
         None => turn_away(&plan, &socket),
     }
 }

@@ -58,22 +58,20 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     incoming.decode(&mut client.inbuf, &mut scratch.body)?;
     record.status = own.status;
     let keep = exchange.may_keep();
-    let alive = if keep { KeepAlive::Yes } else { KeepAlive::Close };
     headers::name_request(exchange);
     let request = &exchange.scratch.request;
+    let alive = KeepAlive::of(keep, request.version());
     let head_only = match request.method() == b"HEAD" {
         true => HeadOnly::Yes,
         false => HeadOnly::No,
     };
-    let client_speaks = request.version();
     let mut out = std::mem::take(&mut exchange.scratch.out);
     scratch::furnish(&mut out);
     out.clear();
-    own.write(&mut out, &exchange.scratch.id, alive, head_only, client_speaks);
+    own.write(&mut out, &exchange.scratch.id, alive, head_only);
     exchange.show_answer(&mut out, alive);
     let stall = exchange.listener.timeouts.write_stall;
-    let wrote = exchange.client.write_all(&out, stall).await;
-    exchange.record.sent = out.len() as u64;
+    let wrote = exchange.client.write_all(&out, stall, &mut exchange.record.sent).await;
     exchange.scratch.out = out;
     Ok(match wrote {
         Err(_) => {

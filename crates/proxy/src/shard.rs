@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     access_log::AccessLog,
     client,
-    listener::{Accepted, Gate, ListenSocket, accept},
+    gate::Gate,
+    listener::{Accepted, ListenSocket, accept},
     table::{ListenerId, ListenerPlan, RouteTable},
 };
 
@@ -51,9 +52,12 @@ pub struct ShardInbox {
 
 enum Command {
     Connection(Accepted),
-    Listen(Arc<Gate>, ListenSocket),
-    Unlisten(ListenerId),
-    Evict(ListenerId),
+    Listen(ListenerId, ListenSocket),
+    /// With what it was.
+    Unlisten(ListenerId, Arc<ListenerPlan>),
+    /// There is a new table.
+    Renew,
+    Evict(Arc<Gate>),
     Drain,
     Stop,
 }
@@ -78,36 +82,38 @@ impl ProxyContext {
         (Arc::new(context), inboxes)
     }
 
-    /// Makes `table` the truth for every request that starts from now on.
+    /// Makes `table` the truth for every request that starts from now on. A listener that it does not
+    /// have any more stops accepting, after what its back-logs hold, and closes its idle connections.
     pub fn publish(&self, table: RouteTable) {
-        self.table.store(Arc::new(table));
+        let table = Arc::new(table);
+        let before = self.table.swap(Arc::clone(&table));
+        for (id, plan) in (0..).map(ListenerId).zip(&before.listeners) {
+            if let Some(plan) = plan.as_ref().filter(|_| table.listener(id).is_none()) {
+                self.command_all(|| Command::Unlisten(id, Arc::clone(plan)));
+            }
+        }
+        self.command_all(|| Command::Renew);
     }
 
     pub fn table(&self) -> Arc<RouteTable> {
         self.table.load_full()
     }
 
-    /// Starts accepting on `socket`. One call per address; a listener may have several.
+    /// Starts accepting on `socket`: an id is that of one address, of which a listener may have several.
     pub fn listen(&self, id: ListenerId, socket: ListenSocket) {
         let owner = id.0 as usize % self.shards.len();
-        self.command(owner, Command::Listen(Arc::new(Gate::new(id)), socket));
-    }
-
-    /// Stops accepting on all sockets of this listener, after what its back-log holds, and closes its
-    /// idle connections.
-    pub fn unlisten(&self, id: ListenerId) {
-        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Unlisten(id)));
+        self.command(owner, Command::Listen(id, socket));
     }
 
     /// Stops accepting everywhere, closes idle connections, says `Connection: close` on the rest.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Drain));
+        self.command_all(|| Command::Drain);
     }
 
     /// Ends every shard's [`serve_shard`] now, whatever is open.
     pub fn stop(&self) {
-        (0..self.shards.len()).for_each(|shard| self.command(shard, Command::Stop));
+        self.command_all(|| Command::Stop);
     }
 
     pub fn is_draining(&self) -> bool {
@@ -123,6 +129,10 @@ impl ProxyContext {
         self.shards.iter().map(|port| port.connections.load(Ordering::Relaxed)).collect()
     }
 
+    fn command_all(&self, command: impl Fn() -> Command) {
+        (0..self.shards.len()).for_each(|shard| self.command(shard, command()));
+    }
+
     /// Control-plane commands are few: when an inbox is full of sockets, wait for it off-thread.
     fn command(&self, shard: usize, command: Command) {
         let inbox = &self.shards[shard].inbox;
@@ -134,9 +144,9 @@ impl ProxyContext {
 
     /// Asks every shard to end some of this listener's idle connections. A shard whose inbox is full
     /// has others to make room for.
-    pub(crate) fn evict_idle(&self, id: ListenerId) {
+    pub(crate) fn evict_idle(&self, gate: &Arc<Gate>) {
         for port in &self.shards {
-            let _ = port.inbox.try_send(Command::Evict(id));
+            let _ = port.inbox.try_send(Command::Evict(Arc::clone(gate)));
         }
     }
 
@@ -166,9 +176,17 @@ impl ProxyContext {
     /// A listener's plan through this shard's cache: no lock, no shared write while nothing
     /// changed. Who keeps it sees one version to its end.
     pub(crate) fn listener(&self, id: ListenerId) -> Option<Arc<ListenerPlan>> {
+        self.with_table(|table| table.listener(id).cloned())
+    }
+
+    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
+        self.with_table(|table| table.listener(id).is_some())
+    }
+
+    fn with_table<T>(&self, look: impl FnOnce(&RouteTable) -> T) -> T {
         TABLE.with_borrow_mut(|cache| {
             let cache = cache.get_or_insert_with(|| Cache::new(Arc::clone(&self.table)));
-            cache.load().listener(id).cloned()
+            look(cache.load())
         })
     }
 }
@@ -185,26 +203,30 @@ thread_local! {
 pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
     isobar_balance::shard::enter(inbox.index);
     let shard = inbox.index;
-    let mut accepting: HashMap<ListenerId, Vec<oneshot::Sender<()>>> = HashMap::new();
+    let mut accepting: HashMap<ListenerId, oneshot::Sender<Arc<ListenerPlan>>> = HashMap::new();
     while let Some(command) = inbox.commands.recv().await {
         match command {
             Command::Connection(accepted) => client::spawn(&context, shard, accepted),
-            Command::Listen(gate, socket) => {
+            Command::Listen(id, socket) => {
                 let (stop, stopped) = oneshot::channel();
-                accepting.entry(gate.id).or_default().push(stop);
+                accepting.insert(id, stop);
                 let context = Arc::clone(&context);
                 tokio::task::spawn_local(async move {
                     let each = |accepted| context.dispatch(shard, accepted);
-                    accept(&context, gate, socket, stopped, each).await;
+                    accept(&context, id, socket, stopped, each).await;
                 });
             }
-            Command::Unlisten(id) => {
-                // Dropping the sender is the signal.
-                drop(accepting.remove(&id));
+            Command::Unlisten(id, plan) => {
+                if let Some(stop) = accepting.remove(&id) {
+                    let _ = stop.send(plan);
+                }
                 client::close_idle_of(id);
             }
-            Command::Evict(id) => client::evict_idle(id),
+            // Who serves nobody lets go of the old one as well.
+            Command::Renew => context.with_table(|_| ()),
+            Command::Evict(gate) => client::evict_idle(&context, &gate),
             Command::Drain => {
+                // Dropping the senders is the signal.
                 accepting.clear();
                 client::close_idle();
             }

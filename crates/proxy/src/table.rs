@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use isobar_pool::Pool;
 
-use crate::{TrustedProxies, filter::Chain, metrics::ListenerMetrics, route::Routes};
+use crate::{TrustedProxies, filter::Chain, gate::Gate, metrics::ListenerMetrics, route::Routes};
 
 /// The serving plan of the whole process. `version` only grows.
 pub struct RouteTable {
@@ -37,6 +37,8 @@ pub struct ListenerPlan {
     /// What a request passes that no route takes.
     pub filters: Option<Arc<Chain>>,
     pub metrics: Arc<ListenerMetrics>,
+    /// Who is in, by all of its addresses together.
+    pub gate: Arc<Gate>,
 }
 
 /// What a listener does with a connection.

@@ -15,7 +15,7 @@ use isobar_proxy::route::{
     Respond, RetryPolicy, RouteSpec, Routes, Scheme, Split, Value,
 };
 use isobar_proxy::{
-    ClientFin, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
+    ClientFin, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
 };
 
 use super::filters::{self, Kept, Place};
@@ -27,6 +27,7 @@ pub(crate) type RouteKey = (String, String, String);
 #[derive(Clone, Default)]
 pub(crate) struct Handles {
     pub(crate) listeners: BTreeMap<String, Arc<ListenerMetrics>>,
+    gates: BTreeMap<String, Arc<Gate>>,
     pub(crate) routes: BTreeMap<RouteKey, Arc<RouteMetrics>>,
     pub(crate) filters: Kept,
 }
@@ -56,6 +57,8 @@ impl Planner<'_> {
         let fresh = || Arc::new(ListenerMetrics::new(cells));
         let metrics = self.before.listeners.get(&name).cloned().unwrap_or_else(fresh);
         self.handles.listeners.insert(name.clone(), metrics.clone());
+        let gate = self.before.gates.get(&name).cloned().unwrap_or_default();
+        self.handles.gates.insert(name.clone(), gate.clone());
         Some(ListenerPlan {
             name,
             serve,
@@ -68,6 +71,7 @@ impl Planner<'_> {
             trusted: self.trusted.clone(),
             filters: Chain::new(filters, metrics.without_route().clone()),
             metrics,
+            gate,
         })
     }
 

@@ -109,7 +109,7 @@ pub(super) fn edit_answer(
     };
     passed.respond(&mut ResponseCx::own(request, response));
     let keep = match alive {
-        KeepAlive::Yes => Keep::KeepAlive,
+        KeepAlive::Yes | KeepAlive::Told => Keep::KeepAlive,
         KeepAlive::Close => Keep::Close,
     };
     let body = out.split_off(head);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{Answer, Entry, Filter, RequestCx, Step};
-use crate::reason::Reason;
+use crate::{forwarded::household, reason::Reason};
 use debts::Debts;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -107,11 +107,10 @@ impl Filter for RateLimit {
     }
 }
 
-/// A household usually has a /64 of IPv6: its addresses are one client.
 fn network(ip: IpAddr) -> u128 {
-    match ip.to_canonical() {
+    match household(ip) {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits() >> 64 << 64 | 1 << 63,
+        IpAddr::V6(ip) => ip.to_bits() | 1 << 63,
     }
 }
 

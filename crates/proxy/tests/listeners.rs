@@ -1,0 +1,74 @@
+//! Listeners whose addresses and configurations come and go, in an order that only a test can choose.
+
+mod kit;
+
+use std::sync::Arc;
+
+use isobar_proxy::access_log::AccessLog;
+use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
+use isobar_proxy::route::Routes;
+use isobar_proxy::{ListenerPlan, ProxyContext, RouteTable, serve_shard};
+use kit::{BOUND, ask, connect, listen};
+
+async fn plan(metrics: &Arc<ListenerMetrics>) -> ListenerPlan {
+    let routes = Routes::build(vec![kit::route(None, Arc::new(RouteMetrics::new(1))).await]);
+    kit::plan(routes, Arc::clone(metrics))
+}
+
+/// LC-04: who stands in the back-log when the listener is removed has been let in by the kernel, and
+/// is served like anybody, once.
+#[test]
+fn lc_04_the_back_log_of_a_removed_listener_is_served() {
+    kit::runtime().block_on(async {
+        let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
+        let metrics = Arc::new(ListenerMetrics::new(1));
+        let listeners = vec![Some(Arc::new(plan(&metrics).await))];
+        context.publish(RouteTable { version: 1, listeners });
+        let address = listen(&context, 0);
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            clients.push(connect(address).await);
+        }
+        context.publish(RouteTable { version: 2, listeners: vec![None] });
+        for inbox in inboxes {
+            tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
+        }
+        for client in &mut clients {
+            let answer = ask(client, "/").await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        }
+        drop(clients);
+    });
+}
+
+/// `limits.connections` is the listener's, however many addresses it has. Who is idle makes room.
+#[test]
+fn a_listeners_addresses_share_its_limit() {
+    kit::runtime().block_on(async {
+        let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
+        let metrics = Arc::new(ListenerMetrics::new(1));
+        let mut plan = plan(&metrics).await;
+        plan.limits.connections = 2;
+        let plan = Arc::new(plan);
+        let listeners = vec![Some(Arc::clone(&plan)), Some(plan)];
+        context.publish(RouteTable { version: 1, listeners });
+        let addresses = [listen(&context, 0), listen(&context, 1)];
+        for inbox in inboxes {
+            tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
+        }
+        let mut clients = Vec::new();
+        for at in 0..6 {
+            let mut client = connect(addresses[at % 2]).await;
+            let answer = ask(&mut client, "/").await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            let open = async {
+                while metrics.connections() > 2 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(BOUND, open).await.expect("two at most");
+            clients.push(client);
+        }
+    });
+}
