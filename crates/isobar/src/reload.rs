@@ -236,6 +236,23 @@ pools: { app: { workers: [127.0.0.1:1] } }
         assert_eq!(said, ["warning: `shards` changed: takes effect after a restart"]);
     }
 
+    /// The table below `## Reload` of docs/reference.md.
+    #[test]
+    fn the_reference_names_what_needs_a_restart() {
+        let other = "shards: 1\nadmin: off\nmetrics: { bind: 127.0.0.1:0 }\n\
+                     log: { format: json }\naccess_log: { path: stderr }";
+        let mut said = Vec::new();
+        keep_what_cannot_change(&config(REST), config(&format!("{other}{REST}")), &mut said);
+        let said: Vec<&str> = said.iter().filter_map(|line| line.split('`').nth(1)).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let section = text.split("\n## Reload\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(named, said, "documented, said");
+    }
+
     #[test]
     fn nothing_to_say_about_the_same_configuration() {
         let mut said = Vec::new();
