@@ -20,8 +20,7 @@ pub(crate) fn write(
     head_only: HeadOnly,
 ) {
     let phrase = phrase(status);
-    // "404 Not Found: no_route\n"
-    let body_len = 3 + 1 + phrase.len() + 2 + reason.code().len() + 1;
+    let body_len = body_len(status, reason);
     begin(out, status);
     let _ = write!(
         out,
@@ -49,6 +48,11 @@ pub(crate) fn write(
     }
 }
 
+/// Of "404 Not Found: no_route\n".
+pub(crate) fn body_len(status: u16, reason: Reason) -> usize {
+    3 + 1 + phrase(status).len() + 2 + reason.code().len() + 1
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepAlive {
     Yes,
@@ -71,7 +75,8 @@ pub(crate) struct Own<'a> {
 }
 
 impl Own<'_> {
-    /// Appends all of it. `http10`: such a client is told that its connection is kept.
+    /// Appends all of it, and says how many bytes are body. An HTTP/1.0 client is told that its
+    /// connection is kept.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
@@ -79,7 +84,7 @@ impl Own<'_> {
         keep_alive: KeepAlive,
         head_only: HeadOnly,
         client: Version,
-    ) {
+    ) -> usize {
         begin(out, self.status);
         out.extend_from_slice(self.lines);
         // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
@@ -97,9 +102,11 @@ impl Own<'_> {
             (KeepAlive::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
         }
         out.extend_from_slice(b"\r\n");
-        if head_only == HeadOnly::No && !matches!(self.status, 204 | 205 | 304) {
-            out.extend_from_slice(self.body);
+        if head_only == HeadOnly::Yes || matches!(self.status, 204 | 205 | 304) {
+            return 0;
         }
+        out.extend_from_slice(self.body);
+        self.body.len()
     }
 }
 

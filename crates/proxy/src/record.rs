@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use isobar_http1::{FieldId, Version};
+use isobar_http1::{FieldId, RequestHead, Version};
 use isobar_pool::Target;
 
-use crate::{access_log::Entry, exchange::Exchange, reason::Reason, route::Routed};
+use crate::{access_log::Entry, answer, exchange::Exchange, reason::Reason, route::Routed};
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -33,6 +33,18 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// What of `sent` is no head, counted as nginx does: with the framing of chunks.
+    fn body_sent(&self, status: u16, request: Option<&RequestHead>) -> u64 {
+        match self.reason {
+            Some(reason) if !self.forwarding => {
+                let head_only = request.is_some_and(|request| request.method() == b"HEAD");
+                let body = if head_only { 0 } else { answer::body_len(status, reason) };
+                self.sent.min(body as u64)
+            }
+            _ => self.sent.saturating_sub(self.head),
+        }
+    }
+
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
         let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
@@ -59,7 +71,7 @@ impl Record {
             return;
         }
         let request = exchange.parsed.then_some(&scratch.request);
-        let target = request.map_or(&b""[..], |request| request.path_and_query());
+        let path = request.map(|request| request.path_and_query());
         client.context.access_log.write(&Entry {
             at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
             request_id: &scratch.id,
@@ -71,10 +83,12 @@ impl Record {
             }),
             method: request.map(|request| request.method()),
             host: request.map(|request| request.authority()),
-            path: request.map(|_| target.split(|&byte| byte == b'?').next().unwrap_or(target)),
+            target: request.map(|request| request.target()),
+            path: path.map(|path| path.split(|&byte| byte == b'?').next().unwrap_or(path)),
             status: Some(status),
             bytes_in: received,
             bytes_out: record.sent,
+            body_out: record.body_sent(status, request),
             duration: took,
             queue: record.queued,
             connect: record.connect,
@@ -85,6 +99,8 @@ impl Record {
             attempts: record.attempts,
             reason: record.reason.map(Reason::code),
             user_agent: request.and_then(|request| request.value(FieldId::UserAgent)),
+            referrer: request.and_then(|request| request.value(FieldId::Referer)),
+            authorization: request.and_then(|request| request.value(FieldId::Authorization)),
         });
     }
 }

@@ -69,11 +69,12 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     let mut out = std::mem::take(&mut exchange.scratch.out);
     scratch::furnish(&mut out);
     out.clear();
-    own.write(&mut out, &exchange.scratch.id, alive, head_only, client_speaks);
+    let body = own.write(&mut out, &exchange.scratch.id, alive, head_only, client_speaks);
     exchange.show_answer(&mut out, alive);
     let stall = exchange.listener.timeouts.write_stall;
     let wrote = exchange.client.write_all(&out, stall).await;
     exchange.record.sent = out.len() as u64;
+    exchange.record.head = (out.len() - body) as u64;
     exchange.scratch.out = out;
     Ok(match wrote {
         Err(_) => {

@@ -1,0 +1,103 @@
+//! A line of the access log says what was sent, to whom, and who asked.
+
+use std::time::{Duration, Instant};
+
+use isobar_tests::access_log;
+use isobar_tests::isobar::Isobar;
+use isobar_tests::origin::{Origin, after};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn combined_is_nginxs() {
+    let origin = Origin::start(after(Duration::ZERO, "0123456789"));
+    let isobar = start("combined", &origin);
+    let mut connection = isobar.open("web");
+    for (request, fields) in [
+        ("GET /app/x?a=b&c", "Referer: https://r.example/?q\r\nUser-Agent: curl/8\r\n"),
+        // ann:secret
+        ("GET /app//y/../z?", "Authorization: Basic YW5uOnNlY3JldA==\r\n"),
+        ("HEAD /app/", ""),
+        ("GET /none", ""),
+        ("HEAD /none", ""),
+        ("GET /said", ""),
+        ("HEAD /said", ""),
+        ("GET /moved?a=b", ""),
+    ] {
+        let head = format!("{request} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        connection.send(head.as_bytes()).expect("sends");
+        connection.response_to(request.split_once(' ').expect("a method").0).expect("an answer");
+    }
+    let log = lines(&isobar, 8);
+    let log: Vec<String> = log.iter().map(|line| without_time(line)).collect();
+    assert_eq!(
+        log,
+        [
+            "127.0.0.1 - - \"GET /app/x?a=b&c HTTP/1.1\" 200 10 \"https://r.example/?q\" \"curl/8\"",
+            "127.0.0.1 - ann \"GET /app//y/../z? HTTP/1.1\" 200 10 \"-\" \"-\"",
+            "127.0.0.1 - - \"HEAD /app/ HTTP/1.1\" 200 0 \"-\" \"-\"",
+            "127.0.0.1 - - \"GET /none HTTP/1.1\" 404 24 \"-\" \"-\"",
+            "127.0.0.1 - - \"HEAD /none HTTP/1.1\" 404 0 \"-\" \"-\"",
+            "127.0.0.1 - - \"GET /said HTTP/1.1\" 200 5 \"-\" \"-\"",
+            "127.0.0.1 - - \"HEAD /said HTTP/1.1\" 200 0 \"-\" \"-\"",
+            "127.0.0.1 - - \"GET /moved?a=b HTTP/1.1\" 302 0 \"-\" \"-\"",
+        ]
+    );
+}
+
+/// The JSON leaves the query out.
+#[test]
+fn json_has_no_query() {
+    let origin = Origin::start(after(Duration::ZERO, "ok"));
+    let isobar = start("json", &origin);
+    isobar.open("web").get("/app/x?secret=1").expect("an answer");
+    let log = lines(&isobar, 1);
+    assert!(!log[0].contains("secret"), "{}", log[0]);
+    assert_eq!(access_log::read(&isobar.file("access.log"))[0].text("path"), "/app/x");
+}
+
+fn start(format: &str, origin: &Origin) -> Isobar {
+    let address = origin.address();
+    Isobar::start(&format!(
+        "
+access_log: {{ format: {format}, path: ./access.log }}
+listeners:
+  web:
+    bind: 127.0.0.1:0
+    routes:
+      - {{ match: {{ path: /said }}, respond: {{ body: hello }} }}
+      - {{ match: {{ path: /moved }}, redirect: /new }}
+      - {{ match: {{ path_prefix: /app }}, pool: app }}
+pools:
+  app: {{ workers: [{address}] }}
+"
+    ))
+}
+
+/// So many lines, once they are there.
+fn lines(isobar: &Isobar, count: usize) -> Vec<String> {
+    let path = isobar.file("access.log");
+    until(|| {
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        (lines.len() == count).then_some(lines)
+    })
+}
+
+fn without_time(line: &str) -> String {
+    let (before, rest) = line.split_once('[').expect("a time");
+    let (time, after) = rest.split_once("] ").expect("its end");
+    assert_eq!(time.len(), "23/Nov/2026:12:15:08 +0000".len(), "{line}");
+    format!("{before}{after}")
+}
+
+fn until<T>(found: impl Fn() -> Option<T>) -> T {
+    let last = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < last, "not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
