@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use isobar_tests::access_log;
+use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
 
@@ -11,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[test]
 fn combined_is_nginxs() {
     let origin = Origin::start(after(Duration::ZERO, "0123456789"));
-    let isobar = start("combined", &origin);
+    let isobar = start("combined", &origin, "");
     let mut connection = isobar.open("web");
     for (request, fields) in [
         ("GET /app/x?a=b&c", "Referer: https://r.example/?q\r\nUser-Agent: curl/8\r\n"),
@@ -49,14 +50,42 @@ fn combined_is_nginxs() {
 #[test]
 fn json_has_no_query() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let isobar = start("json", &origin);
+    let isobar = start("json", &origin, "");
     isobar.open("web").get("/app/x?secret=1").expect("an answer");
     let log = lines(&isobar, 1);
     assert!(!log[0].contains("secret"), "{}", log[0]);
     assert_eq!(access_log::read(&isobar.file("access.log"))[0].text("path"), "/app/x");
 }
 
-fn start(format: &str, origin: &Origin) -> Isobar {
+/// Also where the head was refused, or the client left before it had an answer.
+#[test]
+fn every_line_has_a_request_id_and_the_clients_address() {
+    let origin = Origin::start(after(Duration::from_secs(60), "late"));
+    let isobar = start("json", &origin, "slots: 1, ");
+    let mut refused = isobar.open("web");
+    refused.send(b"GARBAGE\r\n\r\n").expect("sends");
+    assert_eq!(refused.response_to("GET").expect("an answer").status, 400);
+    let holds = ask(&isobar);
+    until(|| (origin.connections() == 1).then_some(()));
+    let waits = ask(&isobar);
+    let queued = || isobar.metrics().sum("isobar_pool_queue_depth", &[]);
+    until(|| (queued() == 1.0).then_some(()));
+    drop(waits);
+    drop(holds);
+    lines(&isobar, 3);
+    for line in access_log::read(&isobar.file("access.log")) {
+        assert_eq!(line.text("request_id").len(), 36, "{line:?}");
+        assert_eq!(line.text("client_ip"), "127.0.0.1", "{line:?}");
+    }
+}
+
+fn ask(isobar: &Isobar) -> Connection {
+    let mut connection = isobar.open("web");
+    connection.send(b"GET /app/ HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
+    connection
+}
+
+fn start(format: &str, origin: &Origin, slots: &str) -> Isobar {
     let address = origin.address();
     Isobar::start(&format!(
         "
@@ -64,12 +93,13 @@ access_log: {{ format: {format}, path: ./access.log }}
 listeners:
   web:
     bind: 127.0.0.1:0
+    client_fin: abort
     routes:
       - {{ match: {{ path: /said }}, respond: {{ body: hello }} }}
       - {{ match: {{ path: /moved }}, redirect: /new }}
       - {{ match: {{ path_prefix: /app }}, pool: app }}
 pools:
-  app: {{ workers: [{address}] }}
+  app: {{ {slots}workers: [{address}] }}
 "
     ))
 }

@@ -8,7 +8,9 @@ use std::{
 use isobar_http1::{FieldId, RequestHead, Version};
 use isobar_pool::Target;
 
-use crate::{access_log::Entry, answer, exchange::Exchange, reason::Reason, route::Routed};
+use crate::{
+    access_log::Entry, answer, exchange::Exchange, headers, reason::Reason, route::Routed,
+};
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -47,11 +49,13 @@ impl Record {
 
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
-        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         // A connection that closed before it said anything was no request.
-        if !exchange.parsed && record.reason == Some(Reason::ClientGone) {
+        if !exchange.parsed && exchange.record.reason == Some(Reason::ClientGone) {
             return;
         }
+        // It may have ended before anybody had to be told its name.
+        headers::name_request(exchange);
+        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         let ended = Instant::now();
         client.silent_until = ended.into();
         client.silent_until += listener.timeouts.keep_alive;
@@ -75,7 +79,8 @@ impl Record {
         client.context.access_log.write(&Entry {
             at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
             request_id: &scratch.id,
-            client_ip: exchange.client_ip,
+            // Of a head that was refused only the socket's is known.
+            client_ip: exchange.client_ip.or(client.ip),
             listener: &listener.name,
             proto: request.map(|request| match request.version() {
                 Version::Http10 => "HTTP/1.0",
