@@ -85,6 +85,16 @@ fn every_path_of_the_admin_api_is_there() {
     }
 }
 
+#[test]
+fn what_is_not_built_is_said() {
+    let (_origin, isobar) = start();
+    let answer = isobar.admin("GET", "/v1/requests/01a21f5d-4c65-721a-b5e0-aface244d5e2", "");
+    assert_eq!(answer.status, 501, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert!(answer.text().contains("not built yet"), "{}", answer.text());
+    assert_eq!(isobar.admin("GET", "/v1/requests", "").status, 404);
+}
+
 /// What the metrics listener says it answers, it does, and nothing else.
 #[test]
 fn the_metrics_listener_answers_the_first_three() {
