@@ -1,13 +1,12 @@
 //! A line of the access log says what was sent, to whom, and who asked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isobar_tests::access_log;
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use isobar_tests::wait::until;
 
 #[test]
 fn combined_is_nginxs() {
@@ -26,8 +25,7 @@ fn combined_is_nginxs() {
         ("GET /moved?a=b", ""),
     ] {
         let head = format!("{request} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
-        connection.send(head.as_bytes()).expect("sends");
-        connection.response_to(request.split_once(' ').expect("a method").0).expect("an answer");
+        connection.ask(&head);
     }
     let log = lines(&isobar, 8);
     let log: Vec<String> = log.iter().map(|line| without_time(line)).collect();
@@ -119,15 +117,4 @@ fn without_time(line: &str) -> String {
     let (time, after) = rest.split_once("] ").expect("its end");
     assert_eq!(time.len(), "23/Nov/2026:12:15:08 +0000".len(), "{line}");
     format!("{before}{after}")
-}
-
-fn until<T>(found: impl Fn() -> Option<T>) -> T {
-    let last = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < last, "not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

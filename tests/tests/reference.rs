@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use isobar_tests::wait::until;
 
 /// Has everything that some metric is absent without: slots, a file of workers.
 const CONFIG: &str = "
@@ -155,15 +154,4 @@ fn start() -> (Origin, Isobar) {
     let config = CONFIG.replace("ORIGIN", &origin.address().to_string());
     let isobar = Isobar::start(&config);
     (origin, isobar)
-}
-
-fn until<T>(found: impl Fn() -> Option<T>) -> T {
-    let last = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < last, "not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
