@@ -70,6 +70,14 @@ impl Connection {
         self.response_to(method)
     }
 
+    /// The answer to this request, written out.
+    #[track_caller]
+    pub fn ask(&mut self, request: &str) -> Response {
+        self.send(request.as_bytes()).expect("sends");
+        let method = request.split(' ').next().expect("a method");
+        self.response_to(method).expect("an answer")
+    }
+
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.socket {
             Socket::Tcp(stream) => stream.write_all(bytes),

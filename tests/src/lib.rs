@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod apps;
 pub mod clock;
+pub mod discovery;
 pub mod dns;
 pub mod http;
 pub mod isobar;
@@ -18,3 +19,4 @@ pub mod origin;
 pub mod queueing;
 pub mod scratch;
 pub mod skip;
+pub mod wait;

@@ -48,10 +48,45 @@ fn every_named_test_exists() {
     }
 }
 
+/// Tags like H1-29 and `h1_29` are of a family that docs/contributing.md explains, and no family is
+/// without a case.
+#[test]
+fn every_family_of_tags_is_explained() {
+    let text = std::fs::read_to_string(root().join("docs/contributing.md")).expect("it");
+    let table = text.split("| tag | cases of |").nth(1).expect("the table");
+    let rows = table.lines().take_while(|line| line.is_empty() || line.starts_with('|')).skip(2);
+    let explained: BTreeSet<&str> = rows.filter_map(|row| row.split('|').nth(1)).collect();
+    let explained: BTreeSet<String> = explained.iter().map(|tag| tag.trim().to_owned()).collect();
+    let mut used = BTreeSet::new();
+    for file in listed(".rs") {
+        let source = std::fs::read_to_string(&file).expect("reads");
+        let words = source.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+        used.extend(words.filter_map(family));
+    }
+    assert_eq!(explained, used, "explained, used");
+}
+
+/// `H1` of `H1-29` and of `h1_29_head_limits`.
+fn family(word: &str) -> Option<String> {
+    let (family, rest) = word.split_at_checked(2)?;
+    let (number, upper) = match rest.strip_prefix('-') {
+        Some(number) => (number, true),
+        None => (rest.strip_prefix('_')?.split_once('_')?.0, false),
+    };
+    let two_digits = number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let first = family.chars().next()?;
+    let letter = if upper { first.is_ascii_uppercase() } else { first.is_ascii_lowercase() };
+    (two_digits && letter).then(|| family.to_ascii_uppercase())
+}
+
 fn documents() -> Vec<PathBuf> {
+    listed(".md")
+}
+
+fn listed(ending: &str) -> Vec<PathBuf> {
     let run = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     let listed = String::from_utf8(run.expect("git").stdout).expect("UTF-8");
-    let paths = listed.split('\0').filter(|path| path.ends_with(".md"));
+    let paths = listed.split('\0').filter(|path| path.ends_with(ending));
     let there: Vec<PathBuf> = paths.map(|path| root().join(path)).filter(|p| p.exists()).collect();
     assert!(!there.is_empty());
     there

@@ -1,12 +1,13 @@
-//! Filters: each one's main behaviour and its errors, against real workers.
+//! Filters: each one's main behaviour and its errors, against real workers. Compression has a file of
+//! its own.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use isobar_tests::access_log;
 use isobar_tests::http::{Connection, Response};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, after, echo, raw};
+use isobar_tests::wait::until;
 
 /// One listener `web` with these filters before one route `all` to a pool of that origin.
 fn start(origin: &Origin, filters: &str) -> Isobar {
@@ -23,14 +24,8 @@ fn start_with(origin: &Origin, top: &str, listener: &str) -> Isobar {
     ))
 }
 
-fn ask(connection: &mut Connection, request: &str) -> Response {
-    connection.send(request.as_bytes()).expect("sends");
-    let method = request.split(' ').next().expect("a method");
-    connection.response_to(method).expect("an answer")
-}
-
 fn get(isobar: &Isobar, fields: &str) -> Response {
-    ask(&mut isobar.open("web"), &format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
+    isobar.open("web").ask(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
 }
 
 fn requests(isobar: &Isobar, labels: &[(&str, &str)]) -> f64 {
@@ -55,9 +50,9 @@ fn headers_are_edited_both_ways_also_on_our_own_answers() {
 
     // A HEAD, a connection that is kept, and an error that is ours.
     let mut connection = isobar.open("web");
-    let head = ask(&mut connection, "HEAD /gone HTTP/1.1\r\nHost: h\r\n\r\n");
+    let head = connection.ask("HEAD /gone HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!((head.status, head.header("x-frame-options")), (502, Some("DENY")));
-    let error = ask(&mut connection, "GET /gone HTTP/1.1\r\nHost: h\r\n\r\n");
+    let error = connection.ask("GET /gone HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(error.header("x-isobar-reason"), Some("reset_before_head"));
     assert_eq!((error.status, error.all("x-frame-options")), (502, vec!["DENY"]));
     assert_eq!(error.text(), "502 Bad Gateway: reset_before_head\n");
@@ -133,15 +128,13 @@ fn max_body_refuses_what_is_announced_and_what_comes() {
     let isobar = start(&origin, "[ { max_body: 10 } ]");
     let mut connection = isobar.open("web");
     assert_eq!(connection.request("POST", "/", b"0123456789").expect("an answer").status, 200);
-    let announced = ask(
-        &mut connection,
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
-    );
+    let announced = connection
+        .ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!((announced.status, &announced.interim[..]), (413, &[][..]));
     assert_eq!(announced.header("x-isobar-reason"), Some("body_too_large"));
     let chunked = |body: &str| {
         let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-        ask(&mut isobar.open("web"), &format!("{head}{body}")).status
+        isobar.open("web").ask(&format!("{head}{body}")).status
     };
     assert_eq!(chunked("5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"), 200);
     assert_eq!(chunked("5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n"), 413);
@@ -168,7 +161,7 @@ fn a_rewritten_path_and_host_reach_the_worker_in_their_normal_form() {
         ("/strip", "GET / HTTP/1.1\r\n"),
         ("/old?q", "GET /new?q HTTP/1.1\r\n"),
     ] {
-        let answer = ask(&mut connection, &format!("GET {asked} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let answer = connection.ask(&format!("GET {asked} HTTP/1.1\r\nHost: h\r\n\r\n"));
         let seen = answer.text();
         assert!(seen.starts_with(line), "{asked}: {seen}");
         let host = if asked.contains("pi") { "app.internal" } else { "h" };
@@ -290,182 +283,6 @@ fn basic_auth_takes_who_proves_it() {
     assert!(answer.text().contains("Authorization: Basic YW5uOnNlY3JldA=="), "{}", answer.text());
 }
 
-fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    match coding {
-        "gzip" => drop(flate2::read::GzDecoder::new(body).read_to_end(&mut out)),
-        "br" => drop(brotli::Decompressor::new(body, 4096).read_to_end(&mut out)),
-        "zstd" => {
-            let mut decoder = zstd::stream::read::Decoder::new(body).expect("a decoder");
-            drop(decoder.read_to_end(&mut out));
-        }
-        _ => out.extend_from_slice(body),
-    }
-    out
-}
-
-/// 200 with this body, its length known or not.
-fn page(fields: &'static str, body: Vec<u8>) -> Origin {
-    Origin::start(move |request, visit| {
-        let chunked = request.target == "/chunked";
-        let mut out = format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
-        if chunked {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-            for piece in body.chunks(7_000) {
-                out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-                out.extend_from_slice(piece);
-                out.extend_from_slice(b"\r\n");
-            }
-            out.extend_from_slice(b"0\r\n\r\n");
-        } else {
-            out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-            if request.method != "HEAD" {
-                out.extend_from_slice(&body);
-            }
-        }
-        visit.write(&out).map_or(Next::Close, |()| Next::Keep)
-    })
-}
-
-#[test]
-fn compression_encodes_what_the_client_accepts() {
-    let body: Vec<u8> =
-        (0..200_000u32).flat_map(|n| format!("line {}\n", n % 977).into_bytes()).collect();
-    let origin = page(
-        "Content-Type: text/html; charset=utf-8\r\nETag: \"v1\"\r\nAccept-Ranges: bytes",
-        body.clone(),
-    );
-    let isobar = start(&origin, "[ { compression: {} } ]");
-    let mut connection = isobar.open("web");
-    for target in ["/", "/chunked"] {
-        for (accepted, coding) in [
-            ("gzip", "gzip"),
-            ("br;q=1, gzip;q=0.5", "br"),
-            ("gzip, br, zstd", "zstd"),
-            ("*", "zstd"),
-        ] {
-            let request =
-                format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {accepted}\r\n\r\n");
-            let answer = ask(&mut connection, &request);
-            assert_eq!(answer.header("content-encoding"), Some(coding), "{accepted}");
-            assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
-            assert_eq!(answer.header("content-length"), None);
-            assert_eq!(
-                (answer.header("vary"), answer.header("etag")),
-                (Some("Accept-Encoding"), Some("W/\"v1\""))
-            );
-            assert_eq!(answer.header("accept-ranges"), None);
-            assert!(answer.body.len() < body.len() / 5, "{} of {}", answer.body.len(), body.len());
-            assert!(decoded(coding, &answer.body) == body, "{coding} {target}");
-        }
-        let plain = ask(
-            &mut connection,
-            &format!("GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip;q=0\r\n\r\n"),
-        );
-        assert_eq!(
-            (plain.header("content-encoding"), plain.header("vary")),
-            (None, Some("Accept-Encoding"))
-        );
-        assert_eq!(plain.header("etag"), Some("\"v1\""));
-        assert!(plain.body == body);
-    }
-    let head = ask(&mut connection, "HEAD / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
-    assert_eq!(
-        (head.header("content-encoding"), head.header("vary")),
-        (None, Some("Accept-Encoding"))
-    );
-    let mut old = isobar.open("web");
-    old.send(b"GET /chunked HTTP/1.0\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n").expect("sends");
-    let whole = old.read_to_end().expect("until it closes");
-    assert!(whole.ends_with(&body[body.len() - 1000..]), "HTTP/1.0 clients get it as it is");
-    assert_eq!(connection.get("/").expect("still open").status, 200);
-}
-
-#[test]
-fn compression_leaves_alone_what_it_should() {
-    let text = "Content-Type: text/plain";
-    let large = vec![b'a'; 10_000];
-    for (fields, body) in [
-        ("Content-Type: text/plain\r\nContent-Encoding: br", large.clone()),
-        ("Content-Type: image/png", large.clone()),
-        ("Content-Type: text/plain\r\nCache-Control: private, No-Transform", large.clone()),
-        ("Content-Type: text/plain\r\nContent-Range: bytes 0-9999/20000", large.clone()),
-        ("Content-Type: text/plain\r\nContent-Digest: sha-256=:x:", large.clone()),
-        ("X-Type: none", large.clone()),
-        (text, vec![b'a'; 1023]),
-        (text, Vec::new()),
-    ] {
-        let origin = page(fields, body.clone());
-        let isobar = start(&origin, "[ { compression: {} } ]");
-        let answer = get(&isobar, "Accept-Encoding: gzip\r\n");
-        assert!(answer.header("content-encoding").is_none_or(|coding| coding == "br"), "{fields}");
-        assert_eq!((answer.header("vary"), answer.body == body), (None, true), "{fields}");
-        assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()));
-    }
-}
-
-#[test]
-fn every_event_of_a_compressed_stream_is_flushed() {
-    for pool in ["", "slots: 1, "] {
-        let (next, gate) = std::sync::mpsc::channel::<()>();
-        let gate = std::sync::Mutex::new(gate);
-        let origin = Origin::start(move |_, visit| {
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-            visit.write(head.as_bytes()).expect("a head");
-            for number in 0..5 {
-                let event = format!("data: {number}\n\n");
-                let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-                visit.write(chunk.as_bytes()).expect("an event");
-                // The next one only once this one has arrived.
-                gate.lock()
-                    .expect("the gate")
-                    .recv_timeout(Duration::from_secs(10))
-                    .expect("it arrived");
-            }
-            visit.write(b"0\r\n\r\n").expect("the end");
-            Next::Keep
-        });
-        for coding in ["gzip", "br", "zstd"] {
-            let isobar = Isobar::start(&format!(
-                "listeners: {{ web: {{ bind: \"127.0.0.1:0\", routes: [ {{ pool: app, filters: [ {{ compression: {{}} }} ] }} ] }} }}\n\
-                 pools: {{ app: {{ {pool}workers: [\"{}\"] }} }}\n",
-                origin.address()
-            ));
-            let mut connection = isobar.open("web");
-            let request = format!("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {coding}\r\n\r\n");
-            connection.send(request.as_bytes()).expect("sends");
-            let (mut raw, mut body) = (Vec::new(), Vec::new());
-            let mut in_head = true;
-            for number in 0..5 {
-                let event = format!("data: {number}\n\n");
-                until(|| {
-                    raw.extend(connection.read_exactly(1).expect("more"));
-                    if in_head && raw.ends_with(b"\r\n\r\n") {
-                        assert!(
-                            String::from_utf8_lossy(&raw)
-                                .contains(&format!("Content-Encoding: {coding}\r\n"))
-                        );
-                        in_head = false;
-                        raw.clear();
-                    }
-                    while !in_head && let Some(line) = isobar_tests::http::find(&raw, b"\r\n") {
-                        let size =
-                            usize::from_str_radix(&String::from_utf8_lossy(&raw[..line]), 16)
-                                .expect("a size");
-                        if raw.len() < line + 2 + size + 2 {
-                            break;
-                        }
-                        body.extend_from_slice(&raw[line + 2..line + 2 + size]);
-                        raw.drain(..line + 2 + size + 2);
-                    }
-                    decoded(coding, &body).ends_with(event.as_bytes()).then_some(())
-                });
-                next.send(()).expect("the worker waits");
-            }
-        }
-    }
-}
-
 /// Each example of docs/filters.md is a configuration that starts.
 #[test]
 fn every_example_of_the_docs_is_taken() {
@@ -493,17 +310,6 @@ fn every_example_of_the_docs_is_taken() {
             )
         };
         drop(Isobar::start(&config));
-    }
-}
-
-fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(std::time::Instant::now() < patience, "it did not happen within 10 s");
-        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

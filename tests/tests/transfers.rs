@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use isobar_tests::http::{self, Connection, Response};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, Visit, raw, respond};
+use isobar_tests::wait;
 
 /// The second: without a shield, so that a body is under way to its worker at once.
 const SLOTS: [&str; 2] = ["", "slots: 1, buffer: { request: off }, "];
@@ -130,7 +131,9 @@ fn a_connect_ends_with_its_request() {
     for isobar in [over_http, over_tcp] {
         let mut client = isobar.open("web");
         client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
-        wait_until("a lease", || isobar.metrics().sum("isobar_worker_in_flight", &[]) == 1.0);
+        wait::until("a lease", PATIENCE, || {
+            isobar.metrics().sum("isobar_worker_in_flight", &[]) == 1.0
+        });
         let began = Instant::now();
         client.reset();
         wait_for_outcome(&isobar, "client_gone");
@@ -260,15 +263,7 @@ fn outcome(isobar: &Isobar, outcome: &str) -> f64 {
 }
 
 fn wait_for_outcome(isobar: &Isobar, label: &str) {
-    wait_until(label, || outcome(isobar, label) >= 1.0);
-}
-
-fn wait_until(what: &str, reached: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !reached() {
-        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait::until(|| (outcome(isobar, label) >= 1.0).then_some(()));
 }
 
 /// `pool`: its keys, `route`: the route's time-outs, `listener`: its keys.

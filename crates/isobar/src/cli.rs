@@ -130,15 +130,15 @@ struct ConfigArg {
 
 #[derive(Args)]
 struct Proxy {
-    /// Where to listen: HOST:PORT or unix:/PATH
+    /// Where to listen: IP:PORT, [IPV6]:PORT, unix:/PATH, or fd:N (inherited)
     #[arg(long, value_name = "ADDR")]
     from: String,
-    /// A worker: HOST:PORT or unix:/PATH; may be repeated
+    /// A worker: IP:PORT, NAME:PORT or unix:/PATH; may be repeated
     #[arg(long, value_name = "ADDR", required = true)]
     to: Vec<String>,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = strategies())]
     strategy: Option<String>,
-    /// Requests each worker may serve at once
+    /// Requests each worker may serve at once [default: no limit]
     #[arg(long, value_name = "N")]
     slots: Option<NonZeroU32>,
 }
@@ -147,6 +147,7 @@ struct Proxy {
 struct Check {
     #[command(flatten)]
     config: ConfigArg,
+    /// How to print what is found
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -157,14 +158,28 @@ enum Format {
     Json,
 }
 
+fn strategies() -> String {
+    let names: Vec<&str> = registry::registry().strategies.iter().map(|def| def.name).collect();
+    format!("How a worker is chosen: {} [default: least_connections]", names.join(", "))
+}
+
+#[derive(Args)]
+struct AdminAddress {
+    /// Its admin address: unix:/PATH, /PATH or HOST:PORT [search: $ISOBAR_ADMIN, the
+    /// configuration's, /run/isobar/admin.sock, $XDG_RUNTIME_DIR/isobar/admin.sock]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+}
+
 /// How to reach the running process.
 #[derive(Args)]
 struct Admin {
-    /// Its admin address: unix:/PATH, /PATH or HOST:PORT [env: ISOBAR_ADMIN]
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    address: AdminAddress,
+    /// The configuration that names its admin address [search: $ISOBAR_CONFIG, ./isobar.yaml,
+    /// /etc/isobar/isobar.yaml]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -178,7 +193,9 @@ struct Status {
 
 #[derive(Args)]
 struct WorkerArgs {
+    /// The pool's name
     pool: String,
+    /// The worker's name, as `isobar status` shows it
     worker: String,
     #[command(flatten)]
     admin: Admin,
@@ -188,6 +205,7 @@ struct WorkerArgs {
 struct Number {
     #[command(flatten)]
     worker: WorkerArgs,
+    /// In force until the configuration has another one
     n: NonZeroU32,
 }
 
@@ -212,12 +230,14 @@ struct Demo {
 
 #[derive(Args)]
 struct Version {
+    /// As JSON, with the platform
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
 struct Completions {
+    /// Whose completions
     shell: clap_complete::Shell,
 }
 
@@ -232,6 +252,7 @@ struct ManArgs {
 
 #[derive(Args)]
 struct Explain {
+    /// GET, POST or another
     method: String,
     /// http://HOST[:PORT]/PATH, or /PATH with a Host header
     url: String,
@@ -245,7 +266,10 @@ struct Explain {
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     #[command(flatten)]
-    admin: Admin,
+    admin: AdminAddress,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How to print the answer
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -301,18 +325,18 @@ impl Command {
 
 impl Admin {
     fn reach(self) -> Reach {
-        Reach::new(find::admin(self.admin, self.config.config))
+        Reach::new(find::admin(self.address.admin, self.config))
     }
 
     /// Also the read-only metrics listener: it knows `/ready`, too.
     fn reach_any(self) -> Reach {
-        Reach::new(find::admin_or_metrics(self.admin, self.config.config))
+        Reach::new(find::admin_or_metrics(self.address.admin, self.config))
     }
 }
 
 impl Explain {
     fn explain(self) -> Result<(), Told> {
-        let path = find::config(self.admin.config.config.clone())?;
+        let path = find::config(self.config.config.clone())?;
         let loaded = isobar_config::load(&path, &registry::registry())
             .map_err(|problems| problems.render(output::stderr_colour()))?;
         let question = explain::Question {
@@ -322,7 +346,8 @@ impl Explain {
             client: self.client,
             listener: self.listener,
         };
-        explain::run(&question, &loaded.config, &self.admin.reach(), self.format)
+        let reach = Reach::new(find::admin(self.admin.admin, self.config.config));
+        explain::run(&question, &loaded.config, &reach, self.format)
     }
 }
 
@@ -382,6 +407,17 @@ mod tests {
     fn the_definition_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        use clap::CommandFactory;
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
     }
 
     #[test]

@@ -5,10 +5,13 @@
 //! for the first probes of new pools is part of it, so that no request meets a pool that knows
 //! none of its workers yet.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use isobar_config::model::Bind;
 use isobar_config::{Config, Loaded};
 use isobar_pool::Pool;
 use tokio::sync::{mpsc, oneshot};
@@ -170,6 +173,7 @@ fn keep_what_cannot_change(now: &Config, wanted: Config, warnings: &mut Vec<Stri
     differs("metrics", now.metrics == wanted.metrics);
     differs("log.format", now.log.format == wanted.log.format);
     differs("access_log", now.access_log == wanted.access_log);
+    warnings.extend(other_modes(now, &wanted));
     let mut config = wanted;
     config.shards = now.shards;
     config.admin = now.admin.clone();
@@ -177,6 +181,25 @@ fn keep_what_cannot_change(now: &Config, wanted: Config, warnings: &mut Vec<Stri
     config.log.format = now.log.format;
     config.access_log = now.access_log.clone();
     config
+}
+
+/// A socket that stays has the mode it was bound with.
+fn other_modes(now: &Config, wanted: &Config) -> Vec<String> {
+    let bound: BTreeMap<_, _> = sockets(now).collect();
+    let other = |(path, mode): &(&PathBuf, u32)| bound.get(path).is_some_and(|old| old != mode);
+    let say = |(path, _): (&PathBuf, u32)| {
+        let path = path.display();
+        format!("warning: `mode` of unix:{path} changed: takes effect after a restart")
+    };
+    sockets(wanted).filter(other).map(say).collect()
+}
+
+fn sockets(config: &Config) -> impl Iterator<Item = (&PathBuf, u32)> {
+    let binds = config.listeners.values().flat_map(|listener| &listener.binds);
+    binds.filter_map(|bind| match bind {
+        Bind::Unix { path, mode } => Some((path, *mode)),
+        _ => None,
+    })
 }
 
 impl Tally {
@@ -233,6 +256,34 @@ pools: { app: { workers: [127.0.0.1:1] } }
         assert_eq!(kept.shards, now.shards);
         assert_eq!(kept.grace_period, Duration::from_secs(5));
         assert_eq!(said, ["warning: `shards` changed: takes effect after a restart"]);
+    }
+
+    #[test]
+    fn another_mode_of_a_socket_that_stays_is_said() {
+        let with = |binds: &str| {
+            config(&REST.replace("bind: 127.0.0.1:0", &format!("bind: [{binds}], mode: \"0600\"")))
+        };
+        let now = config(&REST.replace("127.0.0.1:0", "\"unix:/run/a\""));
+        let mut said = Vec::new();
+        keep_what_cannot_change(&now, with("\"unix:/run/a\", \"unix:/run/b\""), &mut said);
+        assert_eq!(said, ["warning: `mode` of unix:/run/a changed: takes effect after a restart"]);
+    }
+
+    /// The table below `## Reload` of docs/reference.md.
+    #[test]
+    fn the_reference_names_what_needs_a_restart() {
+        let other = "shards: 1\nadmin: off\nmetrics: { bind: 127.0.0.1:0 }\n\
+                     log: { format: json }\naccess_log: { path: stderr }";
+        let mut said = Vec::new();
+        keep_what_cannot_change(&config(REST), config(&format!("{other}{REST}")), &mut said);
+        let said: Vec<&str> = said.iter().filter_map(|line| line.split('`').nth(1)).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let section = text.split("\n## Reload\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(named, said, "documented, said");
     }
 
     #[test]

@@ -43,11 +43,15 @@ pub struct Entry<'a> {
     pub proto: Option<&'a str>,
     pub method: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
+    /// As sent, with the query.
+    pub target: Option<&'a [u8]>,
     /// Without the query.
     pub path: Option<&'a [u8]>,
     pub status: Option<u16>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Of them, those of the body.
+    pub body_out: u64,
     pub duration: Duration,
     pub queue: Duration,
     pub connect: Duration,
@@ -58,6 +62,9 @@ pub struct Entry<'a> {
     pub attempts: u32,
     pub reason: Option<&'a str>,
     pub user_agent: Option<&'a [u8]>,
+    pub referrer: Option<&'a [u8]>,
+    /// Credentials: only the name in them may be written.
+    pub authorization: Option<&'a [u8]>,
 }
 
 /// The log's handle: clones write to the same place. The writer ends with the last of them.

@@ -9,7 +9,8 @@ use crate::reason::Reason;
 /// Fields beside those that every answer of ours has.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// Writes a whole response for `reason`, whose usual `status` a parser may have sharpened.
+/// Appends a whole response for `reason`, whose usual `status` a parser may have sharpened, and says
+/// how many bytes are body.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     status: u16,
@@ -18,7 +19,7 @@ pub(crate) fn write(
     fields: &[(&'static str, String)],
     keep_alive: KeepAlive,
     head_only: HeadOnly,
-) {
+) -> usize {
     let phrase = phrase(status);
     // "404 Not Found: no_route\n"
     let body_len = 3 + 1 + phrase.len() + 2 + reason.code().len() + 1;
@@ -41,9 +42,11 @@ pub(crate) fn write(
     }
     out.extend_from_slice(keep_alive.line());
     out.extend_from_slice(b"\r\n");
-    if head_only == HeadOnly::No {
-        let _ = writeln!(out, "{status} {phrase}: {}", reason.code());
+    if head_only == HeadOnly::Yes {
+        return 0;
     }
+    let _ = writeln!(out, "{status} {phrase}: {}", reason.code());
+    body_len
 }
 
 /// Whether the connection lives on, and how that is said (RFC 9112 §9.3).
@@ -90,14 +93,14 @@ pub(crate) struct Own<'a> {
 }
 
 impl Own<'_> {
-    /// Appends all of it.
+    /// Appends all of it, and says how many bytes are body.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         request_id: &[u8],
         keep_alive: KeepAlive,
         head_only: HeadOnly,
-    ) {
+    ) -> usize {
         begin(out, self.status);
         out.extend_from_slice(self.lines);
         // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
@@ -109,9 +112,11 @@ impl Own<'_> {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(keep_alive.line());
         out.extend_from_slice(b"\r\n");
-        if head_only == HeadOnly::No && !matches!(self.status, 204 | 205 | 304) {
-            out.extend_from_slice(self.body);
+        if head_only == HeadOnly::Yes || matches!(self.status, 204 | 205 | 304) {
+            return 0;
         }
+        out.extend_from_slice(self.body);
+        self.body.len()
     }
 }
 

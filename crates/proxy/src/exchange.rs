@@ -429,8 +429,6 @@ impl Exchange<'_> {
     /// The proxy's own answer, and what it leaves of the connection.
     async fn refuse(&mut self, reason: Reason) -> Next {
         self.record.reason = Some(reason);
-        // Who leaves early has a name in the log, too.
-        headers::name_request(self);
         if self.record.forwarding {
             return Next::Reset;
         }
@@ -447,6 +445,7 @@ impl Exchange<'_> {
             false => HeadOnly::No,
         };
         let alive = KeepAlive::of(keep, self.scratch.request.version());
+        headers::name_request(self);
         let mut out = std::mem::take(&mut self.scratch.out);
         out.clear();
         let status = self.record.status;
@@ -462,8 +461,9 @@ impl Exchange<'_> {
             fields.push(("Retry-After", after.to_string()));
         }
         let id = &self.scratch.id;
-        answer::write(&mut out, status, reason, id, &fields, alive, head_only);
+        let body = answer::write(&mut out, status, reason, id, &fields, alive, head_only);
         self.show_answer(&mut out, alive);
+        self.record.head = (out.len() - body) as u64;
         let stall = self.listener.timeouts.write_stall;
         let wrote = self.client.write_all(&out, stall, &mut self.record.sent).await;
         self.scratch.out = out;

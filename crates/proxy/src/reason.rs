@@ -40,6 +40,7 @@ pub(crate) enum Reason {
     Unauthenticated,
     Loop,
     Draining,
+    /// The last one: the tests count on it.
     Internal,
 }
 
@@ -100,5 +101,76 @@ impl Reason {
             Self::Draining => ("draining", 503),
             Self::Internal => ("internal", 500),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// Its length makes sure that none is missing.
+    const ALL: [Reason; Reason::Internal as usize + 1] = [
+        Reason::NoRoute,
+        Reason::NoWorker,
+        Reason::QueueFull,
+        Reason::QueueTimeout,
+        Reason::ConnectRefused,
+        Reason::ConnectTimeout,
+        Reason::Exhausted,
+        Reason::ResetBeforeHead,
+        Reason::ResetMidBody,
+        Reason::SilentMidBody,
+        Reason::FirstByteTimeout,
+        Reason::RequestTimeout,
+        Reason::HeaderTimeout,
+        Reason::BodyTimeout,
+        Reason::WriteTimeout,
+        Reason::ClientGone,
+        Reason::BadRequest,
+        Reason::BadResponse,
+        Reason::HeaderTooLarge,
+        Reason::UriTooLong,
+        Reason::BodyTooLarge,
+        Reason::MethodNotAllowed,
+        Reason::NotImplemented,
+        Reason::ExpectationFailed,
+        Reason::RateLimited,
+        Reason::ConnectionLimit,
+        Reason::Denied,
+        Reason::Unauthenticated,
+        Reason::Loop,
+        Reason::Draining,
+        Reason::Internal,
+    ];
+
+    type Codes = BTreeMap<String, BTreeSet<u16>>;
+
+    #[test]
+    fn the_reference_has_every_code_with_its_statuses() {
+        assert!(ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+        let mut codes = Codes::new();
+        for reason in ALL {
+            codes.entry(reason.code().to_owned()).or_default().insert(reason.status());
+        }
+        // The parser sharpens it for another version of HTTP.
+        codes.entry(Reason::BadRequest.code().to_owned()).or_default().insert(505);
+        assert_eq!(documented(), codes, "documented, built");
+    }
+
+    /// The table below `## Reasons` of docs/reference.md: code and statuses.
+    fn documented() -> Codes {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let section = text.split("\n## Reasons\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let code_and_statuses = |row: &str| {
+            let (code, rest) = row.split_once('`').unwrap();
+            let statuses = rest.split('|').nth(1).unwrap().split(',');
+            (code.to_owned(), statuses.map(|status| status.trim().parse().unwrap()).collect())
+        };
+        rows.map(code_and_statuses).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use isobar_http1::{FieldId, Version};
 use isobar_pool::Target;
 
-use crate::{access_log::Entry, exchange::Exchange, reason::Reason, route::Routed};
+use crate::{access_log::Entry, exchange::Exchange, headers, reason::Reason, route::Routed};
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -35,11 +35,15 @@ pub(crate) struct Record {
 impl Record {
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
-        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         // A connection that closed before it said anything was no request.
-        if !exchange.parsed && record.reason == Some(Reason::ClientGone) {
+        if !exchange.parsed && exchange.record.reason == Some(Reason::ClientGone) {
             return;
         }
+        if exchange.client.context.access_log.enabled() && exchange.scratch.id.is_empty() {
+            // It ended before anybody had to be told its name.
+            headers::name_request(exchange);
+        }
+        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         let ended = Instant::now();
         client.silent_until = ended.into();
         client.silent_until += listener.timeouts.keep_alive;
@@ -59,11 +63,12 @@ impl Record {
             return;
         }
         let request = exchange.parsed.then_some(&scratch.request);
-        let target = request.map_or(&b""[..], |request| request.path_and_query());
+        let path = request.map(|request| request.path_and_query());
         client.context.access_log.write(&Entry {
             at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
             request_id: &scratch.id,
-            client_ip: exchange.client_ip,
+            // Of a head that was refused only the socket's is known.
+            client_ip: exchange.client_ip.or(client.ip),
             listener: &listener.name,
             proto: request.map(|request| match request.version() {
                 Version::Http10 => "HTTP/1.0",
@@ -71,10 +76,13 @@ impl Record {
             }),
             method: request.map(|request| request.method()),
             host: request.map(|request| request.authority()),
-            path: request.map(|_| target.split(|&byte| byte == b'?').next().unwrap_or(target)),
+            target: request.map(|request| request.target()),
+            path: path.map(|path| path.split(|&byte| byte == b'?').next().unwrap_or(path)),
             status: Some(status),
             bytes_in: received,
             bytes_out: record.sent,
+            // As nginx counts: with the framing of chunks.
+            body_out: record.sent.saturating_sub(record.head),
             duration: took,
             queue: record.queued,
             connect: record.connect,
@@ -85,6 +93,8 @@ impl Record {
             attempts: record.attempts,
             reason: record.reason.map(Reason::code),
             user_agent: request.and_then(|request| request.value(FieldId::UserAgent)),
+            referrer: request.and_then(|request| request.value(FieldId::Referer)),
+            authorization: request.and_then(|request| request.value(FieldId::Authorization)),
         });
     }
 }

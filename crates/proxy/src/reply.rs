@@ -68,8 +68,9 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     let mut out = std::mem::take(&mut exchange.scratch.out);
     scratch::furnish(&mut out);
     out.clear();
-    own.write(&mut out, &exchange.scratch.id, alive, head_only);
+    let body = own.write(&mut out, &exchange.scratch.id, alive, head_only);
     exchange.show_answer(&mut out, alive);
+    exchange.record.head = (out.len() - body) as u64;
     let stall = exchange.listener.timeouts.write_stall;
     let wrote = exchange.client.write_all(&out, stall, &mut exchange.record.sent).await;
     exchange.scratch.out = out;

@@ -32,6 +32,10 @@ pub(crate) async fn get(control: &Arc<Control>, door: Door, path: &str) -> Resul
         ([""], _) => Ok(page::answer(&statuses(control))),
         (["v1", "pools"], _) => Ok(json_answer(&view::pools(&statuses(control)))),
         (["v1", "pools", pool], _) => Ok(json_answer(&view::pool(&find(control, pool)?.status()))),
+        (["v1", "requests", _], _) => {
+            let detail = "what became of one request: not built yet; see the access log";
+            Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))
+        }
         (["v1", "config"], _) => Ok(json_answer(&view::config(control.lock().config()))),
         _ => Err(missing(path)),
     }

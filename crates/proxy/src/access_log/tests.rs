@@ -7,11 +7,13 @@ use std::{
     time::{Instant, UNIX_EPOCH},
 };
 
+use base64::Engine as _;
+
 use super::*;
 
 const BOUND: Duration = Duration::from_secs(10);
 
-fn entry<'a>(path: &'a [u8], user_agent: &'a [u8]) -> Entry<'a> {
+fn entry<'a>(target: &'a [u8], user_agent: &'a [u8]) -> Entry<'a> {
     Entry {
         at: UNIX_EPOCH + Duration::from_millis(1_795_436_108_042),
         request_id: b"id-1",
@@ -20,10 +22,12 @@ fn entry<'a>(path: &'a [u8], user_agent: &'a [u8]) -> Entry<'a> {
         proto: Some("HTTP/1.1"),
         method: Some(b"GET"),
         host: Some(b"a.example"),
-        path: Some(path),
+        target: Some(target),
+        path: target.split(|&byte| byte == b'?').next(),
         status: Some(200),
         bytes_in: 70,
         bytes_out: 1234,
+        body_out: 1000,
         duration: Duration::from_micros(12_034),
         queue: Duration::ZERO,
         connect: Duration::from_micros(5),
@@ -34,6 +38,8 @@ fn entry<'a>(path: &'a [u8], user_agent: &'a [u8]) -> Entry<'a> {
         attempts: 1,
         reason: None,
         user_agent: Some(user_agent),
+        referrer: None,
+        authorization: None,
     }
 }
 
@@ -43,8 +49,10 @@ fn tcp_entry() -> Entry<'static> {
         proto: Some("tcp"),
         method: None,
         host: None,
+        target: None,
         path: None,
         status: None,
+        body_out: 1234,
         first_byte: None,
         route: None,
         reason: Some("no_worker"),
@@ -88,14 +96,53 @@ fn a_tcp_connection_has_the_same_keys() {
 
 #[test]
 fn combined_is_what_analysers_know() {
+    let whole = Entry {
+        referrer: Some(b"https://r.example/?q"),
+        // ann:secret
+        authorization: Some(b"Basic YW5uOnNlY3JldA=="),
+        ..entry(b"/x?a=b&c", b"curl/8")
+    };
+    assert_eq!(
+        line(Format::Combined, &whole),
+        "192.0.2.1 - ann [23/Nov/2026:12:15:08 +0000] \"GET /x?a=b&c HTTP/1.1\" 200 1000 \
+         \"https://r.example/?q\" \"curl/8\"\n"
+    );
     assert_eq!(
         line(Format::Combined, &entry(b"/x", b"curl/8")),
-        "192.0.2.1 - - [23/Nov/2026:12:15:08 +0000] \"GET /x HTTP/1.1\" 200 1234 \"-\" \"curl/8\"\n"
+        "192.0.2.1 - - [23/Nov/2026:12:15:08 +0000] \"GET /x HTTP/1.1\" 200 1000 \"-\" \"curl/8\"\n"
     );
     assert_eq!(
         line(Format::Combined, &tcp_entry()),
         "- - - [23/Nov/2026:12:15:08 +0000] \"-\" - 1234 \"-\" \"-\"\n"
     );
+}
+
+#[test]
+fn a_name_is_one_word_and_no_password() {
+    for (authorization, name) in [
+        (&b"basic  YW5uOnNlY3JldA=="[..], "ann"),
+        // a b"c:x
+        (b"Basic YSBiImM6eA==", "a\\x20b\\x22c"),
+        // annsecret, :secret
+        (b"Basic YW5uc2VjcmV0", "-"),
+        (b"Basic OnNlY3JldA==", "-"),
+        (b"Basic !", "-"),
+        (b"Bearer YW5uOnNlY3JldA==", "-"),
+        (b"", "-"),
+    ] {
+        let entry = Entry { authorization: Some(authorization), ..entry(b"/", b"") };
+        let line = line(Format::Combined, &entry);
+        assert!(line.starts_with(&format!("192.0.2.1 - {name} [")), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+    // As long as a name may be, and longer.
+    for (length, shown) in [(300, true), (3_000, false)] {
+        let name = "n".repeat(length);
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{name}:secret"));
+        let field = format!("Basic {encoded}");
+        let entry = Entry { authorization: Some(field.as_bytes()), ..entry(b"/", b"") };
+        assert_eq!(line(Format::Combined, &entry).contains(&name), shown, "{length}");
+    }
 }
 
 #[test]
@@ -113,8 +160,10 @@ fn ad_07_nobody_writes_a_line_of_his_own() {
         ("grüße".as_bytes(), "grüße", "gr\\xc3\\xbc\\xc3\\x9fe"),
     ] {
         for (format, expected) in [(Format::Json, json), (Format::Combined, combined)] {
-            for entry in [entry(sent, b""), entry(b"/", sent)] {
-                let line = line(format, &entry);
+            let referred = Entry { referrer: Some(sent), ..entry(b"/", b"") };
+            let fields = if format == Format::Combined { &[referred][..] } else { &[] };
+            for entry in [&entry(sent, b""), &entry(b"/", sent)].into_iter().chain(fields) {
+                let line = line(format, entry);
                 assert!(line.contains(expected), "{expected} in {line}");
                 assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
             }

@@ -16,6 +16,7 @@ use std::{
 };
 
 use base64::Engine as _;
+use isobar_http1::FieldId;
 use tokio::sync::Semaphore;
 
 use super::{Answer, Entry, Filter, RequestCx, Step};
@@ -77,7 +78,7 @@ impl BasicAuth {
 
 impl Filter for BasicAuth {
     fn request(&self, cx: &mut RequestCx<'_>) -> Step {
-        let mut given = cx.head().values_named(b"authorization");
+        let mut given = cx.head().values(FieldId::Authorization);
         let credentials = match (given.next(), given.next()) {
             (Some(only), None) => credentials(only),
             _ => None,

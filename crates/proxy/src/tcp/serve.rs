@@ -227,10 +227,12 @@ impl Record {
             proto: Some("tcp"),
             method: None,
             host: None,
+            target: None,
             path: None,
             status: None,
             bytes_in: self.received,
             bytes_out: self.sent,
+            body_out: self.sent,
             duration: self.started.elapsed(),
             queue: self.queue,
             connect: self.connect,
@@ -241,6 +243,8 @@ impl Record {
             attempts: self.attempts,
             reason: self.reason.map(Reason::code),
             user_agent: None,
+            referrer: None,
+            authorization: None,
         });
     }
 }
