@@ -32,7 +32,7 @@ pub(crate) use matching::{
 };
 pub(crate) use network::{Network, Networks};
 pub(crate) use quantity::{
-    Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, SlotCount, Timeout,
+    Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };
 pub(crate) use route::{
     BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus, Shares,

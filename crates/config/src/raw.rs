@@ -7,10 +7,11 @@
 use serde_json::Value;
 
 use crate::leaf::{
-    AdminToken, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur, HeaderMap,
-    HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods, Mode,
-    Network, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo, RespondStatus,
-    RetryCause, RouteName, RoutesRef, ShardCount, Shares, Text, Timeout, ValueRegex,
+    AdminToken, Always, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur,
+    HeaderMap, HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods,
+    Mode, Network, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo,
+    RespondStatus, RetryCause, RouteName, RoutesRef, ShardCount, Shares, Size, Text, Timeout,
+    ValueRegex,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -154,18 +155,18 @@ section! {
 }
 
 section! {
-    /// 0 is no limit.
+    /// 0 is no limit; `headers`, `header_bytes` and `uri` always have one.
     Limits is "a listener's limits" {
         /// Connections at once.
         "connections" => connections: Switch<Count<0, 100_000_000>> = 20_000,
         /// Connections at once from one address (IPv6: one /64).
         "per_client" => per_client: Switch<Count<0, 100_000_000>> = 0,
-        /// Header fields of a request.
-        "headers" => headers: Switch<Count<0, 10_000>> = 100,
-        /// Bytes of all header fields of a request.
-        "header_bytes" => header_bytes: Switch<Bytes> = "32KiB",
-        /// Bytes of a request's target.
-        "uri" => uri: Switch<Bytes> = "8KiB",
+        /// Header fields of a request; at most 10000.
+        "headers" => headers: Always<Count<1, 10_000>> = 100,
+        /// Bytes of all header fields of a request; at most 1MiB.
+        "header_bytes" => header_bytes: Always<Size<1, { 1 << 20 }>> = "32KiB",
+        /// Bytes of a request's target; at most 1MiB.
+        "uri" => uri: Always<Size<1, { 1 << 20 }>> = "8KiB",
         /// Bytes of a request's body.
         "body" => body: Switch<Bytes> = 0,
     }
@@ -296,8 +297,8 @@ section! {
         /// Which failures are tried again. A response with a status of the list is not passed on
         /// while there are tries left.
         "when" => when: OneOrMany<RetryCause> = ["connect", "reset"],
-        /// So much of a request's body is kept to be sent again.
-        "replay" => replay: Switch<Bytes> = "64KiB",
+        /// So much of a request's body is kept to be sent again; at most 64MiB.
+        "replay" => replay: Switch<Size<0, { 64 << 20 }>> = "64KiB",
     }
     later {}
 }

@@ -4,19 +4,13 @@ use std::time::Duration;
 
 use super::routes::routes;
 use super::{Binds, MODE, Names, no_mode_without_socket, on};
-use crate::leaf::{BindAddress, Bytes, RetryCause, RoutesRef};
+use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
 use crate::model::{
     Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen, RouteTimeouts, Timeouts,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
-
-/// What "no limit" of a head means: memory stays bounded.
-const MOST_HEAD_BYTES: usize = 1024 * 1024;
-const MOST_HEADERS: usize = 10_000;
-/// The most of a body one request may have kept to be sent again.
-const MOST_REPLAY: u64 = 64 << 20;
 
 pub(super) fn convert(
     name: &str,
@@ -209,7 +203,7 @@ pub(super) fn retry(field: Field<Switch<raw::Retry>>) -> Retry {
         when,
         replay: match raw.replay.value() {
             None => default.replay,
-            Some(switch) => switch.on().map_or(0, |b: Bytes| b.0.min(MOST_REPLAY) as usize),
+            Some(switch) => switch.on().map_or(0, Size::usize),
         },
     }
 }
@@ -231,17 +225,12 @@ fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
 fn limits(field: Field<raw::Limits>) -> Limits {
     let default = Limits::default();
     let Some(raw) = field.value() else { return default };
-    let bounded = |n: usize, most: usize| if n == 0 { most } else { n.min(most) };
-    let bytes = |field: Field<Switch<Bytes>>, default: usize| match field.value() {
-        None => default,
-        Some(switch) => bounded(switch.on().map_or(0, |b| b.0 as usize), MOST_HEAD_BYTES),
-    };
     Limits {
         connections: count(raw.connections, default.connections),
         per_client: count(raw.per_client, default.per_client),
-        headers: bounded(count(raw.headers, default.headers), MOST_HEADERS),
-        header_bytes: bytes(raw.header_bytes, default.header_bytes),
-        uri: bytes(raw.uri, default.uri),
+        headers: raw.headers.value().map_or(default.headers, |Always(n)| n.usize()),
+        header_bytes: raw.header_bytes.value().map_or(default.header_bytes, |Always(n)| n.usize()),
+        uri: raw.uri.value().map_or(default.uri, |Always(n)| n.usize()),
         body: raw.body.value().map_or(default.body, |s| s.on().map_or(0, |b| b.0)),
     }
 }

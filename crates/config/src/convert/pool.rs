@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::on;
 use super::workers::{self, WhereSlots};
-use crate::leaf::{Dur, FilePath, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout};
+use crate::leaf::{
+    Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
+};
 use crate::model::{
     Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
 };
@@ -28,8 +30,6 @@ const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
 /// On disk, of one request and of all.
 const SPILL: u64 = 1 << 30;
 const SPILL_TOTAL: u64 = 8 << 30;
-/// The most one request may have read ahead.
-const MOST_BUFFER: u64 = 1 << 30;
 
 /// What keeps a pool from serving TCP.
 pub(super) struct HttpOnly {
@@ -331,9 +331,9 @@ fn buffer(
         Some(Switch::Off) => return (Buffer { request: 0, response: 0 }, None),
         Some(Switch::On(raw)) => raw,
     };
-    let size = |field: Field<Switch<crate::leaf::Bytes>>| match field.value() {
+    let size = |field: Field<Switch<Size<0, { 1 << 30 }>>>| match field.value() {
         None => default,
-        Some(switch) => switch.on().map_or(0, |b| b.0.min(MOST_BUFFER) as usize),
+        Some(switch) => switch.on().map_or(0, Size::usize),
     };
     let buffer = Buffer { request: size(raw.request), response: size(raw.response) };
     let place = raw.spill.as_given().map(|spill| spill.span);

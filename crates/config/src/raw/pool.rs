@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::leaf::{
     Bytes, CookieName, Count, Directory, Dur, FilePath, HostName, HostPattern, PathText, Percent,
-    PercentOrZero, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
-    WorkerProtocol,
+    PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
+    WorkerName, WorkerProtocol,
 };
 use crate::model::OnLost;
 use crate::raw::RouteTimeouts;
@@ -214,10 +214,10 @@ section! {
 section! {
     /// Where slots exist: 64 KiB each way; else off.
     Buffer is "a buffer" {
-        /// Of a request's body, before a slot is taken.
-        "request" => request: Switch<Bytes>,
-        /// Of an answer, so that the slot is free when the worker is.
-        "response" => response: Switch<Bytes>,
+        /// Of a request's body, before a slot is taken; at most 1GiB.
+        "request" => request: Switch<Size<0, { 1 << 30 }>>,
+        /// Of an answer, so that the slot is free when the worker is; at most 1GiB.
+        "response" => response: Switch<Size<0, { 1 << 30 }>>,
         /// Where slots exist: the rest of a request's body waits on disk until it is whole, so that a
         /// slow upload holds no worker.
         "spill" => spill: Switch<Spill> = "off",

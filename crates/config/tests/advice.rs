@@ -1,0 +1,59 @@
+//! What is told about a mistake: all of it at once, each once, with what to try.
+
+mod kit;
+
+use isobar_config::{Colour, load_str};
+use kit::{good, registry};
+
+/// Everything that is told about a file that is refused.
+#[track_caller]
+fn refused(text: &str) -> String {
+    let problems = load_str(text, &registry()).expect_err(text);
+    problems.render(Colour::Never)
+}
+
+/// A file with these keys in its listener and in its pool.
+fn file(listener: &str, pool: &str) -> String {
+    format!(
+        "listeners:\n  web: {{ bind: 127.0.0.1:0, pool: app{listener} }}\n\
+         pools:\n  app: {{ workers: [127.0.0.1:1]{pool} }}\n"
+    )
+}
+
+/// One error and no warning: its place, and what it says.
+#[track_caller]
+fn one(text: &str, parts: &[&str]) {
+    let told = refused(text);
+    assert_eq!(told.matches("error: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
+#[test]
+fn a_ceiling_is_told_and_never_silently_in_force() {
+    let limits = |text: &str| file(&format!(", limits: {{ {text} }}"), "");
+    let (large, always) = ("a size of at most `1MiB`", "there always is one");
+    for (text, found, expected, hint) in [
+        ("header_bytes: 10GiB", "2:64: error: found `10GiB`", large, "`1MiB` is the ceiling"),
+        ("uri: 1048577", "error: found `1048577`", large, "`1MiB` is the ceiling"),
+        ("header_bytes: 0", "error: found `0`", always, "`1MiB` is the ceiling"),
+        ("header_bytes: 0KiB", "error: found `0KiB`", always, "`1MiB` is the ceiling"),
+        ("uri: off", "error: found `off`", always, "`1MiB` is the ceiling"),
+        ("headers: 0", "error: found `0`", always, "`10000` is the ceiling"),
+        ("headers: 10001", "error: found `10001`", "from 1 to 10000", ""),
+    ] {
+        one(&limits(text), &[found, expected, hint]);
+    }
+    good(&limits("headers: 10000, header_bytes: 1MiB, uri: 1024KiB, body: 0, per_client: off"));
+    let replay = |size: &str| {
+        "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app, retry: { replay: SIZE } }] } }\n\
+         pools: { app: { workers: [127.0.0.1:1] } }"
+            .replace("SIZE", size)
+    };
+    one(&replay("65MiB"), &["found `65MiB`", "at most `64MiB`"]);
+    good(&replay("64MiB"));
+    good(&replay("off"));
+    one(&file("", ", buffer: { request: 2GiB }"), &["found `2GiB`", "at most `1GiB`"]);
+    good(&file("", ", buffer: { request: 1GiB, response: 0 }"));
+}
