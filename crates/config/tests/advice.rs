@@ -57,3 +57,17 @@ fn a_ceiling_is_told_and_never_silently_in_force() {
     one(&file("", ", buffer: { request: 2GiB }"), &["found `2GiB`", "at most `1GiB`"]);
     good(&file("", ", buffer: { request: 1GiB, response: 0 }"));
 }
+
+#[test]
+fn every_option_of_a_strategy_that_is_wrong_is_told() {
+    let told = refused(&file("", ", strategy: { ip_hash: { table: x, bounded: 99, tabel: y } }"));
+    assert_eq!(told.matches("error: ").count(), 3, "{told}");
+    for part in ["found `x`", "found `99`", "has no option `tabel`", "did you mean `table`?"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let told = refused(&file("", ", strategy: { ip_hash: { table: [], bounded: {}, x: y } }"));
+    assert_eq!(told.matches("error: ").count(), 3, "{told}");
+    // The key that is wrong is not missing as well.
+    one(&file("", ", strategy: { hash: { key: url } }"), &["found `url`"]);
+    one(&file("", ", strategy: { hash: { key: [uri] } }"), &["found a list"]);
+}

@@ -18,7 +18,7 @@ use crate::model::{
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
-use crate::registry::{BadOption, Registry, Serves};
+use crate::registry::{BadOption, Registry, Serves, StrategyDef};
 use crate::source::Span;
 use crate::units::FOREVER;
 
@@ -30,6 +30,9 @@ const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
 /// On disk, of one request and of all.
 const SPILL: u64 = 1 << 30;
 const SPILL_TOTAL: u64 = 8 << 30;
+
+/// Whoever gets so many options wrong means another strategy.
+const MOST_BAD_OPTIONS: usize = 20;
 
 /// What keeps a pool from serving TCP.
 pub(super) struct HttpOnly {
@@ -175,6 +178,7 @@ fn strategy(
             name: Spanned { value: STRATEGY.to_owned(), span: pool },
             shown: format!("`{STRATEGY}`"),
             options: Vec::new(),
+            incomplete: false,
         },
     };
     let Spanned { value: name, span } = raw.name.clone();
@@ -192,22 +196,45 @@ fn strategy(
         (name.value.text.clone(), text.value.text.clone())
     };
     let options: BTreeMap<String, String> = raw.options.iter().map(pair).collect();
-    match (def.options)(&options) {
-        Ok(serves) => {
-            // Where the option stands that makes it so, as far as one can be named.
-            let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
-            let http_only = (serves == Serves::Http).then(|| HttpOnly {
-                at: by.map_or(span, |(_, text)| text.span),
-                what: raw.shown.clone(),
-                instead: "`key: client_ip`",
-            });
-            Some((Strategy { name, options }, http_only))
+    let serves = judged(&raw, options.clone(), def, cx)?;
+    // Where the option stands that makes it so, as far as one can be named.
+    let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
+    let http_only = (serves == Serves::Http).then(|| HttpOnly {
+        at: by.map_or(span, |(_, text)| text.span),
+        what: raw.shown.clone(),
+        instead: "`key: client_ip`",
+    });
+    Some((Strategy { name, options }, http_only))
+}
+
+/// Every option that is wrong is reported: the strategy names the first, and is asked again without it.
+fn judged(
+    raw: &StrategyRef,
+    mut options: BTreeMap<String, String>,
+    def: &StrategyDef,
+    cx: &mut Cx<'_>,
+) -> Option<Serves> {
+    let mut good = !raw.incomplete;
+    for _ in 0..MOST_BAD_OPTIONS {
+        let bad = match (def.options)(&options) {
+            Ok(serves) => return Some(serves).filter(|_| good),
+            Err(bad) => bad,
+        };
+        let option = match &bad {
+            BadOption::Unknown { option, .. } => option.as_str(),
+            BadOption::Value { option, .. } => option,
+        };
+        let given = options.remove(option).is_some();
+        // What is missing may be what was wrong.
+        if given || good {
+            cx.report(bad_option(&bad, raw, raw.name.span));
         }
-        Err(bad) => {
-            cx.report(bad_option(&bad, &raw, span));
-            None
+        good = false;
+        if !given {
+            break;
         }
     }
+    None
 }
 
 fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
