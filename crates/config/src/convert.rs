@@ -46,7 +46,8 @@ struct PoolFacts {
 
 pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
     let mut facts = HashMap::new();
-    let pools_known = !cx.incomplete && !matches!(file.pools, Field::Broken);
+    let refused = file.refused.instead_of(&["pools"]);
+    let pools_known = !cx.incomplete && !refused && !matches!(file.pools, Field::Broken);
     let raw_pools = std::mem::take(&mut file.pools).value().unwrap_or_default();
     let mut pools = BTreeMap::new();
     let mut where_slots = HashMap::new();
@@ -70,7 +71,8 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let site = Site { name: name.span, routes, used: false };
         (name.value, site)
     });
-    let mut names = Names { pools: facts, pools_known, sites: sites.collect() };
+    let sites_known = !cx.incomplete && !file.refused.instead_of(&["sites"]);
+    let mut names = Names { pools: facts, pools_known, sites: sites.collect(), sites_known };
     let mut binds = Binds::default();
     let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
     let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);
@@ -116,7 +118,8 @@ fn listeners(
     let raw = std::mem::take(&mut file.listeners);
     let broken = matches!(raw, Field::Broken);
     let Named(raw) = raw.value().unwrap_or_default();
-    if raw.is_empty() && !broken && !cx.incomplete {
+    let refused = file.refused.instead_of(&["listeners"]);
+    if raw.is_empty() && !broken && !refused && !cx.incomplete {
         cx.report(Draft::error(file.span, "found no listener").expected(
             "`listeners:` with at least one, like `web: { bind: 0.0.0.0:8080, pool: app }`",
         ));
@@ -172,7 +175,7 @@ fn metrics(
     let metrics = field.given()?;
     let span = metrics.span;
     let metrics = metrics.value.on()?;
-    if metrics.bind.is_absent() && !metrics.later {
+    if metrics.bind.is_absent() && !metrics.refused.instead_of(&["bind"]) {
         cx.report(
             Draft::error(span, "found no address for `metrics`")
                 .expected("`bind`, like `{ bind: 127.0.0.1:9464 }`, or `off`"),
@@ -251,6 +254,7 @@ struct Names {
     /// All pools could be read: a name that is not there does not exist.
     pools_known: bool,
     sites: HashMap<String, Site>,
+    sites_known: bool,
 }
 
 struct Site {

@@ -41,6 +41,7 @@ impl<'a> Cx<'a> {
         self.gathered.push(draft);
     }
 
+    /// For warnings alone: an error elsewhere never hides an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.gathered.has_errors()
     }
@@ -81,28 +82,68 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A key no section has, or one whose time has not come: true = that was refused.
-    pub(crate) fn other_key(&mut self, key: &Node, value: &Node, keys: &Keys) -> bool {
+    /// A key no section has, or one whose time has not come.
+    pub(crate) fn other_key(
+        &mut self,
+        key: &Node,
+        value: &Node,
+        keys: &Keys,
+        refused: &mut Refused,
+    ) {
         let (name, shown) = match &key.kind {
             Kind::Scalar(s) => (&*s.text, s.shown()),
-            _ => return false,
+            _ => return,
         };
         if keys.later.contains(&name) {
-            let refused = !is_nothing(value);
-            if refused {
+            if !is_nothing(value) {
                 self.not_built(key.span, &shown);
+                refused.later = true;
             }
-            return refused;
+            return;
         }
-        let all = || keys.built.iter().chain(keys.later).copied();
-        let hint = if self.gathered.is_full() { None } else { did_you_mean(name, all()) };
+        let all = keys.built.iter().chain(keys.later).copied();
+        let meant = if self.gathered.is_full() { None } else { nearest(name, all) };
         let expected = format!("one of {}", keys.built.join(", "));
         self.report(
             Draft::error(key.span, format!("unknown key {shown} in {}", keys.section))
                 .expected(expected)
-                .hint(hint),
+                .hint(meant.map(suggestion)),
         );
-        false
+        match meant {
+            Some(key) if keys.later.contains(&key) => refused.later = true,
+            Some(key) => refused.meant.push(key),
+            None => refused.unknown = true,
+        }
+    }
+}
+
+/// The keys of a section that were refused: what they would have given is not missed as well.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Refused {
+    /// One that is not built yet: it may stand for any other.
+    later: bool,
+    /// One that is like none there is.
+    unknown: bool,
+    /// The keys that were meant, where that is plain.
+    meant: Vec<&'static str>,
+}
+
+impl Refused {
+    /// Whether one of these keys was meant, as far as anybody can tell.
+    pub(crate) fn instead_of(&self, keys: &[&str]) -> bool {
+        self.later || self.meant.iter().any(|meant| keys.contains(meant))
+    }
+
+    /// The same section goes on in another file.
+    pub(crate) fn and(&mut self, more: Refused) {
+        self.later |= more.later;
+        self.unknown |= more.unknown;
+        self.meant.extend(more.meant);
+    }
+
+    /// For a section whose keys say what it is: whatever was refused might have said it.
+    pub(crate) fn any(&self) -> bool {
+        self.later || self.unknown || !self.meant.is_empty()
     }
 }
 
@@ -217,7 +258,7 @@ pub(crate) struct OneOrMany<T>(pub(crate) Vec<Spanned<T>>);
 impl<T: Read> Read for OneOrMany<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::List(items) => Some(OneOrMany(read_all(items, cx))),
+            Kind::List(items) => read_all(items, cx).map(OneOrMany),
             _ => Spanned::read(node, cx).map(|one| OneOrMany(vec![one])),
         }
     }
@@ -235,7 +276,7 @@ pub(crate) struct Many<T>(pub(crate) Vec<Spanned<T>>);
 impl<T: Read> Read for Many<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::List(items) => Some(Many(read_all(items, cx))),
+            Kind::List(items) => read_all(items, cx).map(Many),
             _ => {
                 cx.mismatch(node, "a list");
                 None
@@ -248,8 +289,10 @@ impl<T: Read> Read for Many<T> {
     }
 }
 
-fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Vec<Spanned<T>> {
-    items.iter().filter_map(|item| Spanned::read(item, cx)).collect()
+/// None = every item was reported: an empty list is one that is empty in the file.
+fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Option<Vec<Spanned<T>>> {
+    let read: Vec<_> = items.iter().filter_map(|item| Spanned::read(item, cx)).collect();
+    (items.is_empty() || !read.is_empty()).then_some(read)
 }
 
 /// A map from names that the user chose.
@@ -302,11 +345,19 @@ fn is_nothing(node: &Node) -> bool {
     }
 }
 
-/// The nearest word, if any is near.
+/// The nearest word as a hint, if any is near.
 pub(crate) fn did_you_mean<'w>(
     found: &str,
     words: impl IntoIterator<Item = &'w str>,
 ) -> Option<String> {
+    nearest(found, words).map(suggestion)
+}
+
+fn suggestion(word: &str) -> String {
+    format!("did you mean `{word}`?")
+}
+
+fn nearest<'w>(found: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     if found.len() > 64 {
         return None;
     }
@@ -316,8 +367,7 @@ pub(crate) fn did_you_mean<'w>(
         (strsim::jaro_winkler(&lower, &other), strsim::damerau_levenshtein(&lower, &other), word)
     });
     let near = scored.filter(|(score, edits, _)| *score >= 0.85 || *edits <= 1);
-    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!("did you mean `{}`?", best.2))
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, _, word)| word)
 }
 
 /// Makes a section of the file from its table: `"key" => field: Type = default`, the keys to come,
@@ -340,9 +390,8 @@ macro_rules! section {
         pub(crate) struct $name {
             #[allow(dead_code, reason = "not every section is asked for its place")]
             pub(crate) span: $crate::source::Span,
-            /// A key that is not built yet was refused: what it would have given is not missed too.
             #[allow(dead_code, reason = "not every section requires something")]
-            pub(crate) later: bool,
+            pub(crate) refused: $crate::read::Refused,
             $( $(#[doc = $field_doc])+ pub(crate) $field: $crate::read::Field<$ty>, )*
         }
 
@@ -354,7 +403,7 @@ macro_rules! section {
             };
 
             pub(crate) fn empty(span: $crate::source::Span) -> Self {
-                $name { span, later: false, $( $field: $crate::read::Field::Absent, )* }
+                $name { span, refused: Default::default(), $( $field: $crate::read::Field::Absent, )* }
             }
         }
 
@@ -369,7 +418,7 @@ macro_rules! section {
                 for (key, value) in entries {
                     match key.key() {
                         $( Some($key) => section.$field = $crate::read::Field::read(value, cx), )*
-                        _ => section.later |= cx.other_key(key, value, &Self::KEYS),
+                        _ => cx.other_key(key, value, &Self::KEYS, &mut section.refused),
                     }
                 }
                 Some(section)

@@ -71,3 +71,66 @@ fn every_option_of_a_strategy_that_is_wrong_is_told() {
     one(&file("", ", strategy: { hash: { key: url } }"), &["found `url`"]);
     one(&file("", ", strategy: { hash: { key: [uri] } }"), &["found a list"]);
 }
+
+/// Each error of these files, however many others there are.
+#[test]
+fn an_error_elsewhere_hides_nothing() {
+    let elsewhere = "shards: none\n";
+    for (text, part) in [
+        (
+            "listeners: { web: { bind: [], pool: app } }\npools: { app: { workers: [127.0.0.1:1] } }",
+            "2:27: error: found no address",
+        ),
+        (
+            &file("", "").replace("[127.0.0.1:1]", "[]"),
+            "5:19: error: the pool `app` has no workers",
+        ),
+        (&file(", filters: [{}]", ""), "3:50: error: found a filter without a name"),
+        (&file(", filters: [{ rewrite: {} }]", ""), "3:61: error: found nothing to rewrite"),
+        (&file(", filters: [{ basic_auth: { users: {} } }]", ""), "3:73: error: found no secret"),
+    ] {
+        one(text, &[part.split_once(": ").expect("a message").1]);
+        let told = refused(&format!("{elsewhere}{text}"));
+        assert!(told.contains(part), "{told}\nmisses {part}");
+        assert_eq!(told.matches("error: ").count(), 2, "{told}");
+    }
+}
+
+/// What a key that is misspelt would have given is not missed as well.
+#[test]
+fn one_misspelt_key_is_one_error() {
+    let filter = |filter: &str| file(&format!(", filters: [{{ {filter} }}]"), "");
+    let route = |route: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ {route} }}] }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    for text in [
+        &file("", "").replace("bind", "bnid"),
+        &file("", "").replace(" pool:", " pol:"),
+        &file("", "").replace("listeners", "listners"),
+        &file("", "").replace("pools", "pool"),
+        &file("", "").replace("workers", "worker"),
+        &file("", "").replace("[127.0.0.1:1]", "[{ addres: 127.0.0.1:1 }]"),
+        &format!("metrics: {{ bnd: 127.0.0.1:1 }}\n{}", file("", "")),
+        &file("", ", health: { htp: { path: / } }"),
+        &file("", ", health: { http: { pth: / } }"),
+        &file("", ", warm_up: { request: [/] }"),
+        &file("", ", affinity: { secret: { fiel: x } }"),
+        &filter("headrs: {}"),
+        &filter("rate_limit: { rat: 1/s }"),
+        &filter("rewrite: { pth: /x }"),
+        &filter("basic_auth: { user: { file: x } }"),
+        &filter("basic_auth: { users: { fiel: x } }"),
+        &route("pol: app"),
+        &route("match: { header: { a: { regx: b } } }, pool: app"),
+        &route("redirect: { too: /x }"),
+        &route("respond: { stats: 200 }"),
+    ] {
+        one(text, &["unknown key", "hint: did you mean"]);
+    }
+    // A key that is like none says nothing about those that are missing.
+    let told = refused(&file("", "").replace("bind", "colour"));
+    assert!(told.contains("unknown key `colour`") && told.contains("found no address"), "{told}");
+}

@@ -51,6 +51,7 @@ fn secret(
             }
         },
         (Field::Broken, _) | (_, Field::Broken) => return None,
+        (Field::Absent, Field::Absent) if raw.refused.any() => return None,
         _ => {
             cx.report(
                 Draft::error(span, "found no one place of the secret")

@@ -102,8 +102,7 @@ fn filter(raw: raw::Filter, place: Place, cx: &mut Cx<'_>) -> Option<Filter> {
         !raw.compression.is_absent(),
     ];
     let count = given.into_iter().filter(|given| *given).count();
-    // An unknown name was reported.
-    if count > 1 || (count == 0 && !raw.later && !cx.has_errors()) {
+    if count > 1 || (count == 0 && !raw.refused.any()) {
         let expected = format!("one of {}", raw::Filter::KEYS.built.join(", "));
         let draft = match count {
             0 => Draft::error(raw.span, "found a filter without a name").expected(expected),
@@ -157,8 +156,7 @@ fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<
         );
     }
     if raw.path.is_absent() && raw.path_prefix.is_absent() && raw.host.is_absent() {
-        // What else stands there was reported.
-        if !cx.has_errors() {
+        if !raw.refused.any() {
             let expected = "`path`, `path_prefix` or `host`";
             cx.report(Draft::error(span, "found nothing to rewrite").expected(expected));
         }
@@ -171,7 +169,7 @@ fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<
 
 fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit> {
     let Spanned { value: raw, span } = raw;
-    if raw.rate.is_absent() {
+    if raw.rate.is_absent() && !raw.refused.instead_of(&["rate"]) {
         cx.report(Draft::error(span, "found no rate").expected("`rate`, like `rate: 100/s`"));
     }
     let Rate { count, unit } = raw.rate.value()?;
@@ -186,7 +184,7 @@ fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit
 
 fn basic_auth(raw: Spanned<raw::BasicAuth>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
     let Spanned { value: raw, span } = raw;
-    if raw.users.is_absent() {
+    if raw.users.is_absent() && !raw.refused.instead_of(&["users"]) {
         let expected = "`users`, like `users: { file: /etc/isobar/users }`";
         cx.report(Draft::error(span, "found no users").expected(expected));
     }

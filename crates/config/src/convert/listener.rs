@@ -22,7 +22,7 @@ pub(super) fn convert(
     let span = raw.span;
     let mode_given = raw.mode.as_given().map(|m| m.span);
     let mode = raw.mode.value().map_or(MODE, |m| m.0);
-    if raw.bind.is_absent() {
+    if raw.bind.is_absent() && !raw.refused.instead_of(&["bind"]) {
         cx.report(
             Draft::error(span, format!("found no address for the listener `{name}`"))
                 .expected("`bind`, like `bind: 0.0.0.0:8080`"),
@@ -30,10 +30,7 @@ pub(super) fn convert(
     }
     let bind_span = raw.bind.as_given().map(|b| b.span);
     let addresses = raw.bind.value().map(|b| b.0);
-    // Whoever was left out of the list was reported.
-    if let (Some(span), Some(true), false) =
-        (bind_span, addresses.as_ref().map(Vec::is_empty), cx.has_errors())
-    {
+    if let (Some(span), Some(true)) = (bind_span, addresses.as_ref().map(Vec::is_empty)) {
         cx.report(Draft::error(span, "found no address").expected("at least one"));
     }
     let mut bound = Vec::new();
@@ -61,10 +58,11 @@ pub(super) fn convert(
                 .expected("`filters` only where requests are: `protocol: http`"),
         );
     }
+    let misled = raw.refused.instead_of(&["routes", "pool"]);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
-        Protocol::Http => http(name, span, raw.later, raw.routes, raw.pool, names, cx),
-        Protocol::Tcp => tcp(name, span, raw.later, raw.routes, raw.pool, names, cx),
+        Protocol::Http => http(name, span, misled, raw.routes, raw.pool, names, cx),
+        Protocol::Tcp => tcp(name, span, misled, raw.routes, raw.pool, names, cx),
     };
     Some(Listener {
         name: name.to_owned(),
@@ -80,7 +78,7 @@ pub(super) fn convert(
 fn http(
     name: &str,
     span: crate::source::Span,
-    later: bool,
+    misled: bool,
     routes_field: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
     names: &mut Names,
@@ -93,7 +91,7 @@ fn http(
         );
     }
     if routes_field.is_absent() && pool.is_absent() {
-        if !later {
+        if !misled {
             cx.report(
                 Draft::error(span, format!("the listener `{name}` leads nowhere"))
                     .expected("`routes`, or `pool: NAME`"),
@@ -116,7 +114,7 @@ fn http(
                     known.routes.as_given().map_or(Vec::new(), |r| r.value.0.clone())
                 }
                 None => {
-                    if !cx.incomplete {
+                    if names.sites_known {
                         let known = names.sites.keys().map(String::as_str);
                         let hint = crate::read::did_you_mean(&site.text, known);
                         cx.report(
@@ -141,7 +139,7 @@ fn http(
 fn tcp(
     name: &str,
     span: crate::source::Span,
-    later: bool,
+    misled: bool,
     routes: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
     names: &mut Names,
@@ -152,7 +150,7 @@ fn tcp(
             Draft::error(routes.span, "found routes on a tcp listener")
                 .expected("`pool: NAME`: without HTTP there is nothing to match"),
         );
-    } else if pool.is_absent() && !later {
+    } else if pool.is_absent() && !misled {
         cx.report(
             Draft::error(span, format!("the listener `{name}` leads nowhere"))
                 .expected("`pool: NAME`"),

@@ -52,7 +52,8 @@ pub(super) fn convert(
     let strategy = strategy(raw.strategy, span, registry, cx);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
     let file = discovered(raw.discover, cx);
-    if raw.workers.is_absent() && !raw.later && matches!(file, Discovered::No) {
+    let refused = raw.refused.instead_of(&["workers", "discover"]);
+    if raw.workers.is_absent() && !refused && matches!(file, Discovered::No) {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
                 .expected("`workers:`, a list of addresses, or `discover: { file: … }`"),
@@ -60,9 +61,8 @@ pub(super) fn convert(
     }
     let workers_span = raw.workers.as_given().map(|w| w.span);
     let list = raw.workers.value();
-    // Whoever was left out of the list was reported.
-    if let (Some(span), Some(true), false, Discovered::No) =
-        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), cx.has_errors(), &file)
+    if let (Some(span), Some(true), Discovered::No) =
+        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), &file)
     {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
@@ -154,7 +154,7 @@ fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovere
         Field::Given(given) => given,
     };
     let Switch::On(raw) = value else { return Discovered::No };
-    if raw.file.is_absent() && !raw.later {
+    if raw.file.is_absent() && !raw.refused.any() {
         let draft = Draft::error(span, "found nothing to discover workers by");
         cx.report(draft.expected("`file: workers.yaml`"));
     }
@@ -288,7 +288,8 @@ fn health(
     let given = field.given()?;
     let span = given.span;
     let raw = given.value.on()?;
-    if raw.http.is_absent() && raw.tcp.is_absent() && !raw.later {
+    let refused = raw.refused.instead_of(&["http", "tcp"]);
+    if raw.http.is_absent() && raw.tcp.is_absent() && !refused {
         cx.report(
             Draft::error(span, "found no kind of check")
                 .expected("`http: { path: /healthz }` or `tcp: {}`"),
@@ -318,7 +319,7 @@ fn http_check(
     workers: &[Worker],
     cx: &mut Cx<'_>,
 ) -> Option<Check> {
-    if raw.path.is_absent() {
+    if raw.path.is_absent() && !raw.refused.instead_of(&["path"]) {
         cx.report(
             Draft::error(span, "found a check without a path").expected("`path`, like `/healthz`"),
         );
