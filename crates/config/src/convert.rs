@@ -40,8 +40,7 @@ struct PoolFacts {
     timeouts: RouteTimeouts,
     /// The first listener's protocol, and its name.
     serves: Option<(Protocol, String)>,
-    /// What in it only works for HTTP.
-    http_only: Option<pool::HttpOnly>,
+    http_only: pool::HttpOnly,
 }
 
 pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
@@ -55,7 +54,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
         let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
-        let mut http_only = None;
+        let mut http_only = pool::HttpOnly::default();
         let known = name.value.clone();
         if let Some(raw) = raw
             && let Some((pool, only)) =
@@ -106,6 +105,12 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
 /// What a switch holds; absent, broken and off are the same here.
 fn on<T>(field: Field<Switch<T>>) -> Option<T> {
     field.value().and_then(Switch::on)
+}
+
+/// Where something is turned on.
+fn where_on<T>(field: &Field<Switch<T>>) -> Option<Span> {
+    let given = field.as_given().filter(|given| matches!(given.value, Switch::On(_)));
+    given.map(|given| given.span)
 }
 
 fn listeners(
@@ -302,13 +307,8 @@ impl Names {
             Some(_) => {}
             None => {
                 facts.serves = Some((protocol, listener.to_owned()));
-                if let (Protocol::Tcp, Some(only)) = (protocol, &facts.http_only) {
-                    let message = format!("{} goes by what only HTTP requests have", only.what);
-                    cx.report(
-                        Draft::error(only.at, message)
-                            .expected(format!("{} in a pool that serves TCP", only.instead))
-                            .hint(format!("the listener `{listener}` uses this pool for TCP")),
-                    );
+                if protocol == Protocol::Tcp {
+                    facts.http_only.report(listener, cx);
                 }
             }
         }

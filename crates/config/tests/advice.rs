@@ -30,6 +30,16 @@ fn one(text: &str, parts: &[&str]) {
     }
 }
 
+/// One warning: its place, and what it says.
+#[track_caller]
+fn warned(text: &str, parts: &[&str]) {
+    let told = good(text).warnings.render(Colour::Never);
+    assert_eq!(told.matches("warning: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
 #[test]
 fn a_ceiling_is_told_and_never_silently_in_force() {
     let limits = |text: &str| file(&format!(", limits: {{ {text} }}"), "");
@@ -133,4 +143,38 @@ fn one_misspelt_key_is_one_error() {
     // A key that is like none says nothing about those that are missing.
     let told = refused(&file("", "").replace("bind", "colour"));
     assert!(told.contains("unknown key `colour`") && told.contains("found no address"), "{told}");
+}
+
+#[test]
+fn what_is_about_requests_means_nothing_to_tcp() {
+    let tcp = |listener: &str, pool: &str| file(&format!(", protocol: tcp{listener}"), pool);
+    for (listener, key) in [
+        (", client_fin: abort", "client_fin"),
+        (", timeouts: { header: 5s }", "header"),
+        (", timeouts: { body_idle: 5s }", "body_idle"),
+        (", timeouts: { write_stall: 5s }", "write_stall"),
+        (", timeouts: { keep_alive: 5s }", "keep_alive"),
+        (", limits: { headers: 5 }", "headers"),
+        (", limits: { header_bytes: 1KiB }", "header_bytes"),
+        (", limits: { uri: 1KiB }", "uri"),
+        (", limits: { body: 1KiB }", "body"),
+    ] {
+        let message = format!("warning: `{key}` means nothing on a TCP listener");
+        warned(&tcp(listener, ""), &[&message, "`protocol: tcp` has none"]);
+        assert!(good(&file(listener, "")).warnings.is_empty());
+    }
+    for (pool, key) in [
+        (", timeouts: { request: 5s }", "timeouts"),
+        (", retry_budget: 10%", "retry_budget"),
+        (", abandon_after: 5s", "abandon_after"),
+        (", buffer: { request: 1KiB }", "buffer"),
+        (", keep_alive: { idle: 4s }", "keep_alive"),
+    ] {
+        let message = format!("warning: `{key}` means nothing in a pool that serves TCP");
+        warned(&tcp("", pool), &[&message, "the listener `web` uses this pool for TCP"]);
+        assert!(good(&file("", pool)).warnings.is_empty());
+    }
+    let meant = ", timeouts: { idle: 1h }, limits: { connections: 5, per_client: 1, body: off }";
+    let pool = ", slots: 1, outlier: { gateway_failures: 3 }, buffer: off, keep_alive: off";
+    assert!(good(&tcp(meant, pool)).warnings.is_empty());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::routes::routes;
-use super::{Binds, MODE, Names, no_mode_without_socket, on};
+use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
 use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
 use crate::model::{
     Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen, RouteTimeouts, Timeouts,
@@ -11,6 +11,7 @@ use crate::model::{
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
+use crate::source::Span;
 
 pub(super) fn convert(
     name: &str,
@@ -20,6 +21,14 @@ pub(super) fn convert(
     cx: &mut Cx<'_>,
 ) -> Option<Listener> {
     let span = raw.span;
+    let protocol = match &raw.protocol {
+        Field::Absent => Some(Protocol::Http),
+        Field::Broken => None,
+        Field::Given(p) => Some(p.value),
+    };
+    if protocol == Some(Protocol::Tcp) {
+        without_requests(&raw, cx);
+    }
     let mode_given = raw.mode.as_given().map(|m| m.span);
     let mode = raw.mode.value().map_or(MODE, |m| m.0);
     if raw.bind.is_absent() && !raw.refused.instead_of(&["bind"]) {
@@ -45,19 +54,6 @@ pub(super) fn convert(
     }
     no_mode_without_socket(mode_given, bound.iter().any(|b| matches!(b, Bind::Unix { .. })), cx);
 
-    let protocol = match raw.protocol {
-        Field::Absent => Some(Protocol::Http),
-        Field::Broken => None,
-        Field::Given(p) => Some(p.value),
-    };
-    if let (Some(filters), Some(Protocol::Tcp)) = (raw.filters.as_given(), protocol)
-        && matches!(&filters.value, Switch::On(Many(filters)) if !filters.is_empty())
-    {
-        cx.report(
-            Draft::error(filters.span, "found filters on a TCP listener")
-                .expected("`filters` only where requests are: `protocol: http`"),
-        );
-    }
     let misled = raw.refused.instead_of(&["routes", "pool"]);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
@@ -77,7 +73,7 @@ pub(super) fn convert(
 
 fn http(
     name: &str,
-    span: crate::source::Span,
+    span: Span,
     misled: bool,
     routes_field: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
@@ -138,7 +134,7 @@ fn http(
 
 fn tcp(
     name: &str,
-    span: crate::source::Span,
+    span: Span,
     misled: bool,
     routes: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
@@ -159,6 +155,42 @@ fn tcp(
     let pool = pool.given()?;
     names.pool(&pool, Protocol::Tcp, name, cx)?;
     Some(ListenerKind::Tcp { pool: pool.value.text })
+}
+
+/// Keys about requests on a TCP listener: filters would have to be obeyed, the others mean nothing.
+fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
+    fn place<T>(field: &Field<T>) -> Option<Span> {
+        field.as_given().map(|given| given.span)
+    }
+    if let Some(filters) = raw.filters.as_given()
+        && matches!(&filters.value, Switch::On(Many(filters)) if !filters.is_empty())
+    {
+        cx.report(
+            Draft::error(filters.span, "found filters on a TCP listener")
+                .expected("`filters` only where requests are: `protocol: http`"),
+        );
+    }
+    let mut idle = vec![("client_fin", place(&raw.client_fin))];
+    if let Some(Spanned { value: timeouts, .. }) = raw.timeouts.as_given() {
+        idle.push(("header", place(&timeouts.header)));
+        idle.push(("body_idle", place(&timeouts.body_idle)));
+        idle.push(("write_stall", place(&timeouts.write_stall)));
+        idle.push(("keep_alive", place(&timeouts.keep_alive)));
+    }
+    if let Some(Spanned { value: limits, .. }) = raw.limits.as_given() {
+        idle.push(("headers", place(&limits.headers)));
+        idle.push(("header_bytes", place(&limits.header_bytes)));
+        idle.push(("uri", place(&limits.uri)));
+        idle.push(("body", where_on(&limits.body)));
+    }
+    for (key, at) in idle {
+        if let Some(at) = at {
+            cx.report(
+                Draft::warning(at, format!("`{key}` means nothing on a TCP listener"))
+                    .hint("it is about requests, and `protocol: tcp` has none".to_owned()),
+            );
+        }
+    }
 }
 
 pub(super) fn route_timeouts(

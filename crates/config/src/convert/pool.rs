@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::on;
 use super::workers::{self, WhereSlots};
+use super::{on, where_on};
 use crate::leaf::{
     Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
 };
@@ -34,11 +34,35 @@ const SPILL_TOTAL: u64 = 8 << 30;
 /// Whoever gets so many options wrong means another strategy.
 const MOST_BAD_OPTIONS: usize = 20;
 
-/// What keeps a pool from serving TCP.
+/// What in a pool only HTTP has a use for.
+#[derive(Default)]
 pub(super) struct HttpOnly {
-    pub(super) at: Span,
-    pub(super) what: String,
-    pub(super) instead: &'static str,
+    barrier: Option<Barrier>,
+    /// Keys that mean nothing to TCP, and harm nobody.
+    idle: Vec<(&'static str, Span)>,
+}
+
+/// What keeps a pool from serving TCP.
+struct Barrier {
+    at: Span,
+    what: String,
+    instead: &'static str,
+}
+
+impl HttpOnly {
+    /// The pool serves TCP.
+    pub(super) fn report(&self, listener: &str, cx: &mut Cx<'_>) {
+        let hint = || format!("the listener `{listener}` uses this pool for TCP");
+        if let Some(Barrier { at, what, instead }) = &self.barrier {
+            let message = format!("{what} goes by what only HTTP requests have");
+            let expected = format!("{instead} in a pool that serves TCP");
+            cx.report(Draft::error(*at, message).expected(expected).hint(hint()));
+        }
+        for (key, at) in &self.idle {
+            let message = format!("`{key}` means nothing in a pool that serves TCP");
+            cx.report(Draft::warning(*at, message).hint(hint()));
+        }
+    }
 }
 
 pub(super) fn convert(
@@ -47,8 +71,16 @@ pub(super) fn convert(
     registry: &Registry,
     where_slots: &mut WhereSlots,
     cx: &mut Cx<'_>,
-) -> Option<(Pool, Option<HttpOnly>)> {
+) -> Option<(Pool, HttpOnly)> {
     let span = raw.span;
+    let idle = [
+        ("timeouts", raw.timeouts.as_given().map(|given| given.span)),
+        ("retry_budget", where_on(&raw.retry_budget)),
+        ("abandon_after", where_on(&raw.abandon_after)),
+        ("buffer", where_on(&raw.buffer)),
+        ("keep_alive", where_on(&raw.keep_alive)),
+    ];
+    let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
     let strategy = strategy(raw.strategy, span, registry, cx);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
     let file = discovered(raw.discover, cx);
@@ -93,20 +125,18 @@ pub(super) fn convert(
         );
     }
     let (buffer, spill) = buffer(raw.buffer, limited, cx);
-    let affinity_span = raw.affinity.as_given().map(|affinity| affinity.span);
+    let sticky = where_on(&raw.affinity);
     let affinity = super::affinity::convert(raw.affinity, cx);
     let health = health(raw.health, &workers, cx);
     let outlier = life::outlier(raw.outlier, cx);
-    let warm_up_span = raw.warm_up.as_given().map(|warm_up| warm_up.span);
+    let warmed = where_on(&raw.warm_up);
     let warm_up = life::warm_up(raw.warm_up, cx);
     // Not before all of the pool has been looked at: every mistake is told at once.
-    let (strategy, http_only) = strategy?;
+    let (strategy, keyed) = strategy?;
     let needs_http = |at: Option<Span>, what: &str, instead| {
-        at.map(|at| HttpOnly { at, what: what.to_owned(), instead })
+        at.map(|at| Barrier { at, what: what.to_owned(), instead })
     };
-    let sticky = affinity_span.filter(|_| affinity.is_some());
     let sticky = needs_http(sticky, "`affinity`", "no `affinity`");
-    let warmed = warm_up_span.filter(|_| warm_up.is_some());
     let warmed = needs_http(warmed, "`warm_up`", "no `warm_up`");
     let pool = Pool {
         name: name.to_owned(),
@@ -137,7 +167,7 @@ pub(super) fn convert(
         workers,
         discover,
     };
-    Some((pool, http_only.or(sticky).or(warmed)))
+    Some((pool, HttpOnly { barrier: keyed.or(sticky).or(warmed), idle }))
 }
 
 enum Discovered {
@@ -170,7 +200,7 @@ fn strategy(
     pool: Span,
     registry: &Registry,
     cx: &mut Cx<'_>,
-) -> Option<(Strategy, Option<HttpOnly>)> {
+) -> Option<(Strategy, Option<Barrier>)> {
     let raw = match field {
         Field::Broken => return None,
         Field::Given(raw) => raw.value,
@@ -199,12 +229,12 @@ fn strategy(
     let serves = judged(&raw, options.clone(), def, cx)?;
     // Where the option stands that makes it so, as far as one can be named.
     let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
-    let http_only = (serves == Serves::Http).then(|| HttpOnly {
+    let barrier = (serves == Serves::Http).then(|| Barrier {
         at: by.map_or(span, |(_, text)| text.span),
         what: raw.shown.clone(),
         instead: "`key: client_ip`",
     });
-    Some((Strategy { name, options }, http_only))
+    Some((Strategy { name, options }, barrier))
 }
 
 /// Every option that is wrong is reported: the strategy names the first, and is asked again without it.
