@@ -192,7 +192,13 @@ fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovere
         return Discovered::Broken;
     };
     let beside = Path::new(cx.sources.name(span.source)).parent().unwrap_or(Path::new(""));
-    Discovered::File(beside.join(path))
+    let path = beside.join(path);
+    if !path.exists() {
+        let message = format!("there is no file `{}` yet", path.display());
+        let hint = "its workers serve once it is there; until then the pool has none of them";
+        cx.report(Draft::warning(span, message).hint(hint.to_owned()));
+    }
+    Discovered::File(path)
 }
 
 fn strategy(
