@@ -167,7 +167,8 @@ section! {
         "header_bytes" => header_bytes: Always<Size<1, { 1 << 20 }>> = "32KiB",
         /// Bytes of a request's target; at most 1MiB.
         "uri" => uri: Always<Size<1, { 1 << 20 }>> = "8KiB",
-        /// Bytes of a request's body.
+        /// Bytes of a request's body; 0 is no limit, unlike 0 in the filter `max_body`, which refuses
+        /// every body.
         "body" => body: Switch<Bytes> = 0,
     }
     later {}

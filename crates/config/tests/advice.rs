@@ -178,3 +178,34 @@ fn what_is_about_requests_means_nothing_to_tcp() {
     let pool = ", slots: 1, outlier: { gateway_failures: 3 }, buffer: off, keep_alive: off";
     assert!(good(&tcp(meant, pool)).warnings.is_empty());
 }
+
+#[test]
+fn a_star_in_a_path_is_taken_literally() {
+    let route = |path: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ match: {{ {path} }}, pool: app }}] }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    for (path, hint) in [
+        ("path_prefix: /api/*", "hint: `path_prefix: /api` takes everything below it"),
+        ("path: /api/**", "hint: `path_prefix: /api` takes everything below it"),
+        ("path_prefix: /*", "hint: without a path every request matches"),
+        ("path_prefix: /api*", "hint: `path_regex: /api.*`"),
+        ("path: /users/*/files", "hint: `path_regex` takes a pattern"),
+    ] {
+        let key = path.split_once(':').expect("a key").0;
+        let message = format!("warning: `*` in `{key}` is taken literally");
+        warned(&route(path), &[&message, hint]);
+    }
+    assert!(good(&route("path_regex: /users/.*")).warnings.is_empty());
+}
+
+/// The same number means the opposite in two places.
+#[test]
+fn a_filter_that_takes_no_body_says_so() {
+    let filter = |size: &str| file(&format!(", filters: [{{ max_body: {size} }}]"), "");
+    warned(&filter("0"), &["2:62: warning: this refuses every request", "`limits`, `body: 0`"]);
+    assert!(good(&filter("1B")).warnings.is_empty());
+    assert!(good(&file(", limits: { body: 0 }", "")).warnings.is_empty());
+}

@@ -1,7 +1,7 @@
 //! Filters: one key an item, and what no filter may touch.
 
 use super::users::users;
-use crate::leaf::{FieldMap, FieldName, Rate};
+use crate::leaf::{Bytes, FieldMap, FieldName, Rate};
 use crate::model::{
     BasicAuth, Coding, Compression, FieldEdits, Filter, Forwarding, NewPath, RateKey, RateLimit,
     Rewrite,
@@ -135,7 +135,13 @@ fn filter(raw: raw::Filter, place: Place, cx: &mut Cx<'_>) -> Option<Filter> {
     if let Some(raw) = raw.compression.value() {
         return Some(Filter::Compression(compression(raw)));
     }
-    raw.max_body.value().map(|bytes| Filter::MaxBody(bytes.0))
+    let Spanned { value: Bytes(most), span } = raw.max_body.given()?;
+    if most == 0 {
+        let message = "this refuses every request that has a body";
+        let hint = "no limit is no `max_body`; in a listener's `limits`, `body: 0`";
+        cx.report(Draft::warning(span, message).hint(hint.to_owned()));
+    }
+    Some(Filter::MaxBody(most))
 }
 
 fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<Rewrite> {

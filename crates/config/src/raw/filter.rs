@@ -21,7 +21,8 @@ section! {
         "rate_limit" => rate_limit: RateLimit,
         /// Asks for a user's name and password: 401.
         "basic_auth" => basic_auth: BasicAuth,
-        /// Refuses requests with a larger body: 413.
+        /// Refuses requests with a larger body: 413. 0 refuses every body, unlike 0 in a listener's
+        /// `limits.body`, which is no limit.
         "max_body" => max_body: Bytes,
         /// Encodes response bodies as the client accepts.
         "compression" => compression: Compression,
