@@ -20,7 +20,7 @@ mod network;
 mod quantity;
 mod route;
 
-pub(crate) use address::{BindAddress, DnsServer, WorkerAddress};
+pub(crate) use address::{BindAddress, DnsServer, WorkerAddress, is_localhost};
 pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use file::{Directory, FilePath, LogTarget, Mode};
 pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};

@@ -278,7 +278,8 @@ impl<T: Read> Read for Many<T> {
         match &node.kind {
             Kind::List(items) => read_all(items, cx).map(Many),
             _ => {
-                cx.mismatch(node, "a list");
+                let bad = Bad::new("", "a list");
+                cx.wrong(node, bad.hint("a list of one thing is written `[thing]`"));
                 None
             }
         }
@@ -308,7 +309,7 @@ impl<T> Default for Named<T> {
 impl<T: Read> Read for Named<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
-            cx.mismatch(node, "a map from names");
+            cx.mismatch(node, "a map from names, like `{ NAME: … }`");
             return None;
         };
         let mut named = Vec::with_capacity(entries.len());
@@ -370,13 +371,13 @@ fn nearest<'w>(found: &str, words: impl IntoIterator<Item = &'w str>) -> Option<
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, _, word)| word)
 }
 
-/// Makes a section of the file from its table: `"key" => field: Type = default`, the keys to come,
-/// and what its keys mean to each other. The doc comment of a key is its description in the schema.
+/// Makes a section of the file from its table: an example for whoever wrote something else,
+/// `"key" => field: Type = default`, the keys to come, and what its keys mean to each other. The doc comment of a key is its description in the schema.
 /// A default is told where leaving the key out always means the same as writing it; a test compares.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
-        $name:ident is $what:literal {
+        $name:ident is $what:literal like $example:literal {
             $(
                 $(#[doc = $field_doc:literal])+
                 $key:literal => $field:ident: $ty:ty $(= $default:tt)?,
@@ -410,8 +411,9 @@ macro_rules! section {
         impl $crate::read::Read for $name {
             fn read(node: &$crate::tree::Node, cx: &mut $crate::read::Cx<'_>) -> Option<Self> {
                 let $crate::tree::Kind::Map(entries) = &node.kind else {
-                    let keys = Self::KEYS.built.join(", ");
-                    cx.mismatch(node, &format!("{}: a map of {keys}", Self::KEYS.section));
+                    let expected = format!("{}: a map of {}", $what, Self::KEYS.built.join(", "));
+                    let bad = $crate::env::Bad::new("", expected);
+                    cx.wrong(node, bad.hint(concat!("like `", $example, "`")));
                     return None;
                 };
                 let mut section = $name::empty(node.span);
@@ -434,7 +436,7 @@ macro_rules! section {
                     )*
                     $( section.later($later); )*
                     $( $( section.needs($crate::schema::rule::$rule(&[$( $needed ),+])); )* )?
-                    section.finish($what, &[$( $doc ),*])
+                    section.finish($what, &[$( $doc ),*], $example)
                 })
             }
         }

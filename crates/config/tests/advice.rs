@@ -209,3 +209,51 @@ fn a_filter_that_takes_no_body_says_so() {
     assert!(good(&filter("1B")).warnings.is_empty());
     assert!(good(&file(", limits: { body: 0 }", "")).warnings.is_empty());
 }
+
+#[test]
+fn what_is_no_yaml_is_told_what_to_try() {
+    let align = "align this line, by spaces, with those above";
+    for (text, hint) in [
+        ("listeners:\n  web:\n    bind: 127.0.0.1:0\n   pool: app\n", align),
+        ("a:\n  b: 1\n\n # comment\n c: 2\n", align),
+        ("a:\n  b: 1\n   c: 2\n", "the line above has its value already"),
+        ("a:\n  b:1\n  c: 2\n", "a space is missing after its `:`"),
+        ("a: b: 1\n", "needs braces"),
+        ("a:\n  - b\n  c\n", "begins with `- `"),
+        ("a: { b: 1\nc: 2\n", "is not closed by its own kind"),
+        ("a: [b }\n", "is not closed by its own kind"),
+        ("a: *b: 1\n", "a value that begins with `*` needs quotes"),
+    ] {
+        one(text, &["not valid YAML", hint]);
+    }
+}
+
+#[test]
+fn a_short_form_that_is_none_is_shown_an_example() {
+    for (text, hint) in [
+        (file("", ", health: true"), "like `{ http: { path: /healthz } }`"),
+        (file("", ", queue: 5"), "like `{ max: 1000, timeout: 10s }`"),
+        (file(", limits: 5", ""), "like `{ connections: 20000, body: 10MiB }`"),
+        (file(", filters: [compression]", ""), "like `{ max_body: 10MiB }`"),
+        (file(", filters: { max_body: 1 }", ""), "a list of one thing is written `[thing]`"),
+        (format!("metrics: on\n{}", file("", "")), "like `{ bind: 127.0.0.1:9464 }`"),
+    ] {
+        one(&text, &[hint]);
+    }
+}
+
+#[test]
+fn what_is_nearly_right_is_told_what_is_right() {
+    let localhost = format!("metrics: {{ bind: localhost:9464 }}\n{}", file("", ""));
+    one(&localhost, &["hint: `127.0.0.1:9464`, or \"[::1]:9464\""]);
+    let named = file("", "").replace("127.0.0.1:0", "isobar.internal:80");
+    one(&named, &["a name is not looked up here"]);
+    warned(
+        &file("", "").replace("127.0.0.1:1", "Localhost:8001"),
+        &["4:20: warning: `localhost` may be two addresses", "`127.0.0.1:8001`"],
+    );
+    for (share, meant) in [("0.5", "50%"), ("0.125", "12.5%"), ("30", "30%"), ("12.5", "12.5%")] {
+        one(&file("", &format!(", panic_below: {share}")), &[&format!("did you mean `{meant}`?")]);
+    }
+    assert!(!refused(&file("", ", panic_below: 0.0001")).contains("did you mean"));
+}

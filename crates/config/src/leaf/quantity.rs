@@ -229,9 +229,20 @@ impl Read for Percent {
         let thousandths =
             text.strip_suffix('%').and_then(tenths).filter(|n| (1..=1000).contains(n));
         if thousandths.is_none() {
-            let number = tenths(text).is_some_and(|n| n > 0);
-            let bad = if number { bad.hint(format!("did you mean `{text}%`?")) } else { bad };
-            cx.wrong(node, bad);
+            // A share of one is not a percentage: 0.5 is half of all.
+            let meant = match tenths(text) {
+                _ if text.starts_with("0.") => text.parse().ok().map(|share: f64| share * 100.0),
+                number => number.map(|tenths| f64::from(tenths) / 10.0),
+            };
+            let meant = meant.map(|share| format!("{}%", (share * 10.0).round() / 10.0));
+            let meant = meant.filter(|share| share != "0%" && text.len() <= 8);
+            cx.wrong(
+                node,
+                match meant {
+                    Some(share) => bad.hint(format!("did you mean `{share}`?")),
+                    None => bad,
+                },
+            );
         }
         thousandths.map(Percent)
     }
