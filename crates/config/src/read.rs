@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::env::{Bad, Lookup};
-use crate::problem::{Draft, Gathered};
+use crate::problem::{Concealment, Draft, Gathered};
 use crate::schema::{Shapes, any_of, list};
 use crate::source::{Sources, Span};
 use crate::tree::{Kind, Node, Scalar};
@@ -21,6 +21,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) bytes_left: u64,
     /// Something could not be read whole: what is missing may only look missing.
     pub(crate) incomplete: bool,
+    concealed: Concealment,
     gathered: Gathered,
 }
 
@@ -33,6 +34,7 @@ impl<'a> Cx<'a> {
             expansion_left: crate::env::MAX_EXPANSION,
             bytes_left: crate::source::MAX_TOTAL,
             incomplete: false,
+            concealed: Concealment::default(),
             gathered: Gathered::default(),
         }
     }
@@ -47,7 +49,7 @@ impl<'a> Cx<'a> {
     }
 
     pub(crate) fn finish(self) -> Result<crate::problem::Problems, crate::problem::Problems> {
-        self.gathered.finish(&self.sources)
+        self.gathered.finish(&self.sources, &self.concealed)
     }
 
     /// Something else was expected than what stands at `node`.
@@ -59,8 +61,13 @@ impl<'a> Cx<'a> {
         if matches!(node.kind, Kind::Broken) {
             return;
         }
-        let found =
-            if bad.found.is_empty() { format!("found {}", node.found()) } else { bad.found };
+        let found = match &node.kind {
+            Kind::Scalar(s) if !s.is_null() && self.concealed.hides(node.span) => {
+                "found a text, which is not shown".to_owned()
+            }
+            _ if bad.found.is_empty() => format!("found {}", node.found()),
+            _ => bad.found,
+        };
         self.report(Draft::error(node.span, found).expected(bad.expected).hint(bad.hint));
     }
 
@@ -104,16 +111,45 @@ impl<'a> Cx<'a> {
         let all = keys.built.iter().chain(keys.later).copied();
         let meant = if self.gathered.is_full() { None } else { nearest(name, all) };
         let expected = format!("one of {}", keys.built.join(", "));
-        self.report(
-            Draft::error(key.span, format!("unknown key {shown} in {}", keys.section))
-                .expected(expected)
-                .hint(meant.map(suggestion)),
-        );
+        let message = match self.concealed.hides(key.span) {
+            true => format!("unknown key in {}, which is not shown", keys.section),
+            false => format!("unknown key {shown} in {}", keys.section),
+        };
+        self.report(Draft::error(key.span, message).expected(expected).hint(meant.map(suggestion)));
         match meant {
             Some(key) if keys.later.contains(&key) => refused.later = true,
             Some(key) => refused.meant.push(key),
             None => refused.unknown = true,
         }
+    }
+}
+
+/// A section of secrets, or of where they are: what stands in its place, or in it under a wrong key,
+/// may be one, and is never shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Concealed<T>(pub(crate) T);
+
+impl<T: Read + Keyed> Read for Concealed<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    let name = key.key().unwrap_or_default();
+                    if !T::KEYS.built.contains(&name) {
+                        cx.concealed.add(value);
+                        if nearest(name, T::KEYS.built.iter().copied()).is_none() {
+                            cx.concealed.add(key);
+                        }
+                    }
+                }
+            }
+            _ => cx.concealed.add(node),
+        }
+        T::read(node, cx).map(Concealed)
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        T::shape(shapes)
     }
 }
 
@@ -145,6 +181,10 @@ impl Refused {
     pub(crate) fn any(&self) -> bool {
         self.later || self.unknown || !self.meant.is_empty()
     }
+}
+
+pub(crate) trait Keyed {
+    const KEYS: Keys;
 }
 
 /// The keys of a section.
@@ -397,19 +437,22 @@ macro_rules! section {
         }
 
         impl $name {
-            pub(crate) const KEYS: $crate::read::Keys = $crate::read::Keys {
-                section: $what,
-                built: &[$( $key ),*],
-                later: &[$( $later ),*],
-            };
-
             pub(crate) fn empty(span: $crate::source::Span) -> Self {
                 $name { span, refused: Default::default(), $( $field: $crate::read::Field::Absent, )* }
             }
         }
 
+        impl $crate::read::Keyed for $name {
+            const KEYS: $crate::read::Keys = $crate::read::Keys {
+                section: $what,
+                built: &[$( $key ),*],
+                later: &[$( $later ),*],
+            };
+        }
+
         impl $crate::read::Read for $name {
             fn read(node: &$crate::tree::Node, cx: &mut $crate::read::Cx<'_>) -> Option<Self> {
+                use $crate::read::Keyed as _;
                 let $crate::tree::Kind::Map(entries) = &node.kind else {
                     let expected = format!("{}: a map of {}", $what, Self::KEYS.built.join(", "));
                     let bad = $crate::env::Bad::new("", expected);

@@ -257,3 +257,38 @@ fn what_is_nearly_right_is_told_what_is_right() {
     }
     assert!(!refused(&file("", ", panic_below: 0.0001")).contains("did you mean"));
 }
+
+/// Whatever stands where only the place of a secret should, no message and no line shows it.
+#[test]
+fn what_may_be_a_secret_is_not_shown() {
+    let filter = |filter: &str| file(&format!(", filters: [{{ {filter} }}]"), "");
+    let block = "listeners:\n  web:\n    bind: 127.0.0.1:0\n    pool: app\n    filters:\n      - basic_auth:\n          users:\n            USERS\n\
+                 pools: { app: { workers: [127.0.0.1:1] } }\n";
+    for text in [
+        &filter("basic_auth: { users: { ann: hunter2 } }"),
+        &filter("basic_auth: { users: { ann: { hash: hunter2 } }, realmm: x }"),
+        &filter("basic_auth: { users: { ann: x, bob: hunter2 } }"),
+        &filter("basic_auth: { users: { 'ann:hunter2' } }"),
+        &filter("basic_auth: { users: { fiel: hunter2 } }"),
+        &filter("basic_auth: { users: hunter2 }"),
+        &filter("basic_auth: { users: [ann:hunter2] }"),
+        &filter("basic_auth: { user: hunter2 }"),
+        &filter("basic_auth: { ann: hunter2 }"),
+        &filter("basic_auth: hunter2"),
+        &block.replace("USERS", "ann: hunter2\n            bob: hunter2"),
+        &block.replace("USERS", "- ann:hunter2"),
+        &block.replace("USERS", "ann:hunter2"),
+        &block.replace("USERS", "ann: >\n              hunter2"),
+        &file("", ", affinity: { secret: hunter2 }"),
+        &file("", ", affinity: { secret: { key: hunter2, x: hunter2 } }"),
+        &filter("basic_auth: { users: { file: $2y$05$hunter2 } }"),
+        &filter("allow: $2y$05$hunter2"),
+    ] {
+        let problems = load_str(text, &registry()).expect_err(text);
+        let told = problems.render(Colour::Never);
+        assert!(!told.contains("hunter") && !problems.to_json().contains("hunter"), "{told}");
+        assert!(told.contains("error: ") && told.contains('*'), "{told}");
+    }
+    let told = refused(&filter("basic_auth: { users: { fiel: /etc/users } }"));
+    assert!(told.contains("unknown key `fiel`") && told.contains("did you mean `file`"), "{told}");
+}

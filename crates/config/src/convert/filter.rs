@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::problem::Draft;
 use crate::raw::filter as raw;
-use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
+use crate::read::{Concealed, Cx, Field, Keyed as _, Many, OneOrMany, Spanned, Switch};
 
 /// They speak about one connection, or say where a message ends.
 const FRAMING: &[&str] = &[
@@ -188,8 +188,8 @@ fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit
     })
 }
 
-fn basic_auth(raw: Spanned<raw::BasicAuth>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
-    let Spanned { value: raw, span } = raw;
+fn basic_auth(raw: Spanned<Concealed<raw::BasicAuth>>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
+    let Spanned { value: Concealed(raw), span } = raw;
     if raw.users.is_absent() && !raw.refused.instead_of(&["users"]) {
         let expected = "`users`, like `users: { file: /etc/isobar/users }`";
         cx.report(Draft::error(span, "found no users").expected(expected));

@@ -4,7 +4,7 @@ use crate::leaf::{
     Bytes, CodingWord, Count, FieldMap, FieldName, ForwardingWord, HostName, LocationPath,
     MediaType, Networks, Rate, RateKeyText, Realm, Text,
 };
-use crate::read::{OneOrMany, section};
+use crate::read::{Concealed, OneOrMany, section};
 
 section! {
     /// An item of `filters`: one of the keys.
@@ -20,7 +20,7 @@ section! {
         /// Refuses requests beyond a rate: 429.
         "rate_limit" => rate_limit: RateLimit,
         /// Asks for a user's name and password: 401.
-        "basic_auth" => basic_auth: BasicAuth,
+        "basic_auth" => basic_auth: Concealed<BasicAuth>,
         /// Refuses requests with a larger body: 413. 0 refuses every body, unlike 0 in a listener's
         /// `limits.body`, which is no limit.
         "max_body" => max_body: Bytes,
@@ -93,7 +93,7 @@ section! {
     /// Who may ask, by name and password.
     BasicAuth is "basic_auth" like "{ users: { file: /etc/isobar/users } }" {
         /// Lines of `name:hash` as `htpasswd -B` writes them: bcrypt, or argon2 as a PHC string.
-        "users" => users: Secret,
+        "users" => users: Concealed<Secret>,
         /// What the client is shown when it is asked.
         "realm" => realm: Realm = "restricted",
         /// Whether the worker gets `Authorization`.

@@ -9,7 +9,7 @@ use crate::leaf::{
 };
 use crate::model::OnLost;
 use crate::raw::RouteTimeouts;
-use crate::read::{Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
+use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::tree::{Kind, Node};
 section! {
@@ -70,7 +70,7 @@ section! {
         "on_lost" => on_lost: OnLost = "rebalance",
         /// What signs the cookies, the same for all processes in front of the same workers. Without
         /// it cookies hold until the process ends.
-        "secret" => secret: SecretFrom,
+        "secret" => secret: Concealed<SecretFrom>,
     }
     later {}
 }
