@@ -20,7 +20,7 @@ fn file(listener: &str, pool: &str) -> String {
     )
 }
 
-/// One error and no warning: its place, and what it says.
+/// One error: its place, and what it says.
 #[track_caller]
 fn one(text: &str, parts: &[&str]) {
     let told = refused(text);
@@ -139,6 +139,14 @@ fn one_misspelt_key_is_one_error() {
         &route("respond: { stats: 200 }"),
     ] {
         one(text, &["unknown key", "hint: did you mean"]);
+    }
+    for (text, part) in [
+        (file("", ", slot: 1, queue: { max: 5 }"), "did you mean `slots`?"),
+        (file("", ", slots: none, queue: { max: 5 }"), "found `none`"),
+        (file(", mode: '0600'", "").replace("127.0.0.1:0", "nowhere"), "found `nowhere`"),
+    ] {
+        one(&text, &[part]);
+        assert!(!refused(&text).contains("warning: "), "{text}");
     }
     // A key that is like none says nothing about those that are missing.
     let told = refused(&file("", "").replace("bind", "colour"));

@@ -42,6 +42,7 @@ pub(super) fn convert(
     if let (Some(span), Some(true)) = (bind_span, addresses.as_ref().map(Vec::is_empty)) {
         cx.report(Draft::error(span, "found no address").expected("at least one"));
     }
+    let addressed = addresses.is_some();
     let mut bound = Vec::new();
     for Spanned { value, span } in addresses.unwrap_or_default() {
         let bind = match value {
@@ -52,7 +53,8 @@ pub(super) fn convert(
         binds.claim(&bind, span, cx);
         bound.push(bind);
     }
-    no_mode_without_socket(mode_given, bound.iter().any(|b| matches!(b, Bind::Unix { .. })), cx);
+    let unix = bound.iter().any(|b| matches!(b, Bind::Unix { .. }));
+    no_mode_without_socket(mode_given.filter(|_| addressed), unix, cx);
 
     let misled = raw.refused.instead_of(&["routes", "pool"]);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);

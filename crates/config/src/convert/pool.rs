@@ -82,6 +82,7 @@ pub(super) fn convert(
     ];
     let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
     let strategy = strategy(raw.strategy, span, registry, cx);
+    let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
     let file = discovered(raw.discover, cx);
     let refused = raw.refused.instead_of(&["workers", "discover"]);
@@ -109,7 +110,7 @@ pub(super) fn convert(
         Discovered::No | Discovered::Broken => None,
     };
     // What a file will say of its workers' slots is not known.
-    let limited = total > 0 || discover.is_some();
+    let limited = total > 0 || discover.is_some() || slots_unknown;
     let come_and_go =
         discover.is_some() || workers.iter().any(|w| matches!(w.address, Address::Host(_)));
     let max_given = matches!(raw.queue.as_given(), Some(Spanned { value: Switch::On(queue), .. })
