@@ -40,13 +40,13 @@ struct PoolFacts {
     timeouts: RouteTimeouts,
     /// The first listener's protocol, and its name.
     serves: Option<(Protocol, String)>,
-    /// What in it only works for HTTP.
-    http_only: Option<pool::HttpOnly>,
+    http_only: pool::HttpOnly,
 }
 
 pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
     let mut facts = HashMap::new();
-    let pools_known = !cx.incomplete && !matches!(file.pools, Field::Broken);
+    let refused = file.refused.instead_of(&["pools"]);
+    let pools_known = !cx.incomplete && !refused && !matches!(file.pools, Field::Broken);
     let raw_pools = std::mem::take(&mut file.pools).value().unwrap_or_default();
     let mut pools = BTreeMap::new();
     let mut where_slots = HashMap::new();
@@ -54,7 +54,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
         let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
-        let mut http_only = None;
+        let mut http_only = pool::HttpOnly::default();
         let known = name.value.clone();
         if let Some(raw) = raw
             && let Some((pool, only)) =
@@ -70,7 +70,8 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let site = Site { name: name.span, routes, used: false };
         (name.value, site)
     });
-    let mut names = Names { pools: facts, pools_known, sites: sites.collect() };
+    let sites_known = !cx.incomplete && !file.refused.instead_of(&["sites"]);
+    let mut names = Names { pools: facts, pools_known, sites: sites.collect(), sites_known };
     let mut binds = Binds::default();
     let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
     let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);
@@ -106,6 +107,12 @@ fn on<T>(field: Field<Switch<T>>) -> Option<T> {
     field.value().and_then(Switch::on)
 }
 
+/// Where something is turned on.
+fn where_on<T>(field: &Field<Switch<T>>) -> Option<Span> {
+    let given = field.as_given().filter(|given| matches!(given.value, Switch::On(_)));
+    given.map(|given| given.span)
+}
+
 fn listeners(
     file: &mut raw::File,
     names: &mut Names,
@@ -116,7 +123,8 @@ fn listeners(
     let raw = std::mem::take(&mut file.listeners);
     let broken = matches!(raw, Field::Broken);
     let Named(raw) = raw.value().unwrap_or_default();
-    if raw.is_empty() && !broken && !cx.incomplete {
+    let refused = file.refused.instead_of(&["listeners"]);
+    if raw.is_empty() && !broken && !refused && !cx.incomplete {
         cx.report(Draft::error(file.span, "found no listener").expected(
             "`listeners:` with at least one, like `web: { bind: 0.0.0.0:8080, pool: app }`",
         ));
@@ -172,7 +180,7 @@ fn metrics(
     let metrics = field.given()?;
     let span = metrics.span;
     let metrics = metrics.value.on()?;
-    if metrics.bind.is_absent() && !metrics.later {
+    if metrics.bind.is_absent() && !metrics.refused.instead_of(&["bind"]) {
         cx.report(
             Draft::error(span, "found no address for `metrics`")
                 .expected("`bind`, like `{ bind: 127.0.0.1:9464 }`, or `off`"),
@@ -251,6 +259,7 @@ struct Names {
     /// All pools could be read: a name that is not there does not exist.
     pools_known: bool,
     sites: HashMap<String, Site>,
+    sites_known: bool,
 }
 
 struct Site {
@@ -298,13 +307,8 @@ impl Names {
             Some(_) => {}
             None => {
                 facts.serves = Some((protocol, listener.to_owned()));
-                if let (Protocol::Tcp, Some(only)) = (protocol, &facts.http_only) {
-                    let message = format!("{} goes by what only HTTP requests have", only.what);
-                    cx.report(
-                        Draft::error(only.at, message)
-                            .expected(format!("{} in a pool that serves TCP", only.instead))
-                            .hint(format!("the listener `{listener}` uses this pool for TCP")),
-                    );
+                if protocol == Protocol::Tcp {
+                    facts.http_only.report(listener, cx);
                 }
             }
         }

@@ -53,7 +53,10 @@ impl Config {
             pool: Field::read(&pool_name, &mut cx),
             ..raw::Listener::empty(span)
         };
-        let workers = Field::Given(Spanned { value: Many(workers), span: workers_span });
+        let workers = match workers.is_empty() && !to.is_empty() {
+            true => Field::Broken,
+            false => Field::Given(Spanned { value: Many(workers), span: workers_span }),
+        };
         let pool = raw::Pool { strategy, slots, workers, ..raw::Pool::empty(span) };
         let config = convert::convert(raw::File::of(listener, pool, span), registry, &mut cx);
         cx.finish().map(|_| config)

@@ -248,7 +248,7 @@ fn merge(whole: &mut File, file: File, cx: &mut Cx<'_>) {
     named("listener", &mut whole.listeners, file.listeners, cx);
     named("pool", &mut whole.pools, file.pools, cx);
     named("site", &mut whole.sites, file.sites, cx);
-    whole.later |= file.later;
+    whole.refused.and(file.refused);
 }
 
 fn once<T>(key: &str, whole: &mut Field<T>, more: Field<T>, cx: &mut Cx<'_>) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::raw;
 use crate::read::{Cx, Many, Read, Spanned, is_off};
 use crate::schema::{PRINTABLE, Shapes, any_of, scalar, text};
-use crate::tree::{Kind, Node, Scalar};
+use crate::tree::{Kind, Node};
 
 mod address;
 mod field;
@@ -20,7 +20,7 @@ mod network;
 mod quantity;
 mod route;
 
-pub(crate) use address::{BindAddress, DnsServer, WorkerAddress};
+pub(crate) use address::{BindAddress, DnsServer, WorkerAddress, is_localhost};
 pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use file::{Directory, FilePath, LogTarget, Mode};
 pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};
@@ -32,7 +32,7 @@ pub(crate) use matching::{
 };
 pub(crate) use network::{Network, Networks};
 pub(crate) use quantity::{
-    Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, SlotCount, Timeout,
+    Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };
 pub(crate) use route::{
     BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus, Shares,
@@ -107,6 +107,8 @@ pub(crate) struct StrategyRef {
     pub(crate) shown: String,
     /// Names and texts, each with its place.
     pub(crate) options: Vec<StrategyOption>,
+    /// Some could not be read: what is missing may only look missing.
+    pub(crate) incomplete: bool,
 }
 
 impl Read for StrategyRef {
@@ -123,10 +125,12 @@ impl Read for StrategyRef {
             _ => (node, None),
         };
         let scalar = cx.scalar(name, expected)?;
+        let (options, incomplete) = options.map_or((Vec::new(), false), |o| options_of(o, cx));
         Some(StrategyRef {
             name: Spanned { value: scalar.text.to_string(), span: name.span },
             shown: scalar.shown(),
-            options: options.map_or(Some(Vec::new()), |o| strategy_options(o, cx))?,
+            options,
+            incomplete,
         })
     }
 
@@ -137,29 +141,29 @@ impl Read for StrategyRef {
 
 type StrategyOption = (Spanned<Text>, Spanned<Text>);
 
-fn strategy_options(node: &Node, cx: &mut Cx<'_>) -> Option<Vec<StrategyOption>> {
+/// Those that can be read, and whether one could not.
+fn options_of(node: &Node, cx: &mut Cx<'_>) -> (Vec<StrategyOption>, bool) {
     let entries = match &node.kind {
         Kind::Map(entries) => entries,
-        Kind::Scalar(s) if s.is_null() => return Some(Vec::new()),
+        Kind::Scalar(s) if s.is_null() => return (Vec::new(), false),
         _ => {
             cx.mismatch(node, "a map of options");
-            return None;
+            return (Vec::new(), true);
         }
+    };
+    let mut text_of = |node: &Node, expected: &str| {
+        let scalar = cx.scalar(node, expected)?;
+        let value = Text { text: scalar.text.to_string(), shown: scalar.shown() };
+        Some(Spanned { value, span: node.span })
     };
     let mut options = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        let name = text_of(cx.scalar(key, "the name of an option")?);
-        let text = text_of(cx.scalar(value, "a word or a number")?);
-        options.push((
-            Spanned { value: name, span: key.span },
-            Spanned { value: text, span: value.span },
-        ));
+        let name = text_of(key, "the name of an option");
+        let text = text_of(value, "a word or a number");
+        options.extend(name.zip(text));
     }
-    Some(options)
-}
-
-fn text_of(scalar: &Scalar) -> Text {
-    Text { text: scalar.text.to_string(), shown: scalar.shown() }
+    let incomplete = options.len() < entries.len();
+    (options, incomplete)
 }
 
 /// `routes: NAME` is a site.

@@ -4,12 +4,13 @@
 //! looks as text and as JSON, and what of a line is shown: control characters never reach the
 //! terminal, and what looks like a secret is masked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
 use crate::source::{SourceKind, Sources, Span};
+use crate::tree::{Kind, Node};
 
 mod excerpt;
 
@@ -178,6 +179,41 @@ impl Draft {
     }
 }
 
+/// The scalars that no message and no excerpt shows: where each begins, and the column it ends before.
+#[derive(Debug, Default)]
+pub(crate) struct Concealment(BTreeMap<(u32, u32, u32), u32>);
+
+impl Concealment {
+    /// All scalars of a node.
+    pub(crate) fn add(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::List(items) => items.iter().for_each(|item| self.add(item)),
+            Kind::Map(entries) => entries.iter().for_each(|(key, value)| {
+                self.add(key);
+                self.add(value);
+            }),
+            Kind::Scalar(_) | Kind::Broken => {
+                let Span { source, line, column, width } = node.span;
+                // One character, or several lines.
+                let end = if width > 1 { column.saturating_add(width) } else { u32::MAX };
+                self.0.insert((source, line, column), end);
+            }
+        }
+    }
+
+    pub(crate) fn hides(&self, span: Span) -> bool {
+        let Span { source, line, column, .. } = span;
+        let before = self.0.range((source, line, 0)..=(source, line, column));
+        before.last().is_some_and(|(_, end)| column < *end)
+    }
+
+    fn on_line(&self, span: Span) -> impl Iterator<Item = (u32, u32)> {
+        let Span { source, line, .. } = span;
+        let all = self.0.range((source, line, 0)..=(source, line, u32::MAX));
+        all.map(|((_, _, from), to)| (*from, *to))
+    }
+}
+
 /// Gathers drafts, so that one mistake never hides another.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -209,16 +245,25 @@ impl Gathered {
     }
 
     /// The warnings of a configuration without errors, or everything.
-    pub(crate) fn finish(mut self, sources: &Sources) -> Result<Problems, Problems> {
+    pub(crate) fn finish(
+        mut self,
+        sources: &Sources,
+        concealed: &Concealment,
+    ) -> Result<Problems, Problems> {
         if self.errors.is_empty() {
-            return Ok(settle(self.warnings, 0, sources));
+            return Ok(settle(self.warnings, 0, sources, concealed));
         }
         self.errors.append(&mut self.warnings);
-        Err(settle(self.errors, self.beyond, sources))
+        Err(settle(self.errors, self.beyond, sources, concealed))
     }
 }
 
-fn settle(mut drafts: Vec<Draft>, beyond: usize, sources: &Sources) -> Problems {
+fn settle(
+    mut drafts: Vec<Draft>,
+    beyond: usize,
+    sources: &Sources,
+    concealed: &Concealment,
+) -> Problems {
     drafts.sort_by_key(|d| d.span);
     let mut lines: HashMap<(u32, u32), &str> = HashMap::new();
     let mut list: Vec<Problem> = Vec::with_capacity(drafts.len());
@@ -238,7 +283,7 @@ fn settle(mut drafts: Vec<Draft>, beyond: usize, sources: &Sources) -> Problems 
             message: clean(&draft.message),
             expected: draft.expected.as_deref().map(clean),
             hint: draft.hint.as_deref().map(clean),
-            excerpt: Excerpt::new(line, span.column, span.width),
+            excerpt: Excerpt::new(line, span.column, span.width, concealed.on_line(span)),
         };
         // An alias repeats a mistake as often as it is used.
         if list.last() != Some(&problem) {

@@ -7,10 +7,11 @@
 use serde_json::Value;
 
 use crate::leaf::{
-    AdminToken, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur, HeaderMap,
-    HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods, Mode,
-    Network, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo, RespondStatus,
-    RetryCause, RouteName, RoutesRef, ShardCount, Shares, Text, Timeout, ValueRegex,
+    AdminToken, Always, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur,
+    HeaderMap, HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods,
+    Mode, Network, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo,
+    RespondStatus, RetryCause, RouteName, RoutesRef, ShardCount, Shares, Size, Text, Timeout,
+    ValueRegex,
 };
 use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
@@ -28,7 +29,7 @@ pub(crate) use pool::{
 
 section! {
     /// One file, with what it includes.
-    File is "the configuration" {
+    File is "the configuration" like "{ listeners: { web: { bind: 0.0.0.0:8080, pool: app } }, pools: { app: { workers: [127.0.0.1:8001] } } }" {
         /// Data-plane threads; `auto` is one per CPU the process may use.
         "shards" => shards: ShardCount = "auto",
         /// How long requests may take to end when the process stops.
@@ -60,7 +61,7 @@ section! {
 }
 
 section! {
-    Dns is "dns" {
+    Dns is "dns" like "{ servers: [127.0.0.1:53] }" {
         /// `ip:port`, or `ip` for port 53, instead of the system's. Names are then looked up as they
         /// are, without search domains.
         "servers" => servers: OneOrMany<DnsServer>,
@@ -69,7 +70,7 @@ section! {
 }
 
 section! {
-    Admin is "admin" {
+    Admin is "admin" like "{ bind: \"unix:/run/isobar/admin.sock\" }" {
         /// One address or several; without a token only a socket file or a loopback address.
         "bind" => bind: OneOrMany<BindAddress> = "unix:/run/isobar/admin.sock",
         /// The permission bits of the socket file: who may write to it runs the process.
@@ -81,7 +82,7 @@ section! {
 }
 
 section! {
-    Metrics is "metrics" {
+    Metrics is "metrics" like "{ bind: 127.0.0.1:9464 }" {
         /// `ip:port`.
         "bind" => bind: BindAddress,
     }
@@ -90,7 +91,7 @@ section! {
 }
 
 section! {
-    Log is "log" {
+    Log is "log" like "{ level: info }" {
         /// The least that is said.
         "level" => level: LogLevel = "info",
         /// For people or for machines.
@@ -100,7 +101,7 @@ section! {
 }
 
 section! {
-    AccessLog is "access_log" {
+    AccessLog is "access_log" like "{ format: json, path: stdout }" {
         /// `json` has every field; `combined` is what nginx and Apache write.
         "format" => format: AccessLogFormat = "json",
         /// `stdout`, `stderr` or a file, which `SIGUSR1` opens anew.
@@ -110,7 +111,7 @@ section! {
 }
 
 section! {
-    Listener is "a listener" {
+    Listener is "a listener" like "{ bind: 0.0.0.0:8080, pool: app }" {
         /// One address or several: `ip:port`, `[ipv6]:port`, `unix:/path`, or `fd:N` (inherited).
         "bind" => bind: OneOrMany<BindAddress>,
         /// The permission bits of a socket file.
@@ -135,7 +136,7 @@ section! {
 }
 
 section! {
-    ListenerTimeouts is "a listener's timeouts" {
+    ListenerTimeouts is "a listener's timeouts" like "{ header: 10s, idle: 1h }" {
         /// For TLS and the PROXY protocol.
         "handshake" => handshake: Timeout = "10s",
         /// From a request's first byte to the end of its head.
@@ -154,26 +155,27 @@ section! {
 }
 
 section! {
-    /// 0 is no limit.
-    Limits is "a listener's limits" {
+    /// 0 is no limit; `headers`, `header_bytes` and `uri` always have one.
+    Limits is "a listener's limits" like "{ connections: 20000, body: 10MiB }" {
         /// Connections at once.
         "connections" => connections: Switch<Count<0, 100_000_000>> = 20_000,
         /// Connections at once from one address (IPv6: one /64).
         "per_client" => per_client: Switch<Count<0, 100_000_000>> = 0,
-        /// Header fields of a request.
-        "headers" => headers: Switch<Count<0, 10_000>> = 100,
-        /// Bytes of all header fields of a request.
-        "header_bytes" => header_bytes: Switch<Bytes> = "32KiB",
-        /// Bytes of a request's target.
-        "uri" => uri: Switch<Bytes> = "8KiB",
-        /// Bytes of a request's body.
+        /// Header fields of a request; at most 10000.
+        "headers" => headers: Always<Count<1, 10_000>> = 100,
+        /// Bytes of all header fields of a request; at most 1MiB.
+        "header_bytes" => header_bytes: Always<Size<1, { 1 << 20 }>> = "32KiB",
+        /// Bytes of a request's target; at most 1MiB.
+        "uri" => uri: Always<Size<1, { 1 << 20 }>> = "8KiB",
+        /// Bytes of a request's body; 0 is no limit, unlike 0 in the filter `max_body`, which refuses
+        /// every body.
         "body" => body: Switch<Bytes> = 0,
     }
     later {}
 }
 
 section! {
-    Route is "a route" {
+    Route is "a route" like "{ match: { path_prefix: /api }, pool: app }" {
         /// Its label in logs and metrics, instead of its match.
         "name" => name: RouteName,
         /// What a request must have; a list: any of them. Without it, every request.
@@ -198,7 +200,7 @@ section! {
 }
 
 section! {
-    RedirectMap is "a redirect" {
+    RedirectMap is "a redirect" like "{ to: /new, status: 308 }" {
         /// A path, or `https://host`, or `https://host/path`; instead of the parts.
         "to" => to: RedirectTo,
         /// Brings its usual port, unless `port` says another.
@@ -225,7 +227,7 @@ section! {
 }
 
 section! {
-    RespondMap is "an answer" {
+    RespondMap is "an answer" like "{ status: 200, body: hello }" {
         /// From 200 to 599; 204, 205 and 304 have no body.
         "status" => status: RespondStatus = 200,
         /// At most 64KiB.
@@ -241,7 +243,7 @@ section! {
 
 section! {
     /// Everything given must hold.
-    Match is "a match" {
+    Match is "a match" like "{ host: api.example.com, path_prefix: /v1 }" {
         /// The request's host, without its port; `*.` before it stands for one label or more.
         "host" => host: HostPattern,
         /// The whole path.
@@ -266,7 +268,7 @@ section! {
 }
 
 section! {
-    ValueMap is "what a value must be" {
+    ValueMap is "what a value must be" like "{ present: true }" {
         /// A regular expression for the whole value.
         "regex" => regex: ValueRegex,
         /// Whatever it says, it is there.
@@ -277,7 +279,7 @@ section! {
 }
 
 section! {
-    RouteTimeouts is "timeouts" {
+    RouteTimeouts is "timeouts" like "{ request: 30s, first_byte: 10s }" {
         /// The whole exchange; off, unless given. It never cuts tunnels and event streams.
         "request" => request: Switch<Dur>,
         /// From the request's last byte to the answer's first, or for as long as the worker takes
@@ -291,7 +293,7 @@ section! {
 }
 
 section! {
-    Retry is "retry" {
+    Retry is "retry" like "{ attempts: 2, when: [connect, reset] }" {
         // A request remembers at most eight workers it tried.
         /// All tries together.
         "attempts" => attempts: Count<1, 8> = 2,
@@ -300,8 +302,8 @@ section! {
         /// Which failures are tried again. A response with a status of the list is not passed on
         /// while there are tries left.
         "when" => when: OneOrMany<RetryCause> = ["connect", "reset"],
-        /// So much of a request's body is kept to be sent again.
-        "replay" => replay: Switch<Bytes> = "64KiB",
+        /// So much of a request's body is kept to be sent again; at most 64MiB.
+        "replay" => replay: Switch<Size<0, { 64 << 20 }>> = "64KiB",
     }
     later {}
 }

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::env::{Bad, Lookup};
-use crate::problem::{Draft, Gathered};
+use crate::problem::{Concealment, Draft, Gathered};
 use crate::schema::{Shapes, any_of, list};
 use crate::source::{Sources, Span};
 use crate::tree::{Kind, Node, Scalar};
@@ -21,6 +21,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) bytes_left: u64,
     /// Something could not be read whole: what is missing may only look missing.
     pub(crate) incomplete: bool,
+    concealed: Concealment,
     gathered: Gathered,
 }
 
@@ -33,6 +34,7 @@ impl<'a> Cx<'a> {
             expansion_left: crate::env::MAX_EXPANSION,
             bytes_left: crate::source::MAX_TOTAL,
             incomplete: false,
+            concealed: Concealment::default(),
             gathered: Gathered::default(),
         }
     }
@@ -41,12 +43,13 @@ impl<'a> Cx<'a> {
         self.gathered.push(draft);
     }
 
+    /// For warnings alone: an error elsewhere never hides an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.gathered.has_errors()
     }
 
     pub(crate) fn finish(self) -> Result<crate::problem::Problems, crate::problem::Problems> {
-        self.gathered.finish(&self.sources)
+        self.gathered.finish(&self.sources, &self.concealed)
     }
 
     /// Something else was expected than what stands at `node`.
@@ -58,8 +61,13 @@ impl<'a> Cx<'a> {
         if matches!(node.kind, Kind::Broken) {
             return;
         }
-        let found =
-            if bad.found.is_empty() { format!("found {}", node.found()) } else { bad.found };
+        let found = match &node.kind {
+            Kind::Scalar(s) if !s.is_null() && self.concealed.hides(node.span) => {
+                "found a text, which is not shown".to_owned()
+            }
+            _ if bad.found.is_empty() => format!("found {}", node.found()),
+            _ => bad.found,
+        };
         self.report(Draft::error(node.span, found).expected(bad.expected).hint(bad.hint));
     }
 
@@ -81,29 +89,102 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A key no section has, or one whose time has not come: true = that was refused.
-    pub(crate) fn other_key(&mut self, key: &Node, value: &Node, keys: &Keys) -> bool {
+    /// A key no section has, or one whose time has not come.
+    pub(crate) fn other_key(
+        &mut self,
+        key: &Node,
+        value: &Node,
+        keys: &Keys,
+        refused: &mut Refused,
+    ) {
         let (name, shown) = match &key.kind {
             Kind::Scalar(s) => (&*s.text, s.shown()),
-            _ => return false,
+            _ => return,
         };
         if keys.later.contains(&name) {
-            let refused = !is_nothing(value);
-            if refused {
+            if !is_nothing(value) {
                 self.not_built(key.span, &shown);
+                refused.later = true;
             }
-            return refused;
+            return;
         }
-        let all = || keys.built.iter().chain(keys.later).copied();
-        let hint = if self.gathered.is_full() { None } else { did_you_mean(name, all()) };
+        let all = keys.built.iter().chain(keys.later).copied();
+        let meant = if self.gathered.is_full() { None } else { nearest(name, all) };
         let expected = format!("one of {}", keys.built.join(", "));
-        self.report(
-            Draft::error(key.span, format!("unknown key {shown} in {}", keys.section))
-                .expected(expected)
-                .hint(hint),
-        );
-        false
+        let message = match self.concealed.hides(key.span) {
+            true => format!("unknown key in {}, which is not shown", keys.section),
+            false => format!("unknown key {shown} in {}", keys.section),
+        };
+        self.report(Draft::error(key.span, message).expected(expected).hint(meant.map(suggestion)));
+        match meant {
+            Some(key) if keys.later.contains(&key) => refused.later = true,
+            Some(key) => refused.meant.push(key),
+            None => refused.unknown = true,
+        }
     }
+}
+
+/// A section of secrets, or of where they are: what stands in its place, or in it under a wrong key,
+/// may be one, and is never shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Concealed<T>(pub(crate) T);
+
+impl<T: Read + Keyed> Read for Concealed<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    let name = key.key().unwrap_or_default();
+                    if !T::KEYS.built.contains(&name) {
+                        cx.concealed.add(value);
+                        if nearest(name, T::KEYS.built.iter().copied()).is_none() {
+                            cx.concealed.add(key);
+                        }
+                    }
+                }
+            }
+            _ => cx.concealed.add(node),
+        }
+        T::read(node, cx).map(Concealed)
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        T::shape(shapes)
+    }
+}
+
+/// The keys of a section that were refused: what they would have given is not missed as well.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Refused {
+    /// One that is not built yet: it may stand for any other.
+    later: bool,
+    /// One that is like none there is.
+    unknown: bool,
+    /// The keys that were meant, where that is plain.
+    meant: Vec<&'static str>,
+}
+
+impl Refused {
+    /// Whether one of these keys was meant, as far as anybody can tell.
+    pub(crate) fn instead_of(&self, keys: &[&str]) -> bool {
+        self.later || self.meant.iter().any(|meant| keys.contains(meant))
+    }
+
+    /// The same section goes on in another file.
+    pub(crate) fn and(&mut self, more: Refused) {
+        self.later |= more.later;
+        self.unknown |= more.unknown;
+        self.meant.extend(more.meant);
+    }
+
+    /// For a section whose keys say what it is: whatever was refused might have said it.
+    pub(crate) fn any(&self) -> bool {
+        self.later || self.unknown || !self.meant.is_empty()
+    }
+}
+
+pub(crate) trait Keyed {
+    const KEYS: Keys;
 }
 
 /// The keys of a section.
@@ -217,7 +298,7 @@ pub(crate) struct OneOrMany<T>(pub(crate) Vec<Spanned<T>>);
 impl<T: Read> Read for OneOrMany<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::List(items) => Some(OneOrMany(read_all(items, cx))),
+            Kind::List(items) => read_all(items, cx).map(OneOrMany),
             _ => Spanned::read(node, cx).map(|one| OneOrMany(vec![one])),
         }
     }
@@ -235,9 +316,10 @@ pub(crate) struct Many<T>(pub(crate) Vec<Spanned<T>>);
 impl<T: Read> Read for Many<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::List(items) => Some(Many(read_all(items, cx))),
+            Kind::List(items) => read_all(items, cx).map(Many),
             _ => {
-                cx.mismatch(node, "a list");
+                let bad = Bad::new("", "a list");
+                cx.wrong(node, bad.hint("a list of one thing is written `[thing]`"));
                 None
             }
         }
@@ -248,8 +330,10 @@ impl<T: Read> Read for Many<T> {
     }
 }
 
-fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Vec<Spanned<T>> {
-    items.iter().filter_map(|item| Spanned::read(item, cx)).collect()
+/// None = every item was reported: an empty list is one that is empty in the file.
+fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Option<Vec<Spanned<T>>> {
+    let read: Vec<_> = items.iter().filter_map(|item| Spanned::read(item, cx)).collect();
+    (items.is_empty() || !read.is_empty()).then_some(read)
 }
 
 /// A map from names that the user chose.
@@ -265,7 +349,7 @@ impl<T> Default for Named<T> {
 impl<T: Read> Read for Named<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
-            cx.mismatch(node, "a map from names");
+            cx.mismatch(node, "a map from names, like `{ NAME: … }`");
             return None;
         };
         let mut named = Vec::with_capacity(entries.len());
@@ -302,11 +386,19 @@ fn is_nothing(node: &Node) -> bool {
     }
 }
 
-/// The nearest word, if any is near.
+/// The nearest word as a hint, if any is near.
 pub(crate) fn did_you_mean<'w>(
     found: &str,
     words: impl IntoIterator<Item = &'w str>,
 ) -> Option<String> {
+    nearest(found, words).map(suggestion)
+}
+
+fn suggestion(word: &str) -> String {
+    format!("did you mean `{word}`?")
+}
+
+fn nearest<'w>(found: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     if found.len() > 64 {
         return None;
     }
@@ -316,17 +408,16 @@ pub(crate) fn did_you_mean<'w>(
         (strsim::jaro_winkler(&lower, &other), strsim::damerau_levenshtein(&lower, &other), word)
     });
     let near = scored.filter(|(score, edits, _)| *score >= 0.85 || *edits <= 1);
-    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!("did you mean `{}`?", best.2))
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, _, word)| word)
 }
 
-/// Makes a section of the file from its table: `"key" => field: Type = default`, the keys to come,
-/// and what its keys mean to each other. The doc comment of a key is its description in the schema.
+/// Makes a section of the file from its table: an example for whoever wrote something else,
+/// `"key" => field: Type = default`, the keys to come, and what its keys mean to each other. The doc comment of a key is its description in the schema.
 /// A default is told where leaving the key out always means the same as writing it; a test compares.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
-        $name:ident is $what:literal {
+        $name:ident is $what:literal like $example:literal {
             $(
                 $(#[doc = $field_doc:literal])+
                 $key:literal => $field:ident: $ty:ty $(= $default:tt)?,
@@ -340,36 +431,39 @@ macro_rules! section {
         pub(crate) struct $name {
             #[allow(dead_code, reason = "not every section is asked for its place")]
             pub(crate) span: $crate::source::Span,
-            /// A key that is not built yet was refused: what it would have given is not missed too.
             #[allow(dead_code, reason = "not every section requires something")]
-            pub(crate) later: bool,
+            pub(crate) refused: $crate::read::Refused,
             $( $(#[doc = $field_doc])+ pub(crate) $field: $crate::read::Field<$ty>, )*
         }
 
         impl $name {
-            pub(crate) const KEYS: $crate::read::Keys = $crate::read::Keys {
+            pub(crate) fn empty(span: $crate::source::Span) -> Self {
+                $name { span, refused: Default::default(), $( $field: $crate::read::Field::Absent, )* }
+            }
+        }
+
+        impl $crate::read::Keyed for $name {
+            const KEYS: $crate::read::Keys = $crate::read::Keys {
                 section: $what,
                 built: &[$( $key ),*],
                 later: &[$( $later ),*],
             };
-
-            pub(crate) fn empty(span: $crate::source::Span) -> Self {
-                $name { span, later: false, $( $field: $crate::read::Field::Absent, )* }
-            }
         }
 
         impl $crate::read::Read for $name {
             fn read(node: &$crate::tree::Node, cx: &mut $crate::read::Cx<'_>) -> Option<Self> {
+                use $crate::read::Keyed as _;
                 let $crate::tree::Kind::Map(entries) = &node.kind else {
-                    let keys = Self::KEYS.built.join(", ");
-                    cx.mismatch(node, &format!("{}: a map of {keys}", Self::KEYS.section));
+                    let expected = format!("{}: a map of {}", $what, Self::KEYS.built.join(", "));
+                    let bad = $crate::env::Bad::new("", expected);
+                    cx.wrong(node, bad.hint(concat!("like `", $example, "`")));
                     return None;
                 };
                 let mut section = $name::empty(node.span);
                 for (key, value) in entries {
                     match key.key() {
                         $( Some($key) => section.$field = $crate::read::Field::read(value, cx), )*
-                        _ => section.later |= cx.other_key(key, value, &Self::KEYS),
+                        _ => cx.other_key(key, value, &Self::KEYS, &mut section.refused),
                     }
                 }
                 Some(section)
@@ -385,7 +479,7 @@ macro_rules! section {
                     )*
                     $( section.later($later); )*
                     $( $( section.needs($crate::schema::rule::$rule(&[$( $needed ),+])); )* )?
-                    section.finish($what, &[$( $doc ),*])
+                    section.finish($what, &[$( $doc ),*], $example)
                 })
             }
         }

@@ -22,7 +22,7 @@ pub struct StrategyDef {
     pub about: &'static str,
     /// The JSON Schema of the options a file may give: [`OptionShape::map`].
     pub schema: Value,
-    /// Judges the options a file gives.
+    /// Judges the options a file gives; of several that are wrong it names one.
     pub options: fn(&BTreeMap<String, String>) -> Result<Serves, BadOption>,
 }
 

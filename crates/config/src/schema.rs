@@ -105,12 +105,15 @@ impl Section {
         self.rules.push(rule);
     }
 
-    pub(crate) fn finish(self, title: &str, docs: &[&str]) -> Value {
+    /// `example` is written as in a file.
+    pub(crate) fn finish(self, title: &str, docs: &[&str], example: &str) -> Value {
+        let example: Value = serde_yaml::from_str(example).unwrap_or_default();
         let mut section = json!({
             "title": title,
             "type": "object",
             "properties": self.properties,
             "additionalProperties": false,
+            "examples": [example],
         });
         if !docs.is_empty() {
             section["description"] = joined(docs).into();

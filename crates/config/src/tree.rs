@@ -13,6 +13,8 @@ use crate::problem::Draft;
 use crate::read::Cx;
 use crate::source::Span;
 
+mod advice;
+
 const MAX_DEPTH: usize = 64;
 /// Keys and values of all files, aliases expanded: some 50,000 workers or routes.
 pub(crate) const MAX_NODES: usize = 500_000;
@@ -268,22 +270,18 @@ impl<'t> Builder<'t, '_, '_> {
             ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation => {
                 Draft::error(span, "found a tab").expected("spaces: YAML indents with nothing else")
             }
-            _ => Draft::error(span, format!("not valid YAML: {}", error.info()))
-                .expected("YAML")
-                .hint(self.advice(span)),
+            kind => {
+                let upto: Vec<&str> = self.text.split('\n').take(span.line as usize).collect();
+                let (line, before) = upto.split_last().unwrap_or((&"", &[]));
+                let says =
+                    |line: &&&str| !matches!(line.trim_start().chars().next(), None | Some('#'));
+                let above = before.iter().rev().find(says).unwrap_or(&"");
+                let advice = advice::advice(kind, line, above);
+                Draft::error(span, format!("not valid YAML: {}", error.info()))
+                    .expected("YAML")
+                    .hint(advice.map(str::to_owned))
+            }
         }
-    }
-
-    /// The mistakes everybody makes.
-    fn advice(&self, span: Span) -> Option<String> {
-        let line = self.text.split('\n').nth(span.line as usize - 1)?;
-        if line.starts_with('\t') || line.trim_start_matches(' ').starts_with('\t') {
-            return Some("indent with spaces, not with tabs".to_owned());
-        }
-        if line.contains(": *") || line.contains("- *") {
-            return Some("a value that begins with `*` needs quotes".to_owned());
-        }
-        line.contains("[::").then(|| "an IPv6 address needs quotes: \"[::]:8080\"".to_owned())
     }
 
     fn span(&self, span: &granit_parser::Span) -> Span {

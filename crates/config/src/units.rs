@@ -85,6 +85,13 @@ pub(crate) fn size(text: &str) -> Result<u64, Bad> {
         .ok_or_else(|| Bad::new("", "at most `1024GiB`"))
 }
 
+/// As a file has it: in the largest unit that leaves nothing over.
+pub(crate) fn size_in_words(bytes: u64) -> String {
+    let fits = |(_, scale): &&(&str, u128)| u128::from(bytes).is_multiple_of(*scale);
+    let (name, scale) = BYTES.iter().rev().find(fits).copied().unwrap_or(("B", 1));
+    format!("{}{name}", u128::from(bytes) / scale)
+}
+
 fn unit_hint(text: &str, bad: Bad) -> Bad {
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     let unit = text[digits.len()..].trim().to_ascii_lowercase();
@@ -207,6 +214,9 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size("64k").unwrap_err().hint.as_deref(), Some("did you mean `64KiB`?"));
+        for text in ["1B", "3KiB", "64MiB", "1GiB"] {
+            assert_eq!(size(text).map(size_in_words).as_deref(), Ok(text));
+        }
     }
 
     #[test]

@@ -224,7 +224,7 @@ fn a_pools_timeouts_hold_where_a_route_says_nothing() {
 #[test]
 fn listeners_in_their_forms() {
     let l = with_listener(
-        "    bind: 127.0.0.1:0\n    pool: app\n    client_fin: abort\n    timeouts: { header: 5s, idle: off, keep_alive: 0s }\n    limits: { connections: off, header_bytes: 0, uri: 16KiB, body: 1MB }",
+        "    bind: 127.0.0.1:0\n    pool: app\n    client_fin: abort\n    timeouts: { header: 5s, idle: off, keep_alive: 0s }\n    limits: { connections: off, header_bytes: 1MiB, uri: 16KiB, body: 1MB }",
     );
     assert_eq!(l.client_fin, ClientFin::Abort);
     assert_eq!((l.timeouts.header, l.timeouts.keep_alive), (secs(5), secs(0)));

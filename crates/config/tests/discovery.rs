@@ -100,14 +100,20 @@ fn a_file_of_workers_lies_beside_the_file_that_names_it() {
     .unwrap();
     let pools = "pools: { app: { discover: { file: list.yaml } } }";
     fs::write(dir.0.join("conf.d/pools.yaml"), pools).unwrap();
-    // Whether it is there does not matter now.
-    let config = load(&dir.0.join("isobar.yaml"), &registry()).unwrap().config;
-    let pool = &config.pools["app"];
+    // It may come later, or be misspelt.
+    let loaded = load(&dir.0.join("isobar.yaml"), &registry()).unwrap();
+    let told = loaded.warnings.render(Colour::Never);
+    assert!(told.contains("pools.yaml:1:35: warning: there is no file `"), "{told}");
+    assert!(told.contains("conf.d/list.yaml` yet"), "{told}");
+    let pool = &loaded.config.pools["app"];
     assert_eq!(pool.discover, Some(dir.0.join("conf.d/list.yaml")));
     assert!(pool.workers.is_empty());
     // Its workers may have slots.
     assert!(pool.queue.is_some() && pool.buffer.request > 0);
-    assert_eq!(good("{ discover: { file: /a/list } }").1.discover, Some("/a/list".into()));
+    let list = dir.0.join("elsewhere.yaml");
+    fs::write(&list, "[]").unwrap();
+    let there = format!("{{ discover: {{ file: '{}' }} }}", list.display());
+    assert_eq!(good(&there).1.discover, Some(list));
 }
 
 #[test]

@@ -55,6 +55,27 @@ fn it_is_a_schema() {
     assert!(named > 20, "{named}");
 }
 
+/// What messages show to whoever wrote something else is right.
+#[test]
+fn the_example_of_every_section_is_of_its_shape() {
+    let schema = schema();
+    let mut examples = 0;
+    for (section, shape) in schema["$defs"].as_object().unwrap() {
+        if shape["properties"].is_null() {
+            continue;
+        }
+        let mut alone = json!({ "$ref": format!("#/$defs/{section}") });
+        alone["$defs"] = schema["$defs"].clone();
+        let validator = jsonschema::draft202012::new(&alone).unwrap();
+        let example = &shape["examples"][0];
+        assert_eq!(objections(&validator, example), Vec::<String>::new(), "{section}: {example}");
+        examples += 1;
+    }
+    assert!(examples > 30, "{examples}");
+    let file = as_yaml(&schema["$defs"]["File"]["examples"][0]);
+    assert_eq!(refusal(&file), "");
+}
+
 #[test]
 fn the_file_with_every_key_has_every_key() {
     let text = every_key();

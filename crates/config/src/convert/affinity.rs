@@ -7,7 +7,7 @@ use crate::leaf::{CookieName, Dur};
 use crate::model::{Affinity, OnLost, Secret};
 use crate::problem::Draft;
 use crate::raw;
-use crate::read::{Cx, Field, Spanned, Switch};
+use crate::read::{Concealed, Cx, Field, Spanned, Switch};
 use crate::source::{self, ReadError};
 
 const COOKIE: &str = "isobar";
@@ -30,7 +30,7 @@ pub(super) fn convert(field: Field<Switch<raw::Affinity>>, cx: &mut Cx<'_>) -> O
 
 /// What is in it is never part of a message.
 fn secret(
-    Spanned { value: raw, span }: Spanned<raw::SecretFrom>,
+    Spanned { value: Concealed(raw), span }: Spanned<Concealed<raw::SecretFrom>>,
     cx: &mut Cx<'_>,
 ) -> Option<Secret> {
     let (text, at) = match (raw.file, raw.env) {
@@ -51,6 +51,7 @@ fn secret(
             }
         },
         (Field::Broken, _) | (_, Field::Broken) => return None,
+        (Field::Absent, Field::Absent) if raw.refused.any() => return None,
         _ => {
             cx.report(
                 Draft::error(span, "found no one place of the secret")

@@ -29,10 +29,12 @@ pub(super) fn redirect(
     let whole = [raw.to.is_absent(), raw.scheme.is_absent(), raw.host.is_absent()];
     let whole = whole.into_iter().chain([raw.port.is_absent(), raw.path.is_absent()]);
     if whole.chain([raw.path_prefix.is_absent()]).all(|absent| absent) {
-        cx.report(
-            Draft::error(raw.span, "found a redirect that leads nowhere")
-                .expected("`to`, or at least one of scheme, host, port, path, path_prefix"),
-        );
+        if !raw.refused.any() {
+            cx.report(
+                Draft::error(raw.span, "found a redirect that leads nowhere")
+                    .expected("`to`, or at least one of scheme, host, port, path, path_prefix"),
+            );
+        }
         return None;
     }
     if let (Some(_), Some(prefix)) = (raw.path.as_given(), raw.path_prefix.as_given()) {
@@ -81,7 +83,8 @@ const OURS: [&str; 11] = [
 ];
 
 pub(super) fn respond(raw: raw::RespondMap, cx: &mut Cx<'_>) -> Option<Respond> {
-    if raw.status.is_absent() && raw.body.is_absent() {
+    let misled = raw.refused.instead_of(&["status", "body"]);
+    if raw.status.is_absent() && raw.body.is_absent() && !misled {
         cx.report(
             Draft::error(raw.span, "found an answer that says nothing")
                 .expected("`status`, or `body`, or both"),

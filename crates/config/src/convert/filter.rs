@@ -1,14 +1,14 @@
 //! Filters: one key an item, and what no filter may touch.
 
 use super::users::users;
-use crate::leaf::{FieldMap, FieldName, Rate};
+use crate::leaf::{Bytes, FieldMap, FieldName, Rate};
 use crate::model::{
     BasicAuth, Coding, Compression, FieldEdits, Filter, Forwarding, NewPath, RateKey, RateLimit,
     Rewrite,
 };
 use crate::problem::Draft;
 use crate::raw::filter as raw;
-use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
+use crate::read::{Concealed, Cx, Field, Keyed as _, Many, OneOrMany, Spanned, Switch};
 
 /// They speak about one connection, or say where a message ends.
 const FRAMING: &[&str] = &[
@@ -102,8 +102,7 @@ fn filter(raw: raw::Filter, place: Place, cx: &mut Cx<'_>) -> Option<Filter> {
         !raw.compression.is_absent(),
     ];
     let count = given.into_iter().filter(|given| *given).count();
-    // An unknown name was reported.
-    if count > 1 || (count == 0 && !raw.later && !cx.has_errors()) {
+    if count > 1 || (count == 0 && !raw.refused.any()) {
         let expected = format!("one of {}", raw::Filter::KEYS.built.join(", "));
         let draft = match count {
             0 => Draft::error(raw.span, "found a filter without a name").expected(expected),
@@ -136,7 +135,13 @@ fn filter(raw: raw::Filter, place: Place, cx: &mut Cx<'_>) -> Option<Filter> {
     if let Some(raw) = raw.compression.value() {
         return Some(Filter::Compression(compression(raw)));
     }
-    raw.max_body.value().map(|bytes| Filter::MaxBody(bytes.0))
+    let Spanned { value: Bytes(most), span } = raw.max_body.given()?;
+    if most == 0 {
+        let message = "this refuses every request that has a body";
+        let hint = "no limit is no `max_body`; in a listener's `limits`, `body: 0`";
+        cx.report(Draft::warning(span, message).hint(hint.to_owned()));
+    }
+    Some(Filter::MaxBody(most))
 }
 
 fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<Rewrite> {
@@ -157,8 +162,7 @@ fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<
         );
     }
     if raw.path.is_absent() && raw.path_prefix.is_absent() && raw.host.is_absent() {
-        // What else stands there was reported.
-        if !cx.has_errors() {
+        if !raw.refused.any() {
             let expected = "`path`, `path_prefix` or `host`";
             cx.report(Draft::error(span, "found nothing to rewrite").expected(expected));
         }
@@ -171,7 +175,7 @@ fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<
 
 fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit> {
     let Spanned { value: raw, span } = raw;
-    if raw.rate.is_absent() {
+    if raw.rate.is_absent() && !raw.refused.instead_of(&["rate"]) {
         cx.report(Draft::error(span, "found no rate").expected("`rate`, like `rate: 100/s`"));
     }
     let Rate { count, unit } = raw.rate.value()?;
@@ -184,9 +188,9 @@ fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit
     })
 }
 
-fn basic_auth(raw: Spanned<raw::BasicAuth>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
-    let Spanned { value: raw, span } = raw;
-    if raw.users.is_absent() {
+fn basic_auth(raw: Spanned<Concealed<raw::BasicAuth>>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
+    let Spanned { value: Concealed(raw), span } = raw;
+    if raw.users.is_absent() && !raw.refused.instead_of(&["users"]) {
         let expected = "`users`, like `users: { file: /etc/isobar/users }`";
         cx.report(Draft::error(span, "found no users").expected(expected));
     }

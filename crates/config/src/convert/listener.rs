@@ -3,20 +3,15 @@
 use std::time::Duration;
 
 use super::routes::routes;
-use super::{Binds, MODE, Names, no_mode_without_socket, on};
-use crate::leaf::{BindAddress, Bytes, RetryCause, RoutesRef};
+use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
+use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
 use crate::model::{
     Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen, RouteTimeouts, Timeouts,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
-
-/// What "no limit" of a head means: memory stays bounded.
-const MOST_HEAD_BYTES: usize = 1024 * 1024;
-const MOST_HEADERS: usize = 10_000;
-/// The most of a body one request may have kept to be sent again.
-const MOST_REPLAY: u64 = 64 << 20;
+use crate::source::Span;
 
 pub(super) fn convert(
     name: &str,
@@ -26,9 +21,17 @@ pub(super) fn convert(
     cx: &mut Cx<'_>,
 ) -> Option<Listener> {
     let span = raw.span;
+    let protocol = match &raw.protocol {
+        Field::Absent => Some(Protocol::Http),
+        Field::Broken => None,
+        Field::Given(p) => Some(p.value),
+    };
+    if protocol == Some(Protocol::Tcp) {
+        without_requests(&raw, cx);
+    }
     let mode_given = raw.mode.as_given().map(|m| m.span);
     let mode = raw.mode.value().map_or(MODE, |m| m.0);
-    if raw.bind.is_absent() {
+    if raw.bind.is_absent() && !raw.refused.instead_of(&["bind"]) {
         cx.report(
             Draft::error(span, format!("found no address for the listener `{name}`"))
                 .expected("`bind`, like `bind: 0.0.0.0:8080`"),
@@ -36,12 +39,10 @@ pub(super) fn convert(
     }
     let bind_span = raw.bind.as_given().map(|b| b.span);
     let addresses = raw.bind.value().map(|b| b.0);
-    // Whoever was left out of the list was reported.
-    if let (Some(span), Some(true), false) =
-        (bind_span, addresses.as_ref().map(Vec::is_empty), cx.has_errors())
-    {
+    if let (Some(span), Some(true)) = (bind_span, addresses.as_ref().map(Vec::is_empty)) {
         cx.report(Draft::error(span, "found no address").expected("at least one"));
     }
+    let addressed = addresses.is_some();
     let mut bound = Vec::new();
     for Spanned { value, span } in addresses.unwrap_or_default() {
         let bind = match value {
@@ -52,25 +53,14 @@ pub(super) fn convert(
         binds.claim(&bind, span, cx);
         bound.push(bind);
     }
-    no_mode_without_socket(mode_given, bound.iter().any(|b| matches!(b, Bind::Unix { .. })), cx);
+    let unix = bound.iter().any(|b| matches!(b, Bind::Unix { .. }));
+    no_mode_without_socket(mode_given.filter(|_| addressed), unix, cx);
 
-    let protocol = match raw.protocol {
-        Field::Absent => Some(Protocol::Http),
-        Field::Broken => None,
-        Field::Given(p) => Some(p.value),
-    };
-    if let (Some(filters), Some(Protocol::Tcp)) = (raw.filters.as_given(), protocol)
-        && matches!(&filters.value, Switch::On(Many(filters)) if !filters.is_empty())
-    {
-        cx.report(
-            Draft::error(filters.span, "found filters on a TCP listener")
-                .expected("`filters` only where requests are: `protocol: http`"),
-        );
-    }
+    let misled = raw.refused.instead_of(&["routes", "pool"]);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
-        Protocol::Http => http(name, span, raw.later, raw.routes, raw.pool, names, cx),
-        Protocol::Tcp => tcp(name, span, raw.later, raw.routes, raw.pool, names, cx),
+        Protocol::Http => http(name, span, misled, raw.routes, raw.pool, names, cx),
+        Protocol::Tcp => tcp(name, span, misled, raw.routes, raw.pool, names, cx),
     };
     Some(Listener {
         name: name.to_owned(),
@@ -85,8 +75,8 @@ pub(super) fn convert(
 
 fn http(
     name: &str,
-    span: crate::source::Span,
-    later: bool,
+    span: Span,
+    misled: bool,
     routes_field: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
     names: &mut Names,
@@ -99,7 +89,7 @@ fn http(
         );
     }
     if routes_field.is_absent() && pool.is_absent() {
-        if !later {
+        if !misled {
             cx.report(
                 Draft::error(span, format!("the listener `{name}` leads nowhere"))
                     .expected("`routes`, or `pool: NAME`"),
@@ -122,7 +112,7 @@ fn http(
                     known.routes.as_given().map_or(Vec::new(), |r| r.value.0.clone())
                 }
                 None => {
-                    if !cx.incomplete {
+                    if names.sites_known {
                         let known = names.sites.keys().map(String::as_str);
                         let hint = crate::read::did_you_mean(&site.text, known);
                         cx.report(
@@ -146,8 +136,8 @@ fn http(
 
 fn tcp(
     name: &str,
-    span: crate::source::Span,
-    later: bool,
+    span: Span,
+    misled: bool,
     routes: Field<RoutesRef>,
     pool: Field<crate::leaf::Text>,
     names: &mut Names,
@@ -158,7 +148,7 @@ fn tcp(
             Draft::error(routes.span, "found routes on a tcp listener")
                 .expected("`pool: NAME`: without HTTP there is nothing to match"),
         );
-    } else if pool.is_absent() && !later {
+    } else if pool.is_absent() && !misled {
         cx.report(
             Draft::error(span, format!("the listener `{name}` leads nowhere"))
                 .expected("`pool: NAME`"),
@@ -167,6 +157,42 @@ fn tcp(
     let pool = pool.given()?;
     names.pool(&pool, Protocol::Tcp, name, cx)?;
     Some(ListenerKind::Tcp { pool: pool.value.text })
+}
+
+/// Keys about requests on a TCP listener: filters would have to be obeyed, the others mean nothing.
+fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
+    fn place<T>(field: &Field<T>) -> Option<Span> {
+        field.as_given().map(|given| given.span)
+    }
+    if let Some(filters) = raw.filters.as_given()
+        && matches!(&filters.value, Switch::On(Many(filters)) if !filters.is_empty())
+    {
+        cx.report(
+            Draft::error(filters.span, "found filters on a TCP listener")
+                .expected("`filters` only where requests are: `protocol: http`"),
+        );
+    }
+    let mut idle = vec![("client_fin", place(&raw.client_fin))];
+    if let Some(Spanned { value: timeouts, .. }) = raw.timeouts.as_given() {
+        idle.push(("header", place(&timeouts.header)));
+        idle.push(("body_idle", place(&timeouts.body_idle)));
+        idle.push(("write_stall", place(&timeouts.write_stall)));
+        idle.push(("keep_alive", place(&timeouts.keep_alive)));
+    }
+    if let Some(Spanned { value: limits, .. }) = raw.limits.as_given() {
+        idle.push(("headers", place(&limits.headers)));
+        idle.push(("header_bytes", place(&limits.header_bytes)));
+        idle.push(("uri", place(&limits.uri)));
+        idle.push(("body", where_on(&limits.body)));
+    }
+    for (key, at) in idle {
+        if let Some(at) = at {
+            cx.report(
+                Draft::warning(at, format!("`{key}` means nothing on a TCP listener"))
+                    .hint("it is about requests, and `protocol: tcp` has none".to_owned()),
+            );
+        }
+    }
 }
 
 pub(super) fn route_timeouts(
@@ -210,7 +236,7 @@ pub(super) fn retry(field: Field<Switch<raw::Retry>>) -> Retry {
         when,
         replay: match raw.replay.value() {
             None => default.replay,
-            Some(switch) => switch.on().map_or(0, |b: Bytes| b.0.min(MOST_REPLAY) as usize),
+            Some(switch) => switch.on().map_or(0, Size::usize),
         },
     }
 }
@@ -232,17 +258,12 @@ fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
 fn limits(field: Field<raw::Limits>) -> Limits {
     let default = Limits::default();
     let Some(raw) = field.value() else { return default };
-    let bounded = |n: usize, most: usize| if n == 0 { most } else { n.min(most) };
-    let bytes = |field: Field<Switch<Bytes>>, default: usize| match field.value() {
-        None => default,
-        Some(switch) => bounded(switch.on().map_or(0, |b| b.0 as usize), MOST_HEAD_BYTES),
-    };
     Limits {
         connections: count(raw.connections, default.connections),
         per_client: count(raw.per_client, default.per_client),
-        headers: bounded(count(raw.headers, default.headers), MOST_HEADERS),
-        header_bytes: bytes(raw.header_bytes, default.header_bytes),
-        uri: bytes(raw.uri, default.uri),
+        headers: raw.headers.value().map_or(default.headers, |Always(n)| n.usize()),
+        header_bytes: raw.header_bytes.value().map_or(default.header_bytes, |Always(n)| n.usize()),
+        uri: raw.uri.value().map_or(default.uri, |Always(n)| n.usize()),
         body: raw.body.value().map_or(default.body, |s| s.on().map_or(0, |b| b.0)),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::leaf::PathText;
 use crate::model::{Cidr, Match, ValueMatch};
 use crate::problem::Draft;
 use crate::raw;
@@ -26,6 +27,14 @@ fn one(raw: raw::Match, cx: &mut Cx<'_>) -> Match {
                 .expected("one of them: `path` is exact"),
         );
     }
+    for (key, path) in [("path", &raw.path), ("path_prefix", &raw.path_prefix)] {
+        if let Some(Spanned { value: PathText(path), span }) = path.as_given()
+            && path.contains('*')
+        {
+            let message = format!("`*` in `{key}` is taken literally");
+            cx.report(Draft::warning(*span, message).hint(instead_of_star(path)));
+        }
+    }
     let clients = raw.client.value().and_then(Switch::on);
     Match {
         host: raw.host.value().map(|h| h.0),
@@ -39,6 +48,21 @@ fn one(raw: raw::Match, cx: &mut Cx<'_>) -> Match {
         clients: clients.map_or(Vec::new(), |OneOrMany(all)| {
             all.into_iter().map(|network| network.value.0).collect()
         }),
+    }
+}
+
+/// What whoever writes a `*` wants.
+fn instead_of_star(path: &str) -> String {
+    match path.trim_end_matches('*') {
+        prefix if prefix.contains('*') => {
+            "`path_regex` takes a pattern, like `/users/[^/]+/files`".to_owned()
+        }
+        "/" => "without a path every request matches".to_owned(),
+        prefix if prefix.ends_with('/') => {
+            let prefix = prefix.trim_end_matches('/');
+            format!("`path_prefix: {prefix}` takes everything below it")
+        }
+        prefix => format!("`path_regex: {prefix}.*`; `path_prefix` takes whole segments"),
     }
 }
 

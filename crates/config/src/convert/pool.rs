@@ -7,16 +7,18 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::on;
 use super::workers::{self, WhereSlots};
-use crate::leaf::{Dur, FilePath, Percent, SlotCount, StatusRange, StrategyRef, Text, Timeout};
+use super::{on, where_on};
+use crate::leaf::{
+    Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
+};
 use crate::model::{
     Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
 };
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
-use crate::registry::{BadOption, Registry, Serves};
+use crate::registry::{BadOption, Registry, Serves, StrategyDef};
 use crate::source::Span;
 use crate::units::FOREVER;
 
@@ -28,14 +30,39 @@ const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
 /// On disk, of one request and of all.
 const SPILL: u64 = 1 << 30;
 const SPILL_TOTAL: u64 = 8 << 30;
-/// The most one request may have read ahead.
-const MOST_BUFFER: u64 = 1 << 30;
+
+/// Whoever gets so many options wrong means another strategy.
+const MOST_BAD_OPTIONS: usize = 20;
+
+/// What in a pool only HTTP has a use for.
+#[derive(Default)]
+pub(super) struct HttpOnly {
+    barrier: Option<Barrier>,
+    /// Keys that mean nothing to TCP, and harm nobody.
+    idle: Vec<(&'static str, Span)>,
+}
 
 /// What keeps a pool from serving TCP.
-pub(super) struct HttpOnly {
-    pub(super) at: Span,
-    pub(super) what: String,
-    pub(super) instead: &'static str,
+struct Barrier {
+    at: Span,
+    what: String,
+    instead: &'static str,
+}
+
+impl HttpOnly {
+    /// The pool serves TCP.
+    pub(super) fn report(&self, listener: &str, cx: &mut Cx<'_>) {
+        let hint = || format!("the listener `{listener}` uses this pool for TCP");
+        if let Some(Barrier { at, what, instead }) = &self.barrier {
+            let message = format!("{what} goes by what only HTTP requests have");
+            let expected = format!("{instead} in a pool that serves TCP");
+            cx.report(Draft::error(*at, message).expected(expected).hint(hint()));
+        }
+        for (key, at) in &self.idle {
+            let message = format!("`{key}` means nothing in a pool that serves TCP");
+            cx.report(Draft::warning(*at, message).hint(hint()));
+        }
+    }
 }
 
 pub(super) fn convert(
@@ -44,12 +71,22 @@ pub(super) fn convert(
     registry: &Registry,
     where_slots: &mut WhereSlots,
     cx: &mut Cx<'_>,
-) -> Option<(Pool, Option<HttpOnly>)> {
+) -> Option<(Pool, HttpOnly)> {
     let span = raw.span;
+    let idle = [
+        ("timeouts", raw.timeouts.as_given().map(|given| given.span)),
+        ("retry_budget", where_on(&raw.retry_budget)),
+        ("abandon_after", where_on(&raw.abandon_after)),
+        ("buffer", where_on(&raw.buffer)),
+        ("keep_alive", where_on(&raw.keep_alive)),
+    ];
+    let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
     let strategy = strategy(raw.strategy, span, registry, cx);
+    let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
     let file = discovered(raw.discover, cx);
-    if raw.workers.is_absent() && !raw.later && matches!(file, Discovered::No) {
+    let refused = raw.refused.instead_of(&["workers", "discover"]);
+    if raw.workers.is_absent() && !refused && matches!(file, Discovered::No) {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
                 .expected("`workers:`, a list of addresses, or `discover: { file: … }`"),
@@ -57,9 +94,8 @@ pub(super) fn convert(
     }
     let workers_span = raw.workers.as_given().map(|w| w.span);
     let list = raw.workers.value();
-    // Whoever was left out of the list was reported.
-    if let (Some(span), Some(true), false, Discovered::No) =
-        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), cx.has_errors(), &file)
+    if let (Some(span), Some(true), Discovered::No) =
+        (workers_span, list.as_ref().map(|Many(l)| l.is_empty()), &file)
     {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
@@ -74,7 +110,7 @@ pub(super) fn convert(
         Discovered::No | Discovered::Broken => None,
     };
     // What a file will say of its workers' slots is not known.
-    let limited = total > 0 || discover.is_some();
+    let limited = total > 0 || discover.is_some() || slots_unknown;
     let come_and_go =
         discover.is_some() || workers.iter().any(|w| matches!(w.address, Address::Host(_)));
     let max_given = matches!(raw.queue.as_given(), Some(Spanned { value: Switch::On(queue), .. })
@@ -90,20 +126,18 @@ pub(super) fn convert(
         );
     }
     let (buffer, spill) = buffer(raw.buffer, limited, cx);
-    let affinity_span = raw.affinity.as_given().map(|affinity| affinity.span);
+    let sticky = where_on(&raw.affinity);
     let affinity = super::affinity::convert(raw.affinity, cx);
     let health = health(raw.health, &workers, cx);
     let outlier = life::outlier(raw.outlier, cx);
-    let warm_up_span = raw.warm_up.as_given().map(|warm_up| warm_up.span);
+    let warmed = where_on(&raw.warm_up);
     let warm_up = life::warm_up(raw.warm_up, cx);
     // Not before all of the pool has been looked at: every mistake is told at once.
-    let (strategy, http_only) = strategy?;
+    let (strategy, keyed) = strategy?;
     let needs_http = |at: Option<Span>, what: &str, instead| {
-        at.map(|at| HttpOnly { at, what: what.to_owned(), instead })
+        at.map(|at| Barrier { at, what: what.to_owned(), instead })
     };
-    let sticky = affinity_span.filter(|_| affinity.is_some());
     let sticky = needs_http(sticky, "`affinity`", "no `affinity`");
-    let warmed = warm_up_span.filter(|_| warm_up.is_some());
     let warmed = needs_http(warmed, "`warm_up`", "no `warm_up`");
     let pool = Pool {
         name: name.to_owned(),
@@ -134,7 +168,7 @@ pub(super) fn convert(
         workers,
         discover,
     };
-    Some((pool, http_only.or(sticky).or(warmed)))
+    Some((pool, HttpOnly { barrier: keyed.or(sticky).or(warmed), idle }))
 }
 
 enum Discovered {
@@ -151,7 +185,7 @@ fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovere
         Field::Given(given) => given,
     };
     let Switch::On(raw) = value else { return Discovered::No };
-    if raw.file.is_absent() && !raw.later {
+    if raw.file.is_absent() && !raw.refused.any() {
         let draft = Draft::error(span, "found nothing to discover workers by");
         cx.report(draft.expected("`file: workers.yaml`"));
     }
@@ -159,7 +193,13 @@ fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovere
         return Discovered::Broken;
     };
     let beside = Path::new(cx.sources.name(span.source)).parent().unwrap_or(Path::new(""));
-    Discovered::File(beside.join(path))
+    let path = beside.join(path);
+    if !path.exists() {
+        let message = format!("there is no file `{}` yet", path.display());
+        let hint = "its workers serve once it is there; until then the pool has none of them";
+        cx.report(Draft::warning(span, message).hint(hint.to_owned()));
+    }
+    Discovered::File(path)
 }
 
 fn strategy(
@@ -167,7 +207,7 @@ fn strategy(
     pool: Span,
     registry: &Registry,
     cx: &mut Cx<'_>,
-) -> Option<(Strategy, Option<HttpOnly>)> {
+) -> Option<(Strategy, Option<Barrier>)> {
     let raw = match field {
         Field::Broken => return None,
         Field::Given(raw) => raw.value,
@@ -175,6 +215,7 @@ fn strategy(
             name: Spanned { value: STRATEGY.to_owned(), span: pool },
             shown: format!("`{STRATEGY}`"),
             options: Vec::new(),
+            incomplete: false,
         },
     };
     let Spanned { value: name, span } = raw.name.clone();
@@ -192,22 +233,45 @@ fn strategy(
         (name.value.text.clone(), text.value.text.clone())
     };
     let options: BTreeMap<String, String> = raw.options.iter().map(pair).collect();
-    match (def.options)(&options) {
-        Ok(serves) => {
-            // Where the option stands that makes it so, as far as one can be named.
-            let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
-            let http_only = (serves == Serves::Http).then(|| HttpOnly {
-                at: by.map_or(span, |(_, text)| text.span),
-                what: raw.shown.clone(),
-                instead: "`key: client_ip`",
-            });
-            Some((Strategy { name, options }, http_only))
+    let serves = judged(&raw, options.clone(), def, cx)?;
+    // Where the option stands that makes it so, as far as one can be named.
+    let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
+    let barrier = (serves == Serves::Http).then(|| Barrier {
+        at: by.map_or(span, |(_, text)| text.span),
+        what: raw.shown.clone(),
+        instead: "`key: client_ip`",
+    });
+    Some((Strategy { name, options }, barrier))
+}
+
+/// Every option that is wrong is reported: the strategy names the first, and is asked again without it.
+fn judged(
+    raw: &StrategyRef,
+    mut options: BTreeMap<String, String>,
+    def: &StrategyDef,
+    cx: &mut Cx<'_>,
+) -> Option<Serves> {
+    let mut good = !raw.incomplete;
+    for _ in 0..MOST_BAD_OPTIONS {
+        let bad = match (def.options)(&options) {
+            Ok(serves) => return Some(serves).filter(|_| good),
+            Err(bad) => bad,
+        };
+        let option = match &bad {
+            BadOption::Unknown { option, .. } => option.as_str(),
+            BadOption::Value { option, .. } => option,
+        };
+        let given = options.remove(option).is_some();
+        // What is missing may be what was wrong.
+        if given || good {
+            cx.report(bad_option(&bad, raw, raw.name.span));
         }
-        Err(bad) => {
-            cx.report(bad_option(&bad, &raw, span));
-            None
+        good = false;
+        if !given {
+            break;
         }
     }
+    None
 }
 
 fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
@@ -261,7 +325,8 @@ fn health(
     let given = field.given()?;
     let span = given.span;
     let raw = given.value.on()?;
-    if raw.http.is_absent() && raw.tcp.is_absent() && !raw.later {
+    let refused = raw.refused.instead_of(&["http", "tcp"]);
+    if raw.http.is_absent() && raw.tcp.is_absent() && !refused {
         cx.report(
             Draft::error(span, "found no kind of check")
                 .expected("`http: { path: /healthz }` or `tcp: {}`"),
@@ -291,7 +356,7 @@ fn http_check(
     workers: &[Worker],
     cx: &mut Cx<'_>,
 ) -> Option<Check> {
-    if raw.path.is_absent() {
+    if raw.path.is_absent() && !raw.refused.instead_of(&["path"]) {
         cx.report(
             Draft::error(span, "found a check without a path").expected("`path`, like `/healthz`"),
         );
@@ -331,9 +396,9 @@ fn buffer(
         Some(Switch::Off) => return (Buffer { request: 0, response: 0 }, None),
         Some(Switch::On(raw)) => raw,
     };
-    let size = |field: Field<Switch<crate::leaf::Bytes>>| match field.value() {
+    let size = |field: Field<Switch<Size<0, { 1 << 30 }>>>| match field.value() {
         None => default,
-        Some(switch) => switch.on().map_or(0, |b| b.0.min(MOST_BUFFER) as usize),
+        Some(switch) => switch.on().map_or(0, Size::usize),
     };
     let buffer = Buffer { request: size(raw.request), response: size(raw.response) };
     let place = raw.spill.as_given().map(|spill| spill.span);

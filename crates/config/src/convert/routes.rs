@@ -53,7 +53,7 @@ pub(super) fn routes(
         taken.insert(name.clone());
         let way = Way {
             span,
-            later: raw.later,
+            misled: raw.refused.instead_of(&["pool", "split", "redirect", "respond"]),
             replaces_prefix: matches.iter().all(|m| m.path.is_none() && m.path_regex.is_none()),
             pool: raw.pool,
             split: raw.split,
@@ -74,8 +74,8 @@ pub(super) fn routes(
 /// Where a route says that it leads.
 struct Way {
     span: Span,
-    /// It names something that is not built yet.
-    later: bool,
+    /// The key that says it was refused.
+    misled: bool,
     /// Whatever it matches, it knows which prefix it was.
     replaces_prefix: bool,
     pool: Field<Text>,
@@ -100,7 +100,7 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
     ];
     let mut given = ways.into_iter().filter_map(|(key, place)| Some((key, place?)));
     match (given.next(), given.next()) {
-        (None, _) if !way.later => cx.report(
+        (None, _) if !way.misled => cx.report(
             Draft::error(way.span, "found a route that leads nowhere")
                 .expected("one of `pool: NAME`, `split`, `redirect`, `respond`"),
         ),

@@ -8,14 +8,15 @@ use std::path::Path;
 use crate::model::User;
 use crate::problem::Draft;
 use crate::raw::filter as raw;
-use crate::read::{Cx, Spanned};
+use crate::read::{Concealed, Cx, Field, Spanned};
 use crate::source::{self, Span};
 
 const FORM: &str = "lines of `name:hash`, as `htpasswd -B` writes them";
 
 /// None = reported.
-pub(super) fn users(secret: Spanned<raw::Secret>, cx: &mut Cx<'_>) -> Option<Vec<User>> {
-    let Spanned { value: raw::Secret { file, env, .. }, span } = secret;
+pub(super) fn users(secret: Spanned<Concealed<raw::Secret>>, cx: &mut Cx<'_>) -> Option<Vec<User>> {
+    let Spanned { value: Concealed(raw::Secret { file, env, refused, .. }), span } = secret;
+    let broken = matches!(file, Field::Broken) || matches!(env, Field::Broken) || refused.any();
     let (text, span) = match (file.given(), env.given()) {
         (Some(file), None) => (read(&file.value.text, file.span, cx)?, file.span),
         (None, Some(env)) => match (cx.env)(&env.value.text) {
@@ -33,8 +34,7 @@ pub(super) fn users(secret: Spanned<raw::Secret>, cx: &mut Cx<'_>) -> Option<Vec
             return None;
         }
         (None, None) => {
-            // Whatever else stands there was reported.
-            if !cx.has_errors() {
+            if !broken {
                 let expected = "`{ file: … }` or `{ env: … }`";
                 cx.report(Draft::error(span, "found no secret").expected(expected));
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::leaf::{Dur, SlotCount, WorkerAddress, WorkerName};
+use crate::leaf::{Dur, SlotCount, WorkerAddress, WorkerName, is_localhost};
 use crate::model::{Address, Host, ListedWorker, Worker};
 use crate::problem::Draft;
 use crate::raw;
@@ -33,7 +33,7 @@ pub(crate) fn convert(
     let mut names: HashMap<String, Span> = HashMap::new();
     let mut addresses: HashMap<String, Span> = HashMap::new();
     for Spanned { value: raw::Worker { map: raw }, span } in list {
-        if raw.address.is_absent() {
+        if raw.address.is_absent() && !raw.refused.instead_of(&["address"]) {
             cx.report(
                 Draft::error(span, "found a worker without an address")
                     .expected("`address: ip:port`, `address: host:port` or `address: unix:/path`"),
@@ -56,7 +56,7 @@ pub(crate) fn convert(
             continue;
         }
         addresses.insert(written.clone(), at);
-        let Some(address) = resolved(address, raw.resolve, &raw.name, cx) else { continue };
+        let Some(address) = resolved(address, at, raw.resolve, &raw.name, cx) else { continue };
         let (name, name_span) = match raw.name.given() {
             Some(Spanned { value, span }) => (value.0, span),
             None => (written.clone(), at),
@@ -90,6 +90,7 @@ pub(crate) fn convert(
 
 fn resolved(
     address: WorkerAddress,
+    at: Span,
     resolve: Field<raw::Resolve>,
     name: &Field<WorkerName>,
     cx: &mut Cx<'_>,
@@ -110,6 +111,11 @@ fn resolved(
         let draft = Draft::error(name.span, "found a name for whatever a host name resolves to");
         let hint = "each address it resolves to is a worker of its own, named `ip:port`";
         cx.report(draft.expected("no `name` beside a host name").hint(hint.to_owned()));
+    }
+    if is_localhost(&host) {
+        let message = "`localhost` may be two addresses, 127.0.0.1 and ::1: each would be a worker";
+        let hint = format!("where one process is meant: `127.0.0.1:{port}`");
+        cx.report(Draft::warning(at, message).hint(hint));
     }
     let (min, max) = bounds(resolve, cx)?;
     Some(Address::Host(Host { name: host, port, min, max }))

@@ -64,6 +64,11 @@ fn bind(text: &str, expected: &str) -> Result<BindAddress, Bad> {
             bad().hint(format!("`0.0.0.0:{port}`, or \"[::]:{port}\" for both families"))
         } else if text.parse::<u16>().is_ok() {
             bad().hint(format!("`0.0.0.0:{text}`"))
+        } else if let Some((host, port)) = host_and_port(text) {
+            match is_localhost(host) {
+                true => bad().hint(format!("`127.0.0.1:{port}`, or \"[::1]:{port}\"")),
+                false => bad().hint("a name is not looked up here: its IP address"),
+            }
         } else {
             explain(text, bad())
         }
@@ -171,6 +176,11 @@ fn is_host(text: &str) -> bool {
     name.len() <= 253
         && name.split('.').all(label)
         && last.bytes().any(|b| b.is_ascii_alphabetic() || b == b'_')
+}
+
+/// Commonly two addresses, 127.0.0.1 and ::1.
+pub(crate) fn is_localhost(host: &str) -> bool {
+    host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost")
 }
 
 /// A server that resolves names: port 53 unless it says another.

@@ -124,9 +124,11 @@ impl Read for Present {
 pub(crate) fn value(node: &Node, fits: fn(&str) -> bool, cx: &mut Cx<'_>) -> Option<ValueMatch> {
     if let Kind::Map(_) = &node.kind {
         let map = raw::ValueMap::read(node, cx)?;
-        if map.regex.is_absent() == map.present.is_absent() {
-            let expected = "one of `regex` and `present: true`";
-            cx.mismatch(node, expected);
+        let (regex, present) = (!map.regex.is_absent(), !map.present.is_absent());
+        if regex == present {
+            if regex || !map.refused.any() {
+                cx.mismatch(node, "one of `regex` and `present: true`");
+            }
             return None;
         }
         let regex = map.regex.value().map(|regex| ValueMatch::Regex(regex.0));

@@ -151,6 +151,73 @@ impl Read for Bytes {
     }
 }
 
+/// A number of bytes up to a ceiling: what is above it would not be in force.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
+    pub(crate) fn usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Read for Size<MIN, MAX> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let Bytes(bytes) = Bytes::read(node, cx)?;
+        if !(MIN..=MAX).contains(&bytes) {
+            let most = Self::most();
+            let bad = Bad::new("", format!("a size of at most `{most}`"));
+            cx.wrong(node, bad.hint(format!("`{most}` is the ceiling: one request may take it")));
+            return None;
+        }
+        Some(Size(bytes))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        let mut size = number(MIN, MAX);
+        size["pattern"] = text(&units::size_pattern())["pattern"].take();
+        size
+    }
+}
+
+/// What has a ceiling, in the words of a file.
+pub(crate) trait Most {
+    fn most() -> String;
+}
+
+impl<const MIN: u64, const MAX: u64> Most for Count<MIN, MAX> {
+    fn most() -> String {
+        MAX.to_string()
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Most for Size<MIN, MAX> {
+    fn most() -> String {
+        units::size_in_words(MAX)
+    }
+}
+
+/// A limit that is always there, so that memory stays bounded: `off` and 0 are told the ceiling.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Always<T>(pub(crate) T);
+
+impl<T: Read + Most> Read for Always<T> {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let zero = matches!(&node.kind, Kind::Scalar(s) if units::size(&s.text) == Ok(0));
+        if zero || is_off(node) {
+            let most = T::most();
+            let bad = Bad::new("", format!("a limit from 1 to `{most}`: there always is one"));
+            cx.wrong(node, bad.hint(format!("`{most}` is the ceiling")));
+            return None;
+        }
+        T::read(node, cx).map(Always)
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        T::shape(shapes)
+    }
+}
+
 /// A share above nothing and up to all, in thousandths: `20%`, `12.5%`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Percent(pub(crate) u32);
@@ -162,9 +229,20 @@ impl Read for Percent {
         let thousandths =
             text.strip_suffix('%').and_then(tenths).filter(|n| (1..=1000).contains(n));
         if thousandths.is_none() {
-            let number = tenths(text).is_some_and(|n| n > 0);
-            let bad = if number { bad.hint(format!("did you mean `{text}%`?")) } else { bad };
-            cx.wrong(node, bad);
+            // A share of one is not a percentage: 0.5 is half of all.
+            let meant = match tenths(text) {
+                _ if text.starts_with("0.") => text.parse().ok().map(|share: f64| share * 100.0),
+                number => number.map(|tenths| f64::from(tenths) / 10.0),
+            };
+            let meant = meant.map(|share| format!("{}%", (share * 10.0).round() / 10.0));
+            let meant = meant.filter(|share| share != "0%" && text.len() <= 8);
+            cx.wrong(
+                node,
+                match meant {
+                    Some(share) => bad.hint(format!("did you mean `{share}`?")),
+                    None => bad,
+                },
+            );
         }
         thousandths.map(Percent)
     }

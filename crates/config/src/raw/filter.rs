@@ -4,11 +4,11 @@ use crate::leaf::{
     Bytes, CodingWord, Count, FieldMap, FieldName, ForwardingWord, HostName, LocationPath,
     MediaType, Networks, Rate, RateKeyText, Realm, Text,
 };
-use crate::read::{OneOrMany, section};
+use crate::read::{Concealed, OneOrMany, section};
 
 section! {
     /// An item of `filters`: one of the keys.
-    Filter is "a filter" {
+    Filter is "a filter" like "{ max_body: 10MiB }" {
         /// Sets, adds and removes header fields of the request and the response.
         "headers" => headers: Headers,
         /// Gives the worker another path or host than the client asked for.
@@ -20,8 +20,9 @@ section! {
         /// Refuses requests beyond a rate: 429.
         "rate_limit" => rate_limit: RateLimit,
         /// Asks for a user's name and password: 401.
-        "basic_auth" => basic_auth: BasicAuth,
-        /// Refuses requests with a larger body: 413.
+        "basic_auth" => basic_auth: Concealed<BasicAuth>,
+        /// Refuses requests with a larger body: 413. 0 refuses every body, unlike 0 in a listener's
+        /// `limits.body`, which is no limit.
         "max_body" => max_body: Bytes,
         /// Encodes response bodies as the client accepts.
         "compression" => compression: Compression,
@@ -36,7 +37,7 @@ section! {
 
 section! {
     /// Header fields edited on the way to the worker and on the way back.
-    Headers is "headers" {
+    Headers is "headers" like "{ response: { remove: [server] } }" {
         /// What the worker gets.
         "request" => request: FieldEdits,
         /// What the client gets, whoever made the response.
@@ -47,7 +48,7 @@ section! {
 
 section! {
     /// Edits of header fields, done in this order: `remove`, `set`, `add`.
-    FieldEdits is "edits of header fields" {
+    FieldEdits is "edits of header fields" like "{ set: { x-env: prod }, remove: [server] }" {
         /// Names of fields that go.
         "remove" => remove: OneOrMany<FieldName>,
         /// Fields that replace all of their name.
@@ -60,7 +61,7 @@ section! {
 
 section! {
     /// What the worker gets instead of what the client asked for; the query stays.
-    Rewrite is "rewrite" {
+    Rewrite is "rewrite" like "{ path_prefix: /v2 }" {
         /// Instead of the whole path.
         "path" => path: LocationPath,
         /// Instead of the prefix that the route matches.
@@ -74,7 +75,7 @@ section! {
 
 section! {
     /// How often requests may come.
-    RateLimit is "rate_limit" {
+    RateLimit is "rate_limit" like "{ rate: 100/s }" {
         /// Requests in a second, a minute or an hour, like `100/s`.
         "rate" => rate: Rate,
         /// How many may come at once; the rate's number if nothing is said.
@@ -90,9 +91,9 @@ section! {
 
 section! {
     /// Who may ask, by name and password.
-    BasicAuth is "basic_auth" {
+    BasicAuth is "basic_auth" like "{ users: { file: /etc/isobar/users } }" {
         /// Lines of `name:hash` as `htpasswd -B` writes them: bcrypt, or argon2 as a PHC string.
-        "users" => users: Secret,
+        "users" => users: Concealed<Secret>,
         /// What the client is shown when it is asked.
         "realm" => realm: Realm = "restricted",
         /// Whether the worker gets `Authorization`.
@@ -104,7 +105,7 @@ section! {
 
 section! {
     /// Where a secret is: never in this file.
-    Secret is "a secret" {
+    Secret is "a secret" like "{ file: /etc/isobar/users }" {
         /// A file, relative to this one.
         "file" => file: Text,
         /// An environment variable.
@@ -116,7 +117,7 @@ section! {
 
 section! {
     /// Which response bodies are encoded, and how.
-    Compression is "compression" {
+    Compression is "compression" like "{ encodings: [zstd, gzip] }" {
         /// The earlier one wins where the client does not care: zstd, br, gzip if nothing is said.
         "encodings" => encodings: OneOrMany<CodingWord>,
         /// Content types; `text/*` is all of its family.

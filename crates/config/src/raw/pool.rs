@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 
 use crate::leaf::{
     Bytes, CookieName, Count, Directory, Dur, FilePath, HostName, HostPattern, PathText, Percent,
-    PercentOrZero, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress, WorkerName,
-    WorkerProtocol,
+    PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
+    WorkerName, WorkerProtocol,
 };
 use crate::model::OnLost;
 use crate::raw::RouteTimeouts;
-use crate::read::{Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
+use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::tree::{Kind, Node};
 section! {
-    Pool is "a pool" {
+    Pool is "a pool" like "{ workers: [127.0.0.1:8001] }" {
         /// How a worker is chosen.
         "strategy" => strategy: StrategyRef = "least_connections",
         /// A client stays on its worker by a cookie.
@@ -61,7 +61,7 @@ section! {
 }
 
 section! {
-    Affinity is "affinity" {
+    Affinity is "affinity" like "{ cookie: isobar }" {
         /// The cookie's name.
         "cookie" => cookie: CookieName = "isobar",
         /// How long a request waits for its worker while every slot of it is taken; `off`: not at all.
@@ -70,14 +70,14 @@ section! {
         "on_lost" => on_lost: OnLost = "rebalance",
         /// What signs the cookies, the same for all processes in front of the same workers. Without
         /// it cookies hold until the process ends.
-        "secret" => secret: SecretFrom,
+        "secret" => secret: Concealed<SecretFrom>,
     }
     later {}
 }
 
 section! {
     /// One of the two.
-    SecretFrom is "a secret" {
+    SecretFrom is "a secret" like "{ file: /etc/isobar/affinity.key }" {
         /// A file whose first line it is.
         "file" => file: Text,
         /// A variable of the environment.
@@ -88,7 +88,7 @@ section! {
 }
 
 section! {
-    Queue is "a queue" {
+    Queue is "a queue" like "{ max: 1000, timeout: 10s }" {
         /// Requests that may wait; the next one is answered with 503.
         "max" => max: Count<1, 1_000_000_000>,
         /// How long one may wait.
@@ -98,7 +98,7 @@ section! {
 }
 
 section! {
-    WorkerMap is "a worker" {
+    WorkerMap is "a worker" like "{ address: 127.0.0.1:8001, slots: 2 }" {
         /// Its label in logs, metrics and commands, instead of its address.
         "name" => name: WorkerName,
         /// `ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`. Each address that a host name resolves
@@ -118,7 +118,7 @@ section! {
 }
 
 section! {
-    Resolve is "resolve" {
+    Resolve is "resolve" like "{ min: 1s, max: 30s }" {
         /// At least so long, whatever its TTL; failures are repeated no sooner.
         "min" => min: Dur = "1s",
         /// At most so long, whatever its TTL.
@@ -128,7 +128,7 @@ section! {
 }
 
 section! {
-    Discover is "discover" {
+    Discover is "discover" like "{ file: workers.yaml }" {
         /// A list of workers as in a pool, watched; relative to this file.
         "file" => file: FilePath,
     }
@@ -137,7 +137,7 @@ section! {
 }
 
 section! {
-    Health is "health" {
+    Health is "health" like "{ http: { path: /healthz } }" {
         /// A request whose answer is looked at.
         "http" => http: HttpCheck,
         /// A connection that is accepted.
@@ -159,7 +159,7 @@ section! {
 }
 
 section! {
-    Outlier is "outlier" {
+    Outlier is "outlier" like "{ consecutive_failures: 5 }" {
         /// Answers of 500 and more, or none at all, in a row.
         "consecutive_failures" => consecutive_failures: Switch<Count<1, 1_000_000>> = 5,
         /// Answers of 502, 503 or 504, or connections that failed, in a row.
@@ -182,7 +182,7 @@ section! {
 }
 
 section! {
-    WarmUp is "warm_up" {
+    WarmUp is "warm_up" like "{ requests: [/healthz], count: 3 }" {
         /// Paths, asked for one after the other; an answer from 200 to 399 is good.
         "requests" => requests: OneOrMany<PathText>,
         /// Rounds of them.
@@ -197,7 +197,7 @@ section! {
 }
 
 section! {
-    HttpCheck is "health.http" {
+    HttpCheck is "health.http" like "{ path: /healthz }" {
         /// What is asked for.
         "path" => path: PathText,
         /// The statuses that are good.
@@ -213,11 +213,11 @@ section! {
 
 section! {
     /// Where slots exist: 64 KiB each way; else off.
-    Buffer is "a buffer" {
-        /// Of a request's body, before a slot is taken.
-        "request" => request: Switch<Bytes>,
-        /// Of an answer, so that the slot is free when the worker is.
-        "response" => response: Switch<Bytes>,
+    Buffer is "a buffer" like "{ request: 64KiB, response: 64KiB }" {
+        /// Of a request's body, before a slot is taken; at most 1GiB.
+        "request" => request: Switch<Size<0, { 1 << 30 }>>,
+        /// Of an answer, so that the slot is free when the worker is; at most 1GiB.
+        "response" => response: Switch<Size<0, { 1 << 30 }>>,
         /// Where slots exist: the rest of a request's body waits on disk until it is whole, so that a
         /// slow upload holds no worker.
         "spill" => spill: Switch<Spill> = "off",
@@ -226,7 +226,7 @@ section! {
 }
 
 section! {
-    SpillMap is "spill" {
+    SpillMap is "spill" like "{ dir: /var/tmp, max: 1GiB }" {
         /// An existing directory; its files have no names. Without it: the system's for temporary
         /// files.
         "dir" => dir: Directory,
@@ -239,7 +239,7 @@ section! {
 }
 
 section! {
-    KeepAlive is "keep_alive" {
+    KeepAlive is "keep_alive" like "{ idle: 4s }" {
         /// How long a connection may lie idle. Without it: safely less than each worker lets it, as
         /// it announces or as was observed, and at most 60 s.
         "idle" => idle: Timeout,

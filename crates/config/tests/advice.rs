@@ -1,0 +1,302 @@
+//! What is told about a mistake: all of it at once, each once, with what to try.
+
+mod kit;
+
+use isobar_config::{Colour, load_str};
+use kit::{good, registry};
+
+/// Everything that is told about a file that is refused.
+#[track_caller]
+fn refused(text: &str) -> String {
+    let problems = load_str(text, &registry()).expect_err(text);
+    problems.render(Colour::Never)
+}
+
+/// A file with these keys in its listener and in its pool.
+fn file(listener: &str, pool: &str) -> String {
+    format!(
+        "listeners:\n  web: {{ bind: 127.0.0.1:0, pool: app{listener} }}\n\
+         pools:\n  app: {{ workers: [127.0.0.1:1]{pool} }}\n"
+    )
+}
+
+/// One error: its place, and what it says.
+#[track_caller]
+fn one(text: &str, parts: &[&str]) {
+    let told = refused(text);
+    assert_eq!(told.matches("error: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
+/// One warning: its place, and what it says.
+#[track_caller]
+fn warned(text: &str, parts: &[&str]) {
+    let told = good(text).warnings.render(Colour::Never);
+    assert_eq!(told.matches("warning: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
+#[test]
+fn a_ceiling_is_told_and_never_silently_in_force() {
+    let limits = |text: &str| file(&format!(", limits: {{ {text} }}"), "");
+    let (large, always) = ("a size of at most `1MiB`", "there always is one");
+    for (text, found, expected, hint) in [
+        ("header_bytes: 10GiB", "2:64: error: found `10GiB`", large, "`1MiB` is the ceiling"),
+        ("uri: 1048577", "error: found `1048577`", large, "`1MiB` is the ceiling"),
+        ("header_bytes: 0", "error: found `0`", always, "`1MiB` is the ceiling"),
+        ("header_bytes: 0KiB", "error: found `0KiB`", always, "`1MiB` is the ceiling"),
+        ("uri: off", "error: found `off`", always, "`1MiB` is the ceiling"),
+        ("headers: 0", "error: found `0`", always, "`10000` is the ceiling"),
+        ("headers: 10001", "error: found `10001`", "from 1 to 10000", ""),
+    ] {
+        one(&limits(text), &[found, expected, hint]);
+    }
+    good(&limits("headers: 10000, header_bytes: 1MiB, uri: 1024KiB, body: 0, per_client: off"));
+    let replay = |size: &str| {
+        "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app, retry: { replay: SIZE } }] } }\n\
+         pools: { app: { workers: [127.0.0.1:1] } }"
+            .replace("SIZE", size)
+    };
+    one(&replay("65MiB"), &["found `65MiB`", "at most `64MiB`"]);
+    good(&replay("64MiB"));
+    good(&replay("off"));
+    one(&file("", ", buffer: { request: 2GiB }"), &["found `2GiB`", "at most `1GiB`"]);
+    good(&file("", ", buffer: { request: 1GiB, response: 0 }"));
+}
+
+#[test]
+fn every_option_of_a_strategy_that_is_wrong_is_told() {
+    let told = refused(&file("", ", strategy: { ip_hash: { table: x, bounded: 99, tabel: y } }"));
+    assert_eq!(told.matches("error: ").count(), 3, "{told}");
+    for part in ["found `x`", "found `99`", "has no option `tabel`", "did you mean `table`?"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let told = refused(&file("", ", strategy: { ip_hash: { table: [], bounded: {}, x: y } }"));
+    assert_eq!(told.matches("error: ").count(), 3, "{told}");
+    // The key that is wrong is not missing as well.
+    one(&file("", ", strategy: { hash: { key: url } }"), &["found `url`"]);
+    one(&file("", ", strategy: { hash: { key: [uri] } }"), &["found a list"]);
+}
+
+/// Each error of these files, however many others there are.
+#[test]
+fn an_error_elsewhere_hides_nothing() {
+    let elsewhere = "shards: none\n";
+    for (text, part) in [
+        (
+            "listeners: { web: { bind: [], pool: app } }\npools: { app: { workers: [127.0.0.1:1] } }",
+            "2:27: error: found no address",
+        ),
+        (
+            &file("", "").replace("[127.0.0.1:1]", "[]"),
+            "5:19: error: the pool `app` has no workers",
+        ),
+        (&file(", filters: [{}]", ""), "3:50: error: found a filter without a name"),
+        (&file(", filters: [{ rewrite: {} }]", ""), "3:61: error: found nothing to rewrite"),
+        (&file(", filters: [{ basic_auth: { users: {} } }]", ""), "3:73: error: found no secret"),
+    ] {
+        one(text, &[part.split_once(": ").expect("a message").1]);
+        let told = refused(&format!("{elsewhere}{text}"));
+        assert!(told.contains(part), "{told}\nmisses {part}");
+        assert_eq!(told.matches("error: ").count(), 2, "{told}");
+    }
+}
+
+/// What a key that is misspelt would have given is not missed as well.
+#[test]
+fn one_misspelt_key_is_one_error() {
+    let filter = |filter: &str| file(&format!(", filters: [{{ {filter} }}]"), "");
+    let route = |route: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ {route} }}] }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    for text in [
+        &file("", "").replace("bind", "bnid"),
+        &file("", "").replace(" pool:", " pol:"),
+        &file("", "").replace("listeners", "listners"),
+        &file("", "").replace("pools", "pool"),
+        &file("", "").replace("workers", "worker"),
+        &file("", "").replace("[127.0.0.1:1]", "[{ addres: 127.0.0.1:1 }]"),
+        &format!("metrics: {{ bnd: 127.0.0.1:1 }}\n{}", file("", "")),
+        &file("", ", health: { htp: { path: / } }"),
+        &file("", ", health: { http: { pth: / } }"),
+        &file("", ", warm_up: { request: [/] }"),
+        &file("", ", affinity: { secret: { fiel: x } }"),
+        &filter("headrs: {}"),
+        &filter("rate_limit: { rat: 1/s }"),
+        &filter("rewrite: { pth: /x }"),
+        &filter("basic_auth: { user: { file: x } }"),
+        &filter("basic_auth: { users: { fiel: x } }"),
+        &route("pol: app"),
+        &route("match: { header: { a: { regx: b } } }, pool: app"),
+        &route("redirect: { too: /x }"),
+        &route("respond: { stats: 200 }"),
+    ] {
+        one(text, &["unknown key", "hint: did you mean"]);
+    }
+    for (text, part) in [
+        (file("", ", slot: 1, queue: { max: 5 }"), "did you mean `slots`?"),
+        (file("", ", slots: none, queue: { max: 5 }"), "found `none`"),
+        (file(", mode: '0600'", "").replace("127.0.0.1:0", "nowhere"), "found `nowhere`"),
+    ] {
+        one(&text, &[part]);
+        assert!(!refused(&text).contains("warning: "), "{text}");
+    }
+    // A key that is like none says nothing about those that are missing.
+    let told = refused(&file("", "").replace("bind", "colour"));
+    assert!(told.contains("unknown key `colour`") && told.contains("found no address"), "{told}");
+}
+
+#[test]
+fn what_is_about_requests_means_nothing_to_tcp() {
+    let tcp = |listener: &str, pool: &str| file(&format!(", protocol: tcp{listener}"), pool);
+    for (listener, key) in [
+        (", client_fin: abort", "client_fin"),
+        (", timeouts: { header: 5s }", "header"),
+        (", timeouts: { body_idle: 5s }", "body_idle"),
+        (", timeouts: { write_stall: 5s }", "write_stall"),
+        (", timeouts: { keep_alive: 5s }", "keep_alive"),
+        (", limits: { headers: 5 }", "headers"),
+        (", limits: { header_bytes: 1KiB }", "header_bytes"),
+        (", limits: { uri: 1KiB }", "uri"),
+        (", limits: { body: 1KiB }", "body"),
+    ] {
+        let message = format!("warning: `{key}` means nothing on a TCP listener");
+        warned(&tcp(listener, ""), &[&message, "`protocol: tcp` has none"]);
+        assert!(good(&file(listener, "")).warnings.is_empty());
+    }
+    for (pool, key) in [
+        (", timeouts: { request: 5s }", "timeouts"),
+        (", retry_budget: 10%", "retry_budget"),
+        (", abandon_after: 5s", "abandon_after"),
+        (", buffer: { request: 1KiB }", "buffer"),
+        (", keep_alive: { idle: 4s }", "keep_alive"),
+    ] {
+        let message = format!("warning: `{key}` means nothing in a pool that serves TCP");
+        warned(&tcp("", pool), &[&message, "the listener `web` uses this pool for TCP"]);
+        assert!(good(&file("", pool)).warnings.is_empty());
+    }
+    let meant = ", timeouts: { idle: 1h }, limits: { connections: 5, per_client: 1, body: off }";
+    let pool = ", slots: 1, outlier: { gateway_failures: 3 }, buffer: off, keep_alive: off";
+    assert!(good(&tcp(meant, pool)).warnings.is_empty());
+}
+
+#[test]
+fn a_star_in_a_path_is_taken_literally() {
+    let route = |path: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ match: {{ {path} }}, pool: app }}] }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    for (path, hint) in [
+        ("path_prefix: /api/*", "hint: `path_prefix: /api` takes everything below it"),
+        ("path: /api/**", "hint: `path_prefix: /api` takes everything below it"),
+        ("path_prefix: /*", "hint: without a path every request matches"),
+        ("path_prefix: /api*", "hint: `path_regex: /api.*`"),
+        ("path: /users/*/files", "hint: `path_regex` takes a pattern"),
+    ] {
+        let key = path.split_once(':').expect("a key").0;
+        let message = format!("warning: `*` in `{key}` is taken literally");
+        warned(&route(path), &[&message, hint]);
+    }
+    assert!(good(&route("path_regex: /users/.*")).warnings.is_empty());
+}
+
+/// The same number means the opposite in two places.
+#[test]
+fn a_filter_that_takes_no_body_says_so() {
+    let filter = |size: &str| file(&format!(", filters: [{{ max_body: {size} }}]"), "");
+    warned(&filter("0"), &["2:62: warning: this refuses every request", "`limits`, `body: 0`"]);
+    assert!(good(&filter("1B")).warnings.is_empty());
+    assert!(good(&file(", limits: { body: 0 }", "")).warnings.is_empty());
+}
+
+#[test]
+fn what_is_no_yaml_is_told_what_to_try() {
+    let align = "align this line, by spaces, with those above";
+    for (text, hint) in [
+        ("listeners:\n  web:\n    bind: 127.0.0.1:0\n   pool: app\n", align),
+        ("a:\n  b: 1\n\n # comment\n c: 2\n", align),
+        ("a:\n  b: 1\n   c: 2\n", "the line above has its value already"),
+        ("a:\n  b:1\n  c: 2\n", "a space is missing after its `:`"),
+        ("a: b: 1\n", "needs braces"),
+        ("a:\n  - b\n  c\n", "begins with `- `"),
+        ("a: { b: 1\nc: 2\n", "is not closed by its own kind"),
+        ("a: [b }\n", "is not closed by its own kind"),
+        ("a: *b: 1\n", "a value that begins with `*` needs quotes"),
+    ] {
+        one(text, &["not valid YAML", hint]);
+    }
+}
+
+#[test]
+fn a_short_form_that_is_none_is_shown_an_example() {
+    for (text, hint) in [
+        (file("", ", health: true"), "like `{ http: { path: /healthz } }`"),
+        (file("", ", queue: 5"), "like `{ max: 1000, timeout: 10s }`"),
+        (file(", limits: 5", ""), "like `{ connections: 20000, body: 10MiB }`"),
+        (file(", filters: [compression]", ""), "like `{ max_body: 10MiB }`"),
+        (file(", filters: { max_body: 1 }", ""), "a list of one thing is written `[thing]`"),
+        (format!("metrics: on\n{}", file("", "")), "like `{ bind: 127.0.0.1:9464 }`"),
+    ] {
+        one(&text, &[hint]);
+    }
+}
+
+#[test]
+fn what_is_nearly_right_is_told_what_is_right() {
+    let localhost = format!("metrics: {{ bind: localhost:9464 }}\n{}", file("", ""));
+    one(&localhost, &["hint: `127.0.0.1:9464`, or \"[::1]:9464\""]);
+    let named = file("", "").replace("127.0.0.1:0", "isobar.internal:80");
+    one(&named, &["a name is not looked up here"]);
+    warned(
+        &file("", "").replace("127.0.0.1:1", "Localhost:8001"),
+        &["4:20: warning: `localhost` may be two addresses", "`127.0.0.1:8001`"],
+    );
+    for (share, meant) in [("0.5", "50%"), ("0.125", "12.5%"), ("30", "30%"), ("12.5", "12.5%")] {
+        one(&file("", &format!(", panic_below: {share}")), &[&format!("did you mean `{meant}`?")]);
+    }
+    assert!(!refused(&file("", ", panic_below: 0.0001")).contains("did you mean"));
+}
+
+/// Whatever stands where only the place of a secret should, no message and no line shows it.
+#[test]
+fn what_may_be_a_secret_is_not_shown() {
+    let filter = |filter: &str| file(&format!(", filters: [{{ {filter} }}]"), "");
+    let block = "listeners:\n  web:\n    bind: 127.0.0.1:0\n    pool: app\n    filters:\n      - basic_auth:\n          users:\n            USERS\n\
+                 pools: { app: { workers: [127.0.0.1:1] } }\n";
+    for text in [
+        &filter("basic_auth: { users: { ann: hunter2 } }"),
+        &filter("basic_auth: { users: { ann: { hash: hunter2 } }, realmm: x }"),
+        &filter("basic_auth: { users: { ann: x, bob: hunter2 } }"),
+        &filter("basic_auth: { users: { 'ann:hunter2' } }"),
+        &filter("basic_auth: { users: { fiel: hunter2 } }"),
+        &filter("basic_auth: { users: hunter2 }"),
+        &filter("basic_auth: { users: [ann:hunter2] }"),
+        &filter("basic_auth: { user: hunter2 }"),
+        &filter("basic_auth: { ann: hunter2 }"),
+        &filter("basic_auth: hunter2"),
+        &block.replace("USERS", "ann: hunter2\n            bob: hunter2"),
+        &block.replace("USERS", "- ann:hunter2"),
+        &block.replace("USERS", "ann:hunter2"),
+        &block.replace("USERS", "ann: >\n              hunter2"),
+        &file("", ", affinity: { secret: hunter2 }"),
+        &file("", ", affinity: { secret: { key: hunter2, x: hunter2 } }"),
+        &filter("basic_auth: { users: { file: $2y$05$hunter2 } }"),
+        &filter("allow: $2y$05$hunter2"),
+    ] {
+        let problems = load_str(text, &registry()).expect_err(text);
+        let told = problems.render(Colour::Never);
+        assert!(!told.contains("hunter") && !problems.to_json().contains("hunter"), "{told}");
+        assert!(told.contains("error: ") && told.contains('*'), "{told}");
+    }
+    let told = refused(&filter("basic_auth: { users: { fiel: /etc/users } }"));
+    assert!(told.contains("unknown key `fiel`") && told.contains("did you mean `file`"), "{told}");
+}
