@@ -155,7 +155,7 @@ section! {
 }
 
 section! {
-    /// 0 is no limit; `headers`, `header_bytes` and `uri` always have one.
+    /// 0 is no limit; of `headers`, `header_bytes` and `uri` it is as much as there may be.
     Limits is "a listener's limits" like "{ connections: 20000, body: 10MiB }" {
         /// Connections at once.
         "connections" => connections: Switch<Count<0, 100_000_000>> = 20_000,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::env::Bad;
 use crate::model::Shards;
+use crate::problem::Draft;
 use crate::read::{Cx, Read, is_off};
 use crate::schema::{Shapes, any_of, described, number, text};
 use crate::tree::{Kind, Node};
@@ -182,22 +183,29 @@ impl<const MIN: u64, const MAX: u64> Read for Size<MIN, MAX> {
 
 /// What has a ceiling, in the words of a file.
 pub(crate) trait Most {
+    const MOST: Self;
+
     fn most() -> String;
 }
 
 impl<const MIN: u64, const MAX: u64> Most for Count<MIN, MAX> {
+    const MOST: Self = Count(MAX);
+
     fn most() -> String {
         MAX.to_string()
     }
 }
 
 impl<const MIN: u64, const MAX: u64> Most for Size<MIN, MAX> {
+    const MOST: Self = Size(MAX);
+
     fn most() -> String {
         units::size_in_words(MAX)
     }
 }
 
-/// A limit that is always there, so that memory stays bounded: `off` and 0 are told the ceiling.
+/// A limit that is always there, so that memory stays bounded: who asks for none gets the ceiling, and
+/// is told so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Always<T>(pub(crate) T);
 
@@ -205,16 +213,17 @@ impl<T: Read + Most> Read for Always<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let zero = matches!(&node.kind, Kind::Scalar(s) if units::size(&s.text) == Ok(0));
         if zero || is_off(node) {
-            let most = T::most();
-            let bad = Bad::new("", format!("a limit from 1 to `{most}`: there always is one"));
-            cx.wrong(node, bad.hint(format!("`{most}` is the ceiling")));
-            return None;
+            let message = format!("there always is such a limit: it is `{}` now", T::most());
+            cx.report(
+                Draft::warning(node.span, message).hint("say how much it should be".to_owned()),
+            );
+            return Some(Always(T::MOST));
         }
         T::read(node, cx).map(Always)
     }
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
-        T::shape(shapes)
+        any_of([T::shape(shapes), shapes.off(), json!({ "const": 0 })])
     }
 }
 
