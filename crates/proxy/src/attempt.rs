@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::{
     abandon,
-    client::poll_read,
     exchange::Exchange,
     reason::Reason,
     retry::Again,
@@ -253,7 +252,7 @@ async fn wait(
                 }
             }
             crate::scratch::furnish(&mut scratch.down);
-            match poll_read(worker, cx, &mut scratch.down) {
+            match worker.stream().poll_recv(cx, &mut scratch.down) {
                 Poll::Ready(Ok(1..)) => {}
                 // A head that breaks off is no head.
                 Poll::Ready(_) => return Poll::Ready(Wait::Broke),

@@ -6,7 +6,6 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     io,
     net::IpAddr,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,11 +13,7 @@ use std::{
 };
 
 use isobar_pool::Stream;
-use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
-    task::AbortHandle,
-    time::Instant,
-};
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
     deadline::Deadline,
@@ -107,7 +102,7 @@ impl Client {
         let arrived = deadline
             .within(until, |cx| {
                 let mut memory = scratch::buffer();
-                let read = poll_read(stream, cx, &mut memory);
+                let read = stream.poll_recv(cx, &mut memory);
                 match read {
                     Poll::Ready(Ok(1..)) => *inbuf = memory,
                     _ => scratch::recycle(&mut memory),
@@ -139,7 +134,7 @@ impl Client {
                 return Poll::Pending;
             }
             scratch::furnish(&mut self.inbuf);
-            match poll_read(&mut self.stream, cx, &mut self.inbuf) {
+            match self.stream.poll_recv(cx, &mut self.inbuf) {
                 Poll::Ready(Ok(0)) => {
                     self.fin = true;
                     if on_fin == ClientFin::Abort {
@@ -173,7 +168,7 @@ impl Client {
             // The clock is read only if the first attempt did not succeed.
             let mut until = None;
             let wrote = std::future::poll_fn(|cx| {
-                if let Poll::Ready(wrote) = poll_write(stream, cx, &bytes[written..]) {
+                if let Poll::Ready(wrote) = stream.poll_send(cx, &bytes[written..]) {
                     return Poll::Ready(wrote);
                 }
                 let until = *until.get_or_insert_with(|| Instant::now() + stall);
@@ -202,34 +197,13 @@ impl Client {
             .within(until, |cx| {
                 loop {
                     inbuf.clear();
-                    match ready!(poll_read(stream, cx, inbuf)) {
+                    match ready!(stream.poll_recv(cx, inbuf)) {
                         Ok(n @ 1..) if discarded < MOST => discarded += n,
                         _ => return Poll::Ready(()),
                     }
                 }
             })
             .await;
-    }
-}
-
-/// Appends what is there to `buffer`'s spare capacity. `Ok(0)` = the other side closed.
-pub(crate) fn poll_read<S: tokio::io::AsyncRead + Unpin>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-    buffer: &mut Vec<u8>,
-) -> Poll<io::Result<usize>> {
-    use std::future::Future;
-    std::pin::pin!(stream.read_buf(buffer)).poll(cx)
-}
-
-pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-    bytes: &[u8],
-) -> Poll<io::Result<usize>> {
-    match ready!(Pin::new(stream).poll_write(cx, bytes)) {
-        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        wrote => Poll::Ready(wrote),
     }
 }
 

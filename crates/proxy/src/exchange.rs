@@ -17,7 +17,7 @@ use crate::{
     answer::{self, HeadOnly, KeepAlive},
     asker,
     attempt::{self, Attempt, AttemptLimits},
-    client::{Client, poll_read},
+    client::Client,
     filter::Passed,
     forward,
     h1::Next,
@@ -165,7 +165,7 @@ impl Exchange<'_> {
                 }
             }
             let until = *until.get_or_insert_with(|| Deadline::now() + header);
-            let read = deadline.within(until, |cx| poll_read(stream, cx, inbuf)).await;
+            let read = deadline.within(until, |cx| stream.poll_recv(cx, inbuf)).await;
             match read {
                 Some(Ok(1..)) => {}
                 Some(_) => {

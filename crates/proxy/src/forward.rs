@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use crate::{
     abandon, access_log, affinity,
     attempt::Answered,
-    client::{poll_read, poll_write},
     exchange::Exchange,
     filter::Encoder,
     h1::Next,
@@ -185,7 +184,7 @@ impl Download {
                 }
                 let may_write = self.hold == Hold::Nothing || self.from.is_none();
                 if may_write && self.sent < scratch.out.len() {
-                    match poll_write(&mut client.stream, cx, &scratch.out[self.sent..]) {
+                    match client.stream.poll_send(cx, &scratch.out[self.sent..]) {
                         Poll::Ready(Ok(wrote)) => {
                             record.forwarding = true;
                             record.sent += wrote as u64;
@@ -263,7 +262,7 @@ impl Download {
             self.sent = 0;
         }
         scratch::furnish(&mut scratch.down);
-        match poll_read(worker, cx, &mut scratch.down) {
+        match worker.stream().poll_recv(cx, &mut scratch.down) {
             Poll::Ready(read) => {
                 exchange.now = std::time::Instant::now();
                 Poll::Ready(match read {

@@ -9,13 +9,7 @@ use std::task::{Context, Poll, ready};
 use isobar_http1::{Body, BodyReader, Progress, State, chunked};
 use isobar_pool::Connection;
 
-use crate::{
-    client::{Client, poll_read, poll_write},
-    reason::Reason,
-    scratch,
-    spool::Spool,
-    table::ClientFin,
-};
+use crate::{client::Client, reason::Reason, scratch, spool::Spool, table::ClientFin};
 
 /// The client's side of a body: where it ends, and how much came.
 pub(crate) struct Incoming {
@@ -129,7 +123,7 @@ impl Incoming {
         self.decode(&mut client.inbuf, to)?;
         while !self.ended && to.len() == before {
             scratch::furnish(&mut client.inbuf);
-            match ready!(poll_read(&mut client.stream, cx, &mut client.inbuf)) {
+            match ready!(client.stream.poll_recv(cx, &mut client.inbuf)) {
                 Ok(1..) => self.decode(&mut client.inbuf, to)?,
                 Ok(0) => {
                     client.fin = true;
@@ -213,7 +207,7 @@ impl Upload {
     ) -> Poll<Result<(), Broken>> {
         loop {
             while self.sent < up.len() {
-                let wrote = ready!(poll_write(worker, cx, &up[self.sent..]));
+                let wrote = ready!(worker.stream().poll_send(cx, &up[self.sent..]));
                 let wrote = wrote.map_err(|_| Broken::Worker)?;
                 self.sent += wrote;
                 self.total += wrote as u64;

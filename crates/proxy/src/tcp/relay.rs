@@ -272,7 +272,7 @@ enum Copied {
 /// emptied the socket: the runtime is told so, which saves the read that would find out.
 fn read_ready(source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     let mut short = None;
-    let read = try_io(source, || {
+    let read = source.try_io(Interest::READABLE, || {
         let read = receive(source, buffer)?;
         if (1..buffer.len()).contains(&read) {
             short = Some(read);
@@ -281,13 +281,6 @@ fn read_ready(source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         Ok(read)
     });
     if short.is_some() { Ok(short) } else { would_block(read) }
-}
-
-pub(super) fn try_io<T>(stream: &Stream, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    match stream {
-        Stream::Tcp(stream) => stream.try_io(Interest::READABLE, io),
-        Stream::Unix(stream) => stream.try_io(Interest::READABLE, io),
-    }
 }
 
 fn receive(source: &Stream, buffer: &mut [u8]) -> io::Result<usize> {

@@ -10,8 +10,7 @@ use std::{
 
 use isobar_pool::Stream;
 use rustix::net::RecvFlags;
-
-use super::relay::try_io;
+use tokio::io::Interest;
 
 pub(super) struct Watch {
     /// The client closed its side behind bytes that are not read yet. That hides all that follows.
@@ -51,7 +50,7 @@ enum Seen {
 /// Makes the runtime forget that the stream is readable, unless it has ended.
 fn peek(stream: &Stream) -> Seen {
     let mut bytes = false;
-    let peeked = try_io(stream, || {
+    let peeked = stream.try_io(Interest::READABLE, || {
         let mut byte = [0];
         let flags = RecvFlags::PEEK;
         let (peeked, _) = match stream {
