@@ -27,8 +27,8 @@ impl FieldLine {
     /// Of a line that is known to have no control character but tabs and its CRLF.
     pub(crate) fn of_clean(whole: &[u8]) -> Option<FieldLine> {
         let line = whole.strip_suffix(b"\r\n")?;
-        let (mut name, mut seen) = (0, 0);
-        for &b in line {
+        let (mut name, mut seen) = (plain_start(line), 0);
+        while let Some(&b) = line.get(name) {
             let kind = KINDS[usize::from(b)];
             if kind & TOKEN == 0 {
                 break;
@@ -146,6 +146,38 @@ static KINDS: [u8; 256] = {
     kinds
 };
 
+/// How many letters, digits and `-` it begins with, of nearly every field its name; or fewer, where it
+/// ends before a word does.
+fn plain_start(line: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = line[at..].first_chunk() {
+        let others = others(*word);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+    }
+    at
+}
+
+const WORD: usize = 8;
+
+/// The bytes of a word that are no letter, digit or `-`: the high bit of each, lowest byte first.
+#[inline]
+fn others(word: [u8; WORD]) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; WORD]);
+    const HIGH: u64 = 0x80 * EACH;
+    // The high bit of each byte that is at least `b`: no carry leaves its byte.
+    let from = |low: u64, b: u8| low + (0x80 - u64::from(b)) * EACH;
+    let word = u64::from_le_bytes(word);
+    let low = word & !HIGH;
+    let lower = low | (0x20 * EACH);
+    let letter = from(lower, b'a') & !from(lower, b'z' + 1);
+    let digit = from(low, b'0') & !from(low, b'9' + 1);
+    let other_than_dash = from(low ^ (u64::from(b'-') * EACH), 1);
+    !((letter | digit | !other_than_dash) & !word) & HIGH
+}
+
 fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
@@ -184,6 +216,25 @@ mod tests {
         }
         assert!(FieldLine::of(b"a_b: c\r\n").is_some_and(|line| line.underscore));
         assert!(FieldLine::of(b"a-b: c_d\r\n").is_some_and(|line| !line.underscore));
+    }
+
+    #[test]
+    fn plain_bytes_are_told_apart_at_every_place() {
+        for byte in 0..=u8::MAX {
+            let plain = byte.is_ascii_alphanumeric() || byte == b'-';
+            for (before, behind) in (0..20).flat_map(|n| (0..12).map(move |m| (n, m))) {
+                let line = [vec![b'x'; before], vec![byte], vec![b'-'; behind]].concat();
+                let expected = if plain { line.len() } else { before };
+                let words = line.len() / WORD * WORD;
+                assert_eq!(plain_start(&line), expected.min(words), "{line:?}");
+            }
+            for others in [b':', 0, 0xff, b'z'] {
+                let line = [byte, others, byte, others, byte, others, byte, others];
+                let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+                let expected = line.iter().take_while(|b| is_plain(b)).count();
+                assert_eq!(plain_start(&line), expected, "{line:?}");
+            }
+        }
     }
 
     #[test]

@@ -85,15 +85,15 @@ impl Lease {
         self.granted_at
     }
 
-    /// A resting connection that passes the check, or `None`: dial. The ones that fail are closed,
-    /// but for those that only a request like this one cannot use.
+    /// A resting connection that passes the check, or `None`: dial. To be asked as soon as the lease is
+    /// granted. The ones that fail are closed, but for those that only a request like this one cannot use.
     pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
         let target = self.target();
         let most = target.learned.usable(self.policy.keep_alive.idle);
         if !target.is_limited() {
-            return local::take(target, reuse, most);
+            return local::take(target, reuse, most, self.granted_at);
         }
-        let now = Instant::now();
+        let now = self.granted_at;
         loop {
             // At most one in the hand: closed or put back before the next is taken.
             let connection = target.shelf.take()?;

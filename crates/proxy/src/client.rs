@@ -36,13 +36,23 @@ pub(crate) struct Client {
     /// Read, not yet used. Without memory of its own while the connection is idle.
     pub(crate) inbuf: Vec<u8>,
     pub(crate) deadline: Deadline,
-    /// How long it may say nothing before the next request.
-    pub(crate) silent_until: Instant,
+    /// When its last request was over.
+    pub(crate) silent_since: Instant,
+    /// How long it may be silent before the next one.
+    pub(crate) patience: Duration,
     /// The client closed its sending side.
     pub(crate) fin: bool,
     /// It came in as its listener was removed, on whose terms it is served once.
     farewell: Option<Arc<ListenerPlan>>,
     place: Place,
+}
+
+/// What came of waiting for a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    Bytes,
+    Silence,
+    Gone,
 }
 
 /// Serves an accepted socket on the calling shard.
@@ -56,15 +66,16 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
     let standing = Rc::clone(&place.standing);
     let task = match &plan.serve {
         Serve::Http(_) => {
-            let silent_until = Instant::now() + h1::FIRST_BYTE;
+            let (silent_since, patience) = (Instant::now(), h1::FIRST_BYTE);
             let client = Client {
                 context: Arc::clone(context),
                 stream,
                 ip,
                 listener,
                 inbuf: Vec::new(),
-                deadline: Deadline::new(silent_until),
-                silent_until,
+                deadline: Deadline::new(silent_since + patience),
+                silent_since,
+                patience,
                 fin: false,
                 farewell: (!context.has_listener(listener)).then_some(plan),
                 place,
@@ -93,14 +104,16 @@ impl Client {
         self.context.listener(self.listener).or_else(|| self.farewell.take())
     }
 
-    /// Waits for the first bytes of a request without holding a buffer. `false`: the client left
-    /// or stayed silent for too long.
-    pub(crate) async fn first_bytes(&mut self) -> bool {
-        let until = self.silent_until;
-        self.place.standing.idle.set(Some(until));
+    /// Waits for the first bytes of a request, at most so long behind the last one, without holding a
+    /// buffer.
+    pub(crate) async fn first_bytes(&mut self, at_most: Duration) -> First {
+        self.place.standing.idle.set(Some(self.silent_since + self.patience));
+        let until = self.silent_since + at_most;
         let Self { stream, inbuf, deadline, .. } = self;
         let arrived = deadline
             .within(until, |cx| {
+                // Only who has something to say is given memory.
+                let _ = ready!(stream.poll_read_ready(cx));
                 let mut memory = scratch::buffer();
                 let read = stream.poll_recv(cx, &mut memory);
                 match read {
@@ -111,7 +124,11 @@ impl Client {
             })
             .await;
         self.place.standing.idle.set(None);
-        matches!(arrived, Some(Ok(1..)))
+        match arrived {
+            Some(Ok(1..)) => First::Bytes,
+            Some(_) => First::Gone,
+            None => First::Silence,
+        }
     }
 
     /// Reads whatever arrives behind the current request, to learn whether the client is still
@@ -133,23 +150,23 @@ impl Client {
                 let _ = self.deadline.poll_at(cx, Instant::now() + LOOK);
                 return Poll::Pending;
             }
+            if self.stream.poll_read_ready(cx).is_pending() {
+                // A long wait for an answer holds no memory for what nobody sends.
+                if self.inbuf.is_empty() {
+                    scratch::recycle(&mut self.inbuf);
+                }
+                return Poll::Pending;
+            }
             scratch::furnish(&mut self.inbuf);
-            match self.stream.poll_recv(cx, &mut self.inbuf) {
-                Poll::Ready(Ok(0)) => {
+            match ready!(self.stream.poll_recv(cx, &mut self.inbuf)) {
+                Ok(0) => {
                     self.fin = true;
                     if on_fin == ClientFin::Abort {
                         return Poll::Ready(());
                     }
                 }
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {
-                    // A long wait for an answer holds no memory for what nobody sends.
-                    if self.inbuf.is_empty() {
-                        scratch::recycle(&mut self.inbuf);
-                    }
-                    return Poll::Pending;
-                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
             }
         }
     }

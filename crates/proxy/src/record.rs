@@ -45,8 +45,8 @@ impl Record {
         }
         let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         let ended = Instant::now();
-        client.silent_until = ended.into();
-        client.silent_until += listener.timeouts.keep_alive;
+        client.silent_since = ended.into();
+        client.patience = listener.timeouts.keep_alive;
         let took = ended - *started;
         let received = incoming.received() + record.received;
         listener.metrics.add_bytes(received, record.sent);

@@ -31,8 +31,12 @@ thread_local! {
     static STORE: RefCell<Store> = RefCell::default();
 }
 
-pub(crate) fn take(target: &Target, reuse: Reuse, most: Duration) -> Option<Connection> {
-    let now = Instant::now();
+pub(crate) fn take(
+    target: &Target,
+    reuse: Reuse,
+    most: Duration,
+    now: Instant,
+) -> Option<Connection> {
     STORE.with_borrow_mut(|store| {
         let list = store.lists.get_mut(&target.serial())?;
         while let Some(connection) = list.connections.pop_back() {
