@@ -217,7 +217,7 @@ pub struct Field<'a> {
 }
 
 /// `tchar` of RFC 9110 5.6.2.
-pub(crate) const fn is_token_byte(b: u8) -> bool {
+pub const fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,

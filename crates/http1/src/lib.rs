@@ -26,7 +26,7 @@ mod target;
 
 pub use body::{BodyReader, Progress, State};
 pub use error::{Error, Found};
-pub use field::{Field, FieldId, FieldSet};
+pub use field::{Field, FieldId, FieldSet, is_token_byte};
 pub use framing::{Body, Connection, Parsed, ResponseBody, ResponseFraming, Version};
 pub use limits::Limits;
 pub use request::RequestHead;

@@ -13,7 +13,7 @@ use std::{
     ops::Range,
 };
 
-use isobar_http1::{FieldId, RequestHead};
+use isobar_http1::{FieldId, RequestHead, is_token_byte};
 
 pub(crate) use request_id::{is_valid_request_id, new_request_id, since_epoch};
 pub use trusted::TrustedProxies;
@@ -184,16 +184,18 @@ fn write_element(
 
 /// A token as it is, anything else quoted.
 fn write_value(lines: &mut Vec<u8>, value: &[u8]) {
-    let is_token = |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if value.iter().all(is_token) {
+    if value.iter().all(|&byte| is_token_byte(byte)) {
         return lines.extend_from_slice(value);
     }
     lines.push(b'"');
-    for &byte in value {
-        if matches!(byte, b'"' | b'\\') {
-            lines.push(b'\\');
+    for piece in value.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+        match piece {
+            [plain @ .., special @ (b'"' | b'\\')] => {
+                lines.extend_from_slice(plain);
+                lines.extend_from_slice(&[b'\\', *special]);
+            }
+            plain => lines.extend_from_slice(plain),
         }
-        lines.push(byte);
     }
     lines.push(b'"');
 }
