@@ -25,6 +25,7 @@ mod listener;
 mod matches;
 mod pool;
 mod routes;
+mod secret;
 mod users;
 pub(crate) mod workers;
 

@@ -23,8 +23,8 @@ pub(crate) mod filter;
 pub(crate) mod pool;
 
 pub(crate) use pool::{
-    Affinity, Buffer, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve,
-    SecretFrom, Spill, WarmUp, Worker,
+    Affinity, Buffer, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve, Spill,
+    WarmUp, Worker,
 };
 
 section! {
@@ -395,4 +395,16 @@ impl File {
         });
         File { listeners: given(listeners), pools, ..File::empty(span) }
     }
+}
+
+section! {
+    /// Where a secret is: never in this file.
+    Secret is "a secret" like "{ file: /etc/isobar/users }" {
+        /// A file, relative to this one.
+        "file" => file: Text,
+        /// An environment variable.
+        "env" => env: Text,
+    }
+    later {}
+    needs { one_of("file", "env"); }
 }

@@ -204,10 +204,10 @@ fn secrets() {
         (file(&short), "found a secret of 7 bytes"),
         (file(&dir), "it is a directory"),
         (file(&dir.join("none")), "cannot read the secret"),
-        ("{ env: SHORT }".to_owned(), "at least 16 on its first line"),
-        ("{ env: NONE }".to_owned(), "the variable `NONE` is not set"),
-        ("{}".to_owned(), "no one place of the secret"),
-        ("{ env: LONG, file: /x }".to_owned(), "no one place of the secret"),
+        ("{ env: SHORT }".to_owned(), "at least 16 bytes on its first line"),
+        ("{ env: NONE }".to_owned(), "the environment variable `NONE` is not set"),
+        ("{}".to_owned(), "found no secret"),
+        ("{ env: LONG, file: /x }".to_owned(), "found both `file` and `env`"),
         ("hunter2hunter2hunter2".to_owned(), "a secret: a map of file, env"),
     ] {
         let shown = load(&given).unwrap_err().render(Colour::Never);

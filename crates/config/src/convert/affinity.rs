@@ -8,7 +8,6 @@ use crate::model::{Affinity, OnLost, Secret};
 use crate::problem::Draft;
 use crate::raw;
 use crate::read::{Concealed, Cx, Field, Spanned, Switch};
-use crate::source::{self, ReadError};
 
 const COOKIE: &str = "isobar";
 /// Shorter ones can be guessed.
@@ -28,57 +27,16 @@ pub(super) fn convert(field: Field<Switch<raw::Affinity>>, cx: &mut Cx<'_>) -> O
     })
 }
 
-/// What is in it is never part of a message.
-fn secret(
-    Spanned { value: Concealed(raw), span }: Spanned<Concealed<raw::SecretFrom>>,
-    cx: &mut Cx<'_>,
-) -> Option<Secret> {
-    let (text, at) = match (raw.file, raw.env) {
-        (Field::Given(file), Field::Absent) => match read(&file.value.text) {
-            Ok(text) => (text, file.span),
-            Err(error) => {
-                let message = format!("cannot read the secret in {}: {error}", file.value.shown);
-                cx.report(Draft::error(file.span, message).expected("a file that can be read"));
-                return None;
-            }
-        },
-        (Field::Absent, Field::Given(env)) => match (cx.env)(&env.value.text) {
-            Some(text) => (text, env.span),
-            None => {
-                let message = format!("the variable {} is not set", env.value.shown);
-                cx.report(Draft::error(env.span, message).expected("one that holds the secret"));
-                return None;
-            }
-        },
-        (Field::Broken, _) | (_, Field::Broken) => return None,
-        (Field::Absent, Field::Absent) if raw.refused.any() => return None,
-        _ => {
-            cx.report(
-                Draft::error(span, "found no one place of the secret")
-                    .expected("`{ file: /path }` or `{ env: NAME }`"),
-            );
-            return None;
-        }
-    };
+/// Its first line.
+fn secret(from: Spanned<Concealed<raw::Secret>>, cx: &mut Cx<'_>) -> Option<Secret> {
+    let form = format!("at least {SHORTEST} bytes on its first line");
+    let (text, at) = super::secret::text(from, &form, cx)?;
     let line = text.lines().next().unwrap_or_default();
     if line.len() < SHORTEST {
-        cx.report(
-            Draft::error(at, format!("found a secret of {} bytes", line.len()))
-                .expected(format!("at least {SHORTEST} on its first line"))
-                .hint("`openssl rand -hex 32` makes a good one".to_owned()),
-        );
+        let draft = Draft::error(at, format!("found a secret of {} bytes", line.len()));
+        let hint = "`openssl rand -hex 32` makes a good one".to_owned();
+        cx.report(draft.expected(form).hint(hint));
         return None;
     }
     Some(Secret(line.as_bytes().to_vec()))
-}
-
-fn read(path: &str) -> Result<String, String> {
-    let opened = source::open(path.as_ref());
-    let read = opened.and_then(|opened| source::read(opened, &mut source::MAX_FILE.clone()));
-    read.map_err(|error| match error {
-        ReadError::Io(error) => error.to_string(),
-        ReadError::NotAFile(what) => format!("it is {what}"),
-        ReadError::TooBig | ReadError::TooMuch => "it is too big".to_owned(),
-        ReadError::NotUtf8 { .. } => "it is no text".to_owned(),
-    })
 }

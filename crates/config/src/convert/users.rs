@@ -3,59 +3,19 @@
 //! What is wrong with a line is told at the place that names the secret, with the line's number.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::model::User;
 use crate::problem::Draft;
-use crate::raw::filter as raw;
-use crate::read::{Concealed, Cx, Field, Spanned};
-use crate::source::{self, Span};
+use crate::raw;
+use crate::read::{Concealed, Cx, Spanned};
+use crate::source::Span;
 
 const FORM: &str = "lines of `name:hash`, as `htpasswd -B` writes them";
 
 /// None = reported.
 pub(super) fn users(secret: Spanned<Concealed<raw::Secret>>, cx: &mut Cx<'_>) -> Option<Vec<User>> {
-    let Spanned { value: Concealed(raw::Secret { file, env, refused, .. }), span } = secret;
-    let broken = matches!(file, Field::Broken) || matches!(env, Field::Broken) || refused.any();
-    let (text, span) = match (file.given(), env.given()) {
-        (Some(file), None) => (read(&file.value.text, file.span, cx)?, file.span),
-        (None, Some(env)) => match (cx.env)(&env.value.text) {
-            Some(text) => (text, env.span),
-            None => {
-                let message = format!("the environment variable {} is not set", env.value.text);
-                cx.report(Draft::error(env.span, message).expected(FORM));
-                return None;
-            }
-        },
-        (Some(_), Some(env)) => {
-            cx.report(
-                Draft::error(env.span, "found both `file` and `env`").expected("one of them"),
-            );
-            return None;
-        }
-        (None, None) => {
-            if !broken {
-                let expected = "`{ file: … }` or `{ env: … }`";
-                cx.report(Draft::error(span, "found no secret").expected(expected));
-            }
-            return None;
-        }
-    };
+    let (text, span) = super::secret::text(secret, FORM, cx)?;
     parse(&text, span, cx)
-}
-
-fn read(path: &str, span: Span, cx: &mut Cx<'_>) -> Option<String> {
-    let here = Path::new(cx.sources.name(span.source)).parent().unwrap_or(Path::new(""));
-    let full = here.join(path);
-    let opened = source::open(&full);
-    match opened.and_then(|opened| source::read(opened, &mut cx.bytes_left)) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let message = crate::include::why(&format!("`{path}`"), &error);
-            cx.report(Draft::error(span, message).expected(FORM));
-            None
-        }
-    }
 }
 
 fn parse(text: &str, span: Span, cx: &mut Cx<'_>) -> Option<Vec<User>> {

@@ -2,8 +2,9 @@
 
 use crate::leaf::{
     Bytes, CodingWord, Count, FieldMap, FieldName, ForwardingWord, HostName, LocationPath,
-    MediaType, Networks, Rate, RateKeyText, Realm, Text,
+    MediaType, Networks, Rate, RateKeyText, Realm,
 };
+use crate::raw::Secret;
 use crate::read::{Concealed, OneOrMany, section};
 
 section! {
@@ -101,18 +102,6 @@ section! {
     }
     later {}
     needs { every("users"); }
-}
-
-section! {
-    /// Where a secret is: never in this file.
-    Secret is "a secret" like "{ file: /etc/isobar/users }" {
-        /// A file, relative to this one.
-        "file" => file: Text,
-        /// An environment variable.
-        "env" => env: Text,
-    }
-    later {}
-    needs { one_of("file", "env"); }
 }
 
 section! {

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::leaf::{
     Bytes, CookieName, Count, Directory, Dur, FilePath, HostName, HostPattern, PathText, Percent,
-    PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout, WorkerAddress,
-    WorkerName, WorkerProtocol,
+    PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Timeout, WorkerAddress, WorkerName,
+    WorkerProtocol,
 };
 use crate::model::OnLost;
-use crate::raw::RouteTimeouts;
+use crate::raw::{RouteTimeouts, Secret};
 use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::tree::{Kind, Node};
@@ -70,21 +70,9 @@ section! {
         "on_lost" => on_lost: OnLost = "rebalance",
         /// What signs the cookies, the same for all processes in front of the same workers. Without
         /// it cookies hold until the process ends.
-        "secret" => secret: Concealed<SecretFrom>,
+        "secret" => secret: Concealed<Secret>,
     }
     later {}
-}
-
-section! {
-    /// One of the two.
-    SecretFrom is "a secret" like "{ file: /etc/isobar/affinity.key }" {
-        /// A file whose first line it is.
-        "file" => file: Text,
-        /// A variable of the environment.
-        "env" => env: Text,
-    }
-    later {}
-    needs { one_of("file", "env"); }
 }
 
 section! {
