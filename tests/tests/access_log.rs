@@ -77,6 +77,41 @@ fn every_line_has_a_request_id_and_the_clients_address() {
     }
 }
 
+/// A connection that its client has one too many of is on record, whatever its listener speaks.
+#[test]
+fn who_is_turned_away_is_on_record() {
+    let origin = Origin::start(after(Duration::ZERO, "ok"));
+    let isobar = Isobar::start(&format!(
+        "
+shards: 1
+access_log: {{ format: json, path: ./access.log }}
+listeners:
+  web: {{ bind: 127.0.0.1:0, limits: {{ per_client: 1 }}, pool: app }}
+  db: {{ bind: 127.0.0.1:0, limits: {{ per_client: 1 }}, protocol: tcp, pool: db }}
+pools: {{ app: {{ workers: [{0}] }}, db: {{ workers: [{0}] }} }}
+",
+        origin.address()
+    ));
+    let kept = [isobar.open("web"), isobar.open("db")];
+    until(|| (isobar.metrics().sum("isobar_connections_active", &[]) == 2.0).then_some(()));
+    let answer = isobar.open("web").response_to("GET").expect("an answer");
+    assert_eq!(answer.status, 429);
+    assert!(isobar.open("db").read_to_end().is_ok_and(|said| said.is_empty()));
+    let turned_away = || {
+        let log = access_log::read(&isobar.file("access.log"));
+        let reason = |line: &access_log::Entry| line.text("reason") == "connection_limit";
+        log.into_iter().filter(reason).collect::<Vec<_>>()
+    };
+    let log = until(|| Some(turned_away()).filter(|lines| lines.len() == 2));
+    let of = |listener| log.iter().find(|line| line.text("listener") == listener);
+    let (web, db) = (of("web").expect("a line"), of("db").expect("a line"));
+    assert_eq!((web.number("status"), web.text("client_ip")), (Some(429.0), "127.0.0.1"));
+    assert_eq!((db.text("proto"), db.text("client_ip")), ("tcp", "127.0.0.1"));
+    let counted = isobar.metrics().sum("isobar_http_requests_total", &[("code", "429")]);
+    assert_eq!(counted, 1.0);
+    drop(kept);
+}
+
 fn ask(isobar: &Isobar) -> Connection {
     let mut connection = isobar.open("web");
     connection.send(b"GET /app/ HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");

@@ -67,6 +67,39 @@ pub struct Entry<'a> {
     pub authorization: Option<&'a [u8]>,
 }
 
+impl<'a> Entry<'a> {
+    /// Of which no more is known.
+    pub(crate) fn of(listener: &'a str, request_id: &'a [u8]) -> Self {
+        Self {
+            at: SystemTime::now(),
+            request_id,
+            client_ip: None,
+            listener,
+            proto: None,
+            method: None,
+            host: None,
+            target: None,
+            path: None,
+            status: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            body_out: 0,
+            duration: Duration::ZERO,
+            queue: Duration::ZERO,
+            connect: Duration::ZERO,
+            first_byte: None,
+            route: None,
+            pool: None,
+            worker: None,
+            attempts: 0,
+            reason: None,
+            user_agent: None,
+            referrer: None,
+            authorization: None,
+        }
+    }
+}
+
 /// The log's handle: clones write to the same place. The writer ends with the last of them.
 #[derive(Clone, Default)]
 pub struct AccessLog(Option<Arc<Writer>>);

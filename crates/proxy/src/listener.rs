@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    access_log::Entry,
     answer::{self, HeadOnly, KeepAlive},
     forwarded,
     gate::Admission,
@@ -98,7 +99,16 @@ pub(crate) async fn accept(
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the listening socket cannot be watched"),
     };
-    let admit = |plan, (socket, client)| admit(id, plan, socket, family, client, &each);
+    let admit = |plan: Arc<ListenerPlan>, (socket, client)| match plan
+        .gate
+        .admit(client, plan.limits.per_client)
+    {
+        Some(admission) => {
+            let terms = Terms { listener: id, plan, admission };
+            each(Accepted { socket, family, client, terms });
+        }
+        None => turn_away(context, &plan, &socket, client),
+    };
     let mut complained = None;
     let last = loop {
         let ready = tokio::select! {
@@ -165,33 +175,32 @@ fn accept_raw(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)
     Ok((fd, address.map(|address| address.ip().to_canonical())))
 }
 
-fn admit(
-    listener: ListenerId,
-    plan: Arc<ListenerPlan>,
-    socket: OwnedFd,
-    family: Family,
+/// Over its client's limit: told why if it speaks HTTP, closed unread, and on record.
+fn turn_away(
+    context: &ProxyContext,
+    plan: &ListenerPlan,
+    socket: &OwnedFd,
     client: Option<IpAddr>,
-    each: &impl Fn(Accepted),
 ) {
-    match plan.gate.admit(client, plan.limits.per_client) {
-        Some(admission) => {
-            let terms = Terms { listener, plan, admission };
-            each(Accepted { socket, family, client, terms });
-        }
-        None => turn_away(&plan, &socket),
-    }
-}
-
-/// Over its client's limit: told why if it speaks HTTP, and closed unread.
-fn turn_away(plan: &ListenerPlan, socket: &OwnedFd) {
+    let reason = Reason::ConnectionLimit;
+    let (id, status) = (forwarded::new_request_id(forwarded::since_epoch()), reason.status());
+    let mut entry =
+        Entry { client_ip: client, reason: Some(reason.code()), ..Entry::of(&plan.name, &id) };
     if let Serve::Http(_) = plan.serve {
-        let (mut out, reason) = (Vec::new(), Reason::ConnectionLimit);
-        let id = forwarded::new_request_id(forwarded::since_epoch());
-        let status = reason.status();
-        answer::write(&mut out, status, reason, &id, &[], KeepAlive::Close, HeadOnly::No);
+        let mut out = Vec::new();
+        let body =
+            answer::write(&mut out, status, reason, &id, &[], KeepAlive::Close, HeadOnly::No);
         // A fresh socket takes a few hundred bytes; if not, it is closed without them.
-        let _ = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let sent = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        if sent.is_ok() {
+            (entry.bytes_out, entry.body_out) = (out.len() as u64, body as u64);
+        }
+        entry.status = Some(status);
+        plan.metrics.unrouted(status, Duration::ZERO);
+    } else {
+        entry.proto = Some("tcp");
     }
+    context.access_log.write(&entry);
 }
 
 /// A connection that died in the back-log is nobody's problem; running out of something is ours.

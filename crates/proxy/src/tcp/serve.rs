@@ -219,32 +219,22 @@ impl Record {
         if !terms.log.enabled() {
             return;
         }
+        let id = forwarded::new_request_id(forwarded::since_epoch());
         terms.log.write(&Entry {
             at: self.at,
-            request_id: &forwarded::new_request_id(forwarded::since_epoch()),
             client_ip: ip.map(|ip| ip.to_canonical()),
-            listener: terms.listener,
             proto: Some("tcp"),
-            method: None,
-            host: None,
-            target: None,
-            path: None,
-            status: None,
             bytes_in: self.received,
             bytes_out: self.sent,
             body_out: self.sent,
             duration: self.started.elapsed(),
             queue: self.queue,
             connect: self.connect,
-            first_byte: None,
-            route: None,
             pool: Some(pool.name()),
             worker: self.worker.as_ref().map(|worker| worker.name()),
             attempts: self.attempts,
             reason: self.reason.map(Reason::code),
-            user_agent: None,
-            referrer: None,
-            authorization: None,
+            ..Entry::of(terms.listener, &id)
         });
     }
 }
