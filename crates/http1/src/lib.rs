@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod search;
 mod target;
+mod word;
 
 pub use body::{BodyReader, Progress, State};
 pub use error::{Error, Found};

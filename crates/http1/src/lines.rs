@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::Version;
+use crate::word::{EACH, HIGH, WORD, from};
 
 /// `Name: value` CRLF, as offsets into the line.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,15 +161,9 @@ fn plain_start(line: &[u8]) -> usize {
     at
 }
 
-const WORD: usize = 8;
-
 /// The bytes of a word that are no letter, digit or `-`: the high bit of each, lowest byte first.
 #[inline]
 fn others(word: [u8; WORD]) -> u64 {
-    const EACH: u64 = u64::from_le_bytes([1; WORD]);
-    const HIGH: u64 = 0x80 * EACH;
-    // The high bit of each byte that is at least `b`: no carry leaves its byte.
-    let from = |low: u64, b: u8| low + (0x80 - u64::from(b)) * EACH;
     let word = u64::from_le_bytes(word);
     let low = word & !HIGH;
     let lower = low | (0x20 * EACH);

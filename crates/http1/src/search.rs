@@ -8,8 +8,9 @@
 mod controls;
 
 use crate::request::check_version;
+use crate::word::WORD;
 use crate::{Error, Found, Limits};
-use controls::{WORD, controls};
+use controls::controls;
 
 /// Where a whole head lies in the input.
 #[derive(Debug, PartialEq, Eq)]

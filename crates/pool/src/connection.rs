@@ -69,18 +69,6 @@ impl Connection {
         self.0.stream
     }
 
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.stream.try_read(buf)
-    }
-
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.stream.try_write(buf)
-    }
-
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.stream.try_write_vectored(bufs)
-    }
-
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.stream.poll_read_ready(cx)
     }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
+use rustix::buffer::{Buffer, spare_capacity};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
@@ -48,16 +48,8 @@ macro_rules! either {
 }
 
 impl Stream {
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(self, s => s.try_read(buf))
-    }
-
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         either!(self, s => s.try_write(buf))
-    }
-
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, s => s.try_write_vectored(bufs))
     }
 
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -78,57 +70,75 @@ impl Stream {
         either!(self, s => s.try_io(interest, io))
     }
 
-    /// Appends what is there to `buffer`'s spare capacity, of which there must be some; 0 = the other
-    /// side has closed.
-    ///
-    /// Like `poll_read`, but straight to the kernel: where there are several threads, libc makes every
-    /// call of its `recv` and `send` a cancellation point, which cost us 2 % of a request's time.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        let room = buffer.capacity() - buffer.len();
-        self.poll_io(cx, Interest::READABLE, room, || {
-            let (buffer, flags) = (spare_capacity(buffer), RecvFlags::empty());
-            let received = either!(self, s => rustix::net::recv(s, buffer, flags));
-            received.map(|(read, _)| read)
-        })
+    /// A read, straight to the kernel: where there are several threads, libc makes every call of its
+    /// `recv` and `send` a cancellation point, which cost us 2 % of a request's time.
+    pub fn recv(&self, buffer: impl Buffer<u8, Output = usize>) -> Result<usize, Errno> {
+        let received = either!(self, s => rustix::net::recv(s, buffer, RecvFlags::empty()));
+        received.map(|(read, _)| read)
     }
 
-    /// Writes what the kernel takes of `bytes`, of which there must be some. Straight to it, too.
-    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(
-            cx,
+    /// Reads if the runtime holds the stream for readable; `None` = nothing there now, 0 = the other
+    /// side has closed. `room`: of the buffer, of which there must be some.
+    pub fn try_recv(
+        &self,
+        buffer: impl Buffer<u8, Output = usize>,
+        room: usize,
+    ) -> io::Result<Option<usize>> {
+        self.try_move(Interest::READABLE, room, || self.recv(buffer))
+    }
+
+    /// Writes what the kernel takes of `bytes`, of which there must be some, if the runtime holds the
+    /// stream for writable; `None` = nothing now.
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.try_move(
             Interest::WRITABLE,
             bytes.len(),
             || either!(self, s => rustix::net::send(s, bytes, SendFlags::NOSIGNAL)),
         )
     }
 
-    /// Moves bytes at once, or when the runtime hears that it can be done. `whole`: as many as there are
-    /// or have room; after fewer there is nothing to be done until it hears of more.
-    fn poll_io(
+    /// Appends what is there to `buffer`'s spare capacity, of which there must be some; 0 = the other
+    /// side has closed.
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let room = buffer.capacity() - buffer.len();
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            if let Some(read) = self.try_recv(spare_capacity(buffer), room)? {
+                return Poll::Ready(Ok(read));
+            }
+        }
+    }
+
+    /// Writes what the kernel takes of `bytes`, of which there must be some.
+    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            if let Some(wrote) = self.try_send(bytes)? {
+                return Poll::Ready(Ok(wrote));
+            }
+        }
+    }
+
+    /// `whole`: as many bytes as there are or have room. Who moved fewer has emptied or filled the
+    /// socket: the runtime is told so, which saves the call that would find out.
+    fn try_move(
         &self,
-        cx: &mut Context<'_>,
         interest: Interest,
         whole: usize,
-        mut io: impl FnMut() -> Result<usize, Errno>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(match interest {
-                Interest::READABLE => self.poll_read_ready(cx),
-                _ => self.poll_write_ready(cx),
-            })?;
-            let mut part = None;
-            let done = self.try_io(interest, || match io() {
-                Ok(moved @ 1..) if moved < whole => {
-                    part = Some(moved);
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                done => Ok(done?),
-            });
-            match (part, done) {
-                (Some(moved), _) => return Poll::Ready(Ok(moved)),
-                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                (None, done) => return Poll::Ready(done),
+        io: impl FnOnce() -> Result<usize, Errno>,
+    ) -> io::Result<Option<usize>> {
+        let mut part = None;
+        let done = self.try_io(interest, || match io() {
+            Ok(moved @ 1..) if moved < whole => {
+                part = Some(moved);
+                Err(io::ErrorKind::WouldBlock.into())
             }
+            done => Ok(done?),
+        });
+        match done {
+            _ if part.is_some() => Ok(part),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            done => done.map(Some),
         }
     }
 

@@ -69,9 +69,9 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Of which no more is known.
-    pub(crate) fn of(listener: &'a str, request_id: &'a [u8]) -> Self {
+    pub(crate) fn of(at: SystemTime, listener: &'a str, request_id: &'a [u8]) -> Self {
         Self {
-            at: SystemTime::now(),
+            at,
             request_id,
             client_ip: None,
             listener,

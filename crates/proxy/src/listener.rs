@@ -12,7 +12,7 @@ use std::{
         unix::net::UnixListener,
     },
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use isobar_pool::Stream;
@@ -184,8 +184,11 @@ fn turn_away(
 ) {
     let reason = Reason::ConnectionLimit;
     let (id, status) = (forwarded::new_request_id(forwarded::since_epoch()), reason.status());
-    let mut entry =
-        Entry { client_ip: client, reason: Some(reason.code()), ..Entry::of(&plan.name, &id) };
+    let mut entry = Entry {
+        client_ip: client,
+        reason: Some(reason.code()),
+        ..Entry::of(SystemTime::now(), &plan.name, &id)
+    };
     if let Serve::Http(_) = plan.serve {
         let mut out = Vec::new();
         let body =

@@ -1,19 +1,14 @@
 //! The control characters of a buffer, a word at a time. It is the only look at every byte of a head
 //! that is free of odd ones, so it is written for speed: plain arithmetic, exact for every byte.
 
-pub(super) const WORD: usize = 8;
+use crate::word::{HIGH, WORD, from};
 
 /// The bytes of a word that are below the space, or DEL: the high bit of each, lowest byte first.
 #[inline]
 pub(super) fn controls(word: [u8; WORD]) -> u64 {
-    const EACH: u64 = u64::from_le_bytes([1; WORD]);
-    const HIGH: u64 = 0x80 * EACH;
     let word = u64::from_le_bytes(word);
     let low = word & !HIGH;
-    // No carry leaves its byte: each is at most 0x7f + 0x60.
-    let from_space = low + (0x80 - 0x20) * EACH;
-    let del = low + EACH;
-    (!from_space | del) & !word & HIGH
+    (!from(low, b' ') | from(low, 0x7f)) & !word & HIGH
 }
 
 #[cfg(test)]

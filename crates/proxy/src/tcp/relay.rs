@@ -14,11 +14,8 @@ use std::{
 };
 
 use isobar_pool::Stream;
-use rustix::net::RecvFlags;
-use tokio::{
-    io::Interest,
-    time::{Instant, sleep_until},
-};
+use rustix::io::Errno;
+use tokio::time::{Instant, sleep_until};
 
 const SCRATCH: usize = 64 * 1024;
 /// Reads of one direction before other tasks get their turn.
@@ -208,9 +205,9 @@ impl Direction {
 
     fn write_kept(&mut self, cx: &mut Context<'_>, sink: &Stream) -> Poll<Result<(), Broken>> {
         while self.sent < self.kept.len() {
-            match write(sink, &self.kept[self.sent..]) {
-                Ok(0) => ready!(sink.poll_write_ready(cx)).map_err(|_| Broken::Sink)?,
-                Ok(taken) => {
+            match sink.try_send(&self.kept[self.sent..]) {
+                Ok(None) => ready!(sink.poll_write_ready(cx)).map_err(|_| Broken::Sink)?,
+                Ok(Some(taken)) => {
                     self.sent += taken;
                     self.written += taken as u64;
                     self.moved += taken as u64;
@@ -237,9 +234,9 @@ impl Direction {
             debug_assert!(self.kept.is_empty(), "at most one buffer is ever kept");
             let mut taken = 0;
             while taken < read {
-                match write(sink, &buffer[taken..read]) {
-                    Ok(0) => break,
-                    Ok(more) => taken += more,
+                match sink.try_send(&buffer[taken..read]) {
+                    Ok(None) => break,
+                    Ok(Some(more)) => taken += more,
                     Err(_) => return Err(Broken::Sink),
                 }
             }
@@ -253,9 +250,13 @@ impl Direction {
     /// `None` = nothing there now.
     fn read_into(&mut self, source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if !self.unsure {
-            return read_ready(source, buffer);
+            let room = buffer.len();
+            return source.try_recv(buffer, room);
         }
-        let read = would_block(receive(source, buffer))?;
+        let read = match source.recv(&mut *buffer) {
+            Err(Errno::WOULDBLOCK) => None,
+            read => Some(read?),
+        };
         // A full buffer may have left something behind, of which nobody would tell us.
         self.unsure = read == Some(buffer.len());
         Ok(read)
@@ -266,52 +267,6 @@ enum Copied {
     Some,
     Nothing,
     End,
-}
-
-/// Reads if the runtime holds `source` for readable. A read that does not fill the buffer has
-/// emptied the socket: the runtime is told so, which saves the read that would find out.
-fn read_ready(source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-    let mut short = None;
-    let read = source.try_io(Interest::READABLE, || {
-        let read = receive(source, buffer)?;
-        if (1..buffer.len()).contains(&read) {
-            short = Some(read);
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(read)
-    });
-    if short.is_some() { Ok(short) } else { would_block(read) }
-}
-
-fn receive(source: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
-    let flags = RecvFlags::empty();
-    loop {
-        let received = match source {
-            Stream::Tcp(stream) => rustix::net::recv(stream, &mut *buffer, flags),
-            Stream::Unix(stream) => rustix::net::recv(stream, &mut *buffer, flags),
-        };
-        match received {
-            Err(rustix::io::Errno::INTR) => {}
-            Ok((read, _)) => return Ok(read),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// 0 = the sink takes nothing now.
-fn write(sink: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    match sink.try_write(bytes) {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        written => would_block(written).map(Option::unwrap_or_default),
-    }
-}
-
-fn would_block(done: io::Result<usize>) -> io::Result<Option<usize>> {
-    match done {
-        Ok(done) => Ok(Some(done)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

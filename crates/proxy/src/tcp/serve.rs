@@ -221,7 +221,6 @@ impl Record {
         }
         let id = forwarded::new_request_id(forwarded::since_epoch());
         terms.log.write(&Entry {
-            at: self.at,
             client_ip: ip.map(|ip| ip.to_canonical()),
             proto: Some("tcp"),
             bytes_in: self.received,
@@ -234,7 +233,7 @@ impl Record {
             worker: self.worker.as_ref().map(|worker| worker.name()),
             attempts: self.attempts,
             reason: self.reason.map(Reason::code),
-            ..Entry::of(terms.listener, &id)
+            ..Entry::of(self.at, terms.listener, &id)
         });
     }
 }

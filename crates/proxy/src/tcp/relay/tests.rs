@@ -4,6 +4,8 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
 };
 
+use tokio::io::Interest;
+
 use super::*;
 
 const IDLE: Duration = Duration::from_secs(60);
