@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod apps;
+pub mod black_hole;
 pub mod clock;
 pub mod discovery;
 pub mod dns;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use isobar_tests::black_hole::black_hole;
 use isobar_tests::http::{self, Connection, Response};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, Visit, raw, respond};
@@ -238,22 +239,6 @@ fn upload(isobar: &Isobar, length: u64, begun: &[u8]) -> TcpStream {
 /// Writes until the other side takes no more.
 fn fill(mut client: &TcpStream) {
     while client.write(&[b'x'; 65536]).is_ok() {}
-}
-
-/// A full back-log: a connect there never completes.
-fn black_hole() -> (Vec<socket2::Socket>, SocketAddr) {
-    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-    let listener = new().expect("a socket");
-    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    listener.bind(&any.into()).expect("binds");
-    listener.listen(0).expect("listens");
-    let address = listener.local_addr().expect("bound");
-    let mut held: Vec<_> = (0..4).map(|_| new().expect("a socket")).collect();
-    for filling in &held {
-        let _ = filling.connect_timeout(&address, Duration::from_millis(100));
-    }
-    held.push(listener);
-    (held, address.as_socket().expect("an IP address"))
 }
 
 fn outcome(isobar: &Isobar, outcome: &str) -> f64 {

@@ -1,21 +1,13 @@
-//! What a good file means: defaults, short forms, environment, includes.
+//! What a good file means: defaults, short forms, warnings.
 
 mod kit;
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use isobar_config::model::*;
-use isobar_config::{Colour, Config, Loaded, load, load_str, load_str_with};
-use kit::{good, registry};
-
-fn with_listener(listener: &str) -> Listener {
-    let text = format!(
-        "pools: {{ app: {{ workers: [127.0.0.1:1] }}, b: {{ workers: [127.0.0.1:2] }} }}\nlisteners:\n  web:\n{listener}"
-    );
-    good(&text).config.listeners["web"].clone()
-}
+use isobar_config::{Colour, Config, Loaded, load_str};
+use kit::{good, registry, with_listener};
 
 fn only_route(listener: &str) -> Route {
     match with_listener(listener).kind {
@@ -85,25 +77,6 @@ fn the_smallest_file_has_every_default() {
         pool.workers[..],
         [Worker { name: "127.0.0.1:8001".into(), address, weight: None, slots: None, tier: 0 }]
     );
-}
-
-/// One mistake does not hide another, and what speaks HTTP is not sent to a database.
-#[test]
-fn every_mistake_of_a_pool_is_told() {
-    let pool = "workers: [127.0.0.1:1], warm_up: { requests: [/], count: 1 }";
-    let told = |listener: &str, pool: &str| {
-        let text = format!(
-            "listeners: {{ web: {{ bind: '127.0.0.1:0', pool: app{listener} }} }}\n\
-             pools: {{ app: {{ {pool} }} }}\n"
-        );
-        load_str(&text, &registry()).err().map(|problems| problems.render(Colour::Never))
-    };
-    let bad = "strategy: leastconn, workers: [127.0.0.1:1], health: { http: { path: / }, tcp: {} }";
-    let both = told("", bad).expect("two mistakes");
-    assert_eq!(both.matches("error: ").count(), 2, "{both}");
-    assert_eq!(told("", pool), None);
-    let tcp = told(", protocol: tcp", pool).expect("no warming up of a database");
-    assert!(tcp.contains("`warm_up`") && tcp.contains("serves TCP"), "{tcp}");
 }
 
 #[test]
@@ -284,39 +257,6 @@ fn what_is_not_built_may_be_off() {
 }
 
 #[test]
-fn the_environment_fills_scalars_and_never_becomes_yaml() {
-    let env = |name: &str| match name {
-        "PORT" => Some("8001".to_owned()),
-        "SLOTS" => Some("4".to_owned()),
-        "YAML" => Some("{ a: b }".to_owned()),
-        _ => None,
-    };
-    let text = "listeners: { web: { bind: '127.0.0.1:${NONE:-0}', pool: app } }\n\
-                pools: { app: { slots: ${SLOTS}, workers: [{ address: \"127.0.0.1:${PORT}\", name: 'a$$b' }] } }";
-    // A flow collection needs the quotes; a block does not.
-    let text = text.replace("${SLOTS}", "'${SLOTS}'");
-    let config = load_str_with(&text, &registry(), &env).unwrap().config;
-    let worker = &config.pools["app"].workers[0];
-    assert_eq!((worker.name.as_str(), worker.slots), ("a$b", NonZeroU32::new(4)));
-    assert_eq!(worker.address.to_string(), "127.0.0.1:8001");
-
-    let text = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools:\n  app:\n    workers: [127.0.0.1:1]\n    health: ${YAML}";
-    let problems = load_str_with(text, &registry(), &env).unwrap_err().render(Colour::Never);
-    assert!(problems.contains("5:13: error: found `${YAML}`"), "{problems}");
-    assert!(!problems.contains("a: b"), "the environment is never shown: {problems}");
-}
-
-#[test]
-fn anchors_and_aliases_are_plain_yaml() {
-    let config = good(
-        "listeners: { web: { bind: 127.0.0.1:0, pool: a }, x: { bind: 127.0.0.1:0, pool: b } }\n\
-         pools:\n  a: &same { workers: [127.0.0.1:1] }\n  b: *same\n",
-    )
-    .config;
-    assert_eq!(config.pools["a"].workers, config.pools["b"].workers);
-}
-
-#[test]
 fn warnings_do_not_refuse() {
     for (text, warning) in [
         (
@@ -351,73 +291,6 @@ fn warnings_do_not_refuse() {
     assert!(text.contains("routes before this one take all that it matches"), "{text}");
 }
 
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Dir {
-        let dir = std::env::temp_dir().join(format!("isobar-config-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(dir.join("conf.d")).unwrap();
-        Dir(dir)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-#[test]
-fn includes_are_merged() {
-    let dir = Dir::new("merged");
-    let main = dir.write(
-        "isobar.yaml",
-        "include: [conf.d/*.yaml]\nlisteners: { web: { bind: 127.0.0.1:0, pool: app } }\n",
-    );
-    dir.write("conf.d/a.yaml", "pools: { app: { workers: [127.0.0.1:1] } }\ninclude: more.yml\n");
-    dir.write("conf.d/more.yml", "pools: { b: { workers: [127.0.0.1:2] } }\nshards: 2\n");
-    dir.write("conf.d/.hidden.yaml", "broken");
-    dir.write("conf.d/b.yaml", "listeners: { x: { bind: 127.0.0.1:0, pool: b } }\n");
-    let config = load(&main, &registry()).unwrap_or_else(|p| panic!("{p}")).config;
-    assert_eq!(config.summary().to_string(), "2 listeners, 2 routes, 2 pools, 2 workers");
-    assert_eq!(config.shards, Shards::Count(NonZeroUsize::new(2).unwrap()));
-}
-
-#[test]
-fn includes_that_go_wrong_say_where() {
-    let dir = Dir::new("wrong");
-    let main = dir.write(
-        "isobar.yaml",
-        "include: [conf.d/*.yaml, gone.yaml, 'c*/x.yaml', conf.d]\nshards: 1\npools: { app: { workers: [127.0.0.1:1] } }\n",
-    );
-    dir.write(
-        "conf.d/a.yaml",
-        "include: ../isobar.yaml\nshards: 2\npools: { app: { workers: [127.0.0.1:1] } }\n",
-    );
-    dir.write("conf.d/b.yaml", "a: [\n");
-    let text = load(&main, &registry()).unwrap_err().render(Colour::Never);
-    for part in [
-        "a.yaml:1:10: error: ",
-        "includes itself",
-        "a.yaml:2:9: error: `shards` is given in more than one file",
-        "a.yaml:3:10: error: found the pool `app` a second time",
-        "it is given at",
-        "b.yaml:1:4: error: not valid YAML",
-        "isobar.yaml:1:26: error: cannot read",
-        "isobar.yaml:1:37: error: cannot include `c*/x.yaml`",
-        "it is a directory",
-    ] {
-        assert!(text.contains(part), "{part}\n---\n{text}");
-    }
-    assert!(!text.contains("found no listener"), "what is missing may only look missing:\n{text}");
-}
-
 #[test]
 fn proxy_from_flags() {
     let to = ["127.0.0.1:8001".to_owned(), "unix:/run/a.sock".to_owned()];
@@ -445,124 +318,4 @@ fn proxy_from_flags() {
     }
     assert_eq!(problems.len(), 5, "{text}");
     assert!(Config::proxy("127.0.0.1:1", &[], None, None, &registry()).is_err());
-}
-
-#[test]
-fn one_mistake_is_one_problem() {
-    let base = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\n";
-    for (pools, part) in [
-        ("{ app: { workers: [127.0.0.1:1, 127.0.0.1:1] } }", "2:40: error: found this address"),
-        (
-            "{ app: { workers: [{ name: a, address: 127.0.0.1:1 }, { name: a, address: 127.0.0.1:2 }] } }",
-            "2:70: error: found this worker name",
-        ),
-        ("{ app: { workers: [127.0.0.1:0] } }", "a worker's port is 1 to 65535"),
-        ("{ app: { run: { command: [x] } } }", "`run` is not built yet"),
-        (
-            "{ app: { strategy: least_tine, workers: [127.0.0.1:1] } }",
-            "there is no strategy `least_tine`",
-        ),
-        (
-            "{ app: { strategy: { round_robin: { x: 1 } }, workers: [127.0.0.1:1] } }",
-            "2:44: error: the strategy `round_robin` has no option `x`",
-        ),
-        (
-            "{ app: { strategy: { hash: { tabel: ring, key: uri } }, workers: [127.0.0.1:1] } }",
-            "2:37: error: the strategy `hash` has no option `tabel`",
-        ),
-        (
-            "{ app: { strategy: { hash: { key: url } }, workers: [127.0.0.1:1] } }",
-            "2:42: error: found `url`",
-        ),
-        ("{ app: { strategy: hash, workers: [127.0.0.1:1] } }", "2:27: error: found no `key`"),
-        ("{ app: { workers: [] } }", "the pool `app` has no workers"),
-        ("{ app: { workers: [127.0.0.1:1], health: { rise: 1 } } }", "found no kind of check"),
-        (
-            "{ app: { workers: [127.0.0.1:1], health: { http: {} } } }",
-            "found a check without a path",
-        ),
-        ("{ app: { workers: [{ weight: 1 }] } }", "found a worker without an address"),
-        ("{ app: { workers: [127.0.0.1:1], slots: 4294967296 } }", "from 1 to 1000000"),
-    ] {
-        let text = format!("{base}pools: {pools}");
-        let problems = load_str(&text, &registry()).unwrap_err();
-        let shown = problems.render(Colour::Never);
-        assert!(shown.contains(part), "{text}\n{shown}");
-        assert_eq!(problems.len(), 1, "{shown}");
-    }
-}
-
-/// Two YAML parsers agree on what a good file says.
-#[test]
-fn the_tree_reads_yaml_as_serde_yaml_does() {
-    let text = "listeners:\n  web:\n    bind: 127.0.0.1:0 # here\n    pool: 'a'\npools:\n  a:\n    workers:\n    - 127.0.0.1:1\n    - {address: \"127.0.0.1:2\", name: two}\n";
-    let value: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
-    let config = good(text).config;
-    let pool = &value["pools"]["a"]["workers"];
-    assert_eq!(pool[0], config.pools["a"].workers[0].name);
-    assert_eq!(pool[1]["address"], config.pools["a"].workers[1].address.to_string());
-}
-
-fn only_filter(filter: &str) -> Filter {
-    let listener = format!("    bind: 127.0.0.1:0\n    pool: app\n    filters: [ {filter} ]");
-    let mut filters = with_listener(&listener).filters;
-    assert_eq!(filters.len(), 1, "{filters:?}");
-    filters.remove(0)
-}
-
-#[test]
-fn filters_are_in_the_order_of_the_file_on_listeners_and_routes() {
-    let listener = with_listener(
-        "    bind: 127.0.0.1:0
-    filters: [ { max_body: 1KiB }, { deny: 10.0.0.0/8 }, { deny: [10.0.0.0/8, \"::1\"] } ]
-    routes:
-      - { pool: app, filters: [ { allow: 127.0.0.1 } ] }
-      - { match: { path: /x }, pool: b, filters: off }",
-    );
-    let net = |addr: &str, len| Cidr { addr: addr.parse().unwrap(), len };
-    let ten = net("10.0.0.0", 8);
-    assert_eq!(
-        listener.filters,
-        [Filter::MaxBody(1024), Filter::Deny(vec![ten]), Filter::Deny(vec![ten, net("::1", 128)])]
-    );
-    let ListenerKind::Http { routes } = listener.kind else { panic!() };
-    assert_eq!(routes[0].filters, [Filter::Allow(vec![net("127.0.0.1", 32)])]);
-    assert_eq!(routes[1].filters, []);
-}
-
-#[test]
-fn header_edits_keep_their_spelling() {
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let filter = "{ headers: { request: { remove: Cookie, set: { X-Env: prod } },
-        response: { remove: [Server, X-Powered-By], add: { Set-Cookie: a=1; b, X-Frame-Options: DENY } } } }";
-    let request = FieldEdits {
-        remove: vec!["Cookie".to_owned()],
-        set: vec![pair("X-Env", "prod")],
-        add: vec![],
-    };
-    let response = FieldEdits {
-        remove: vec!["Server".to_owned(), "X-Powered-By".to_owned()],
-        set: vec![],
-        add: vec![pair("Set-Cookie", "a=1; b"), pair("X-Frame-Options", "DENY")],
-    };
-    assert_eq!(only_filter(filter), Filter::Headers { request, response });
-}
-
-#[test]
-fn filters_have_their_defaults() {
-    let Filter::RateLimit(limit) = only_filter("{ rate_limit: { rate: 60/m } }") else { panic!() };
-    assert_eq!((limit.key, limit.count, limit.unit), (RateKey::ClientIp, 60, secs(60)));
-    assert_eq!((limit.burst, limit.keys), (60, 65_536));
-    let Filter::Compression(compression) = only_filter("{ compression: {} }") else { panic!() };
-    assert_eq!(compression.encodings, [Coding::Zstd, Coding::Br, Coding::Gzip]);
-    assert_eq!((compression.min_size, compression.max_active), (1024, 1000));
-    assert!(compression.types.iter().any(|kind| kind == "text/*"));
-    let Filter::BasicAuth(auth) = only_filter("{ basic_auth: { users: { file: tests/users } } }")
-    else {
-        panic!()
-    };
-    let names: Vec<_> = auth.users.iter().map(|user| &*user.name).collect();
-    assert_eq!((&names[..], &*auth.realm), (&["ann", "bob"][..], "restricted"));
-    assert_eq!(auth.authorization, Forwarding::Remove);
-    assert!(!format!("{auth:?}").contains('$'), "{auth:?}");
 }

@@ -305,3 +305,67 @@ fn what_may_be_a_secret_is_not_shown() {
     let told = refused(&filter("basic_auth: { users: { fiel: /etc/users } }"));
     assert!(told.contains("unknown key `fiel`") && told.contains("did you mean `file`"), "{told}");
 }
+
+/// One mistake does not hide another, and what speaks HTTP is not sent to a database.
+#[test]
+fn every_mistake_of_a_pool_is_told() {
+    let pool = "workers: [127.0.0.1:1], warm_up: { requests: [/], count: 1 }";
+    let told = |listener: &str, pool: &str| {
+        let text = format!(
+            "listeners: {{ web: {{ bind: '127.0.0.1:0', pool: app{listener} }} }}\n\
+             pools: {{ app: {{ {pool} }} }}\n"
+        );
+        load_str(&text, &registry()).err().map(|problems| problems.render(Colour::Never))
+    };
+    let bad = "strategy: leastconn, workers: [127.0.0.1:1], health: { http: { path: / }, tcp: {} }";
+    let both = told("", bad).expect("two mistakes");
+    assert_eq!(both.matches("error: ").count(), 2, "{both}");
+    assert_eq!(told("", pool), None);
+    let tcp = told(", protocol: tcp", pool).expect("no warming up of a database");
+    assert!(tcp.contains("`warm_up`") && tcp.contains("serves TCP"), "{tcp}");
+}
+
+#[test]
+fn one_mistake_is_one_problem() {
+    let base = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\n";
+    for (pools, part) in [
+        ("{ app: { workers: [127.0.0.1:1, 127.0.0.1:1] } }", "2:40: error: found this address"),
+        (
+            "{ app: { workers: [{ name: a, address: 127.0.0.1:1 }, { name: a, address: 127.0.0.1:2 }] } }",
+            "2:70: error: found this worker name",
+        ),
+        ("{ app: { workers: [127.0.0.1:0] } }", "a worker's port is 1 to 65535"),
+        ("{ app: { run: { command: [x] } } }", "`run` is not built yet"),
+        (
+            "{ app: { strategy: least_tine, workers: [127.0.0.1:1] } }",
+            "there is no strategy `least_tine`",
+        ),
+        (
+            "{ app: { strategy: { round_robin: { x: 1 } }, workers: [127.0.0.1:1] } }",
+            "2:44: error: the strategy `round_robin` has no option `x`",
+        ),
+        (
+            "{ app: { strategy: { hash: { tabel: ring, key: uri } }, workers: [127.0.0.1:1] } }",
+            "2:37: error: the strategy `hash` has no option `tabel`",
+        ),
+        (
+            "{ app: { strategy: { hash: { key: url } }, workers: [127.0.0.1:1] } }",
+            "2:42: error: found `url`",
+        ),
+        ("{ app: { strategy: hash, workers: [127.0.0.1:1] } }", "2:27: error: found no `key`"),
+        ("{ app: { workers: [] } }", "the pool `app` has no workers"),
+        ("{ app: { workers: [127.0.0.1:1], health: { rise: 1 } } }", "found no kind of check"),
+        (
+            "{ app: { workers: [127.0.0.1:1], health: { http: {} } } }",
+            "found a check without a path",
+        ),
+        ("{ app: { workers: [{ weight: 1 }] } }", "found a worker without an address"),
+        ("{ app: { workers: [127.0.0.1:1], slots: 4294967296 } }", "from 1 to 1000000"),
+    ] {
+        let text = format!("{base}pools: {pools}");
+        let problems = load_str(&text, &registry()).unwrap_err();
+        let shown = problems.render(Colour::Never);
+        assert!(shown.contains(part), "{text}\n{shown}");
+        assert_eq!(problems.len(), 1, "{shown}");
+    }
+}

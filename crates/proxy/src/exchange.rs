@@ -5,17 +5,18 @@
 //! comes back is forwarded by `forward`. Dropping the [`Exchange`] writes one log line and one
 //! set of metrics, however the request ended.
 
+mod refusal;
+mod shield;
+
 use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::Tried;
 use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
-use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool, Spill};
+use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
 
 use crate::{
-    abandon, affinity,
-    answer::{self, HeadOnly, KeepAlive},
-    asker,
+    abandon, affinity, asker,
     attempt::{self, Attempt, AttemptLimits},
     client::Client,
     filter::Passed,
@@ -28,7 +29,6 @@ use crate::{
     retry::{Again, Tries},
     route::{self, Destination, Leads, RouteQuery, Routed},
     scratch::{self, Scratch},
-    spool::{Spilled, Spool},
     table::{ClientFin, ListenerPlan, Serve},
     upload::{Incoming, Upload},
 };
@@ -229,70 +229,6 @@ impl Exchange<'_> {
         Ok(route)
     }
 
-    fn hold_nothing(&mut self) {
-        self.scratch.body.clear();
-    }
-
-    /// Step 4½, the shield: where slots are limited a slow client's body is waited for here, not
-    /// in a worker. What already came is taken in any case, so that it can be sent again.
-    async fn hold_body(&mut self, pool: &Pool) -> Result<(), Reason> {
-        let shield = if pool.limited() { pool.policy().buffer.request } else { 0 };
-        scratch::furnish(&mut self.scratch.body);
-        self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
-        if !self.incoming.ended() && self.scratch.request.expect_continue() {
-            let stall = self.listener.timeouts.write_stall;
-            // No part of a response: another attempt may follow.
-            let told = self.client.write_all(answer::CONTINUE, stall, &mut 0).await;
-            told.map_err(|_| Reason::ClientGone)?;
-        }
-        let mut body = std::mem::take(&mut self.scratch.body);
-        let read = self.read_body(&mut body, shield).await;
-        self.scratch.body = body;
-        read?;
-        if shield > 0
-            && !self.incoming.ended()
-            && let Some(spill) = pool.spill()
-        {
-            Box::pin(self.spill_body(&spill)).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads until `body` has so many bytes or is whole.
-    async fn read_body(&mut self, body: &mut Vec<u8>, most: usize) -> Result<(), Reason> {
-        let body_idle = self.listener.timeouts.body_idle;
-        let request = self.limits().request;
-        let Self { client, incoming, .. } = self;
-        while !incoming.ended() && body.len() < most {
-            let idle = Deadline::now() + body_idle;
-            let until = request.map_or(idle, |request| request.min(idle));
-            let read = std::future::poll_fn(|cx| {
-                if let Poll::Ready(read) = incoming.poll_more(client, cx, body) {
-                    return Poll::Ready(read);
-                }
-                client.deadline.poll_at(cx, until).map(|()| Err(Reason::BodyTimeout))
-            });
-            read.await?;
-        }
-        Ok(())
-    }
-
-    /// What the shield's memory does not hold goes to disk, as far as there is room.
-    async fn spill_body(&mut self, spill: &Arc<Spill>) -> Result<(), Reason> {
-        // It was said why not; the body is streamed.
-        let Ok(mut spool) = Spool::create(spill).await else { return Ok(()) };
-        let mut piece = scratch::buffer();
-        while !self.incoming.ended() {
-            self.read_body(&mut piece, scratch::BUFFER).await?;
-            if spool.push(&mut piece).await.map_err(|_| Reason::Internal)? == Spilled::No {
-                break;
-            }
-        }
-        scratch::recycle(&mut piece);
-        self.incoming.spool = Some(Box::new(spool));
-        Ok(())
-    }
-
     /// Step 5: a slot, at once or through the queue; in the queue only for as long as the client
     /// is there.
     async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
@@ -308,7 +244,7 @@ impl Exchange<'_> {
         let wait = match asked {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
-            Err(error) => return Err(no_lease(&error)),
+            Err(error) => return Err(error.into()),
         };
         let mut wait = std::pin::pin!(wait);
         let queued = Instant::now();
@@ -316,7 +252,7 @@ impl Exchange<'_> {
         let client = &mut *self.client;
         let granted = std::future::poll_fn(|cx| {
             if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
-                return Poll::Ready(granted.map_err(|error| no_lease(&error)));
+                return Poll::Ready(granted.map_err(Reason::from));
             }
             if client.poll_left(cx, ClientFin::Abort).is_ready() {
                 return Poll::Ready(Err(Reason::ClientGone));
@@ -409,89 +345,6 @@ impl Exchange<'_> {
         let passed = self.client.write_all(&interim, stall, &mut self.record.sent).await;
         self.scratch.out = interim;
         passed
-    }
-
-    /// The connection may serve another request after an answer of our own.
-    pub(crate) fn may_keep(&self) -> bool {
-        self.parsed
-            && self.incoming.ended()
-            && !self.client.fin
-            && self.scratch.request.keep_alive()
-            && self.scratch.request.upgrade().is_none()
-            && self.client_may_stay()
-    }
-
-    /// As far as we are concerned the connection goes on after this request.
-    pub(crate) fn client_may_stay(&self) -> bool {
-        !self.listener.timeouts.keep_alive.is_zero() && !self.client.is_leaving()
-    }
-
-    /// The proxy's own answer, and what it leaves of the connection.
-    async fn refuse(&mut self, reason: Reason) -> Next {
-        self.record.reason = Some(reason);
-        if self.record.forwarding {
-            return Next::Reset;
-        }
-        if self.record.status == 0 {
-            self.record.status = reason.status();
-        }
-        if reason == Reason::ClientGone || reason == Reason::WriteTimeout {
-            return Next::Close;
-        }
-        // Who sends what cannot be understood is not understood again (adversaries probe this way).
-        let keep = reason != Reason::BadRequest && self.may_keep();
-        let head_only = match self.parsed && self.scratch.request.method() == b"HEAD" {
-            true => HeadOnly::Yes,
-            false => HeadOnly::No,
-        };
-        let alive = KeepAlive::of(keep, self.scratch.request.version());
-        headers::name_request(self);
-        let mut out = std::mem::take(&mut self.scratch.out);
-        out.clear();
-        let status = self.record.status;
-        let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
-        let mut fields = fields.unwrap_or_default();
-        if status == 503 && !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
-        {
-            let after = match (reason, self.to()) {
-                (Reason::QueueFull | Reason::QueueTimeout, Some(to)) => to.pool.retry_after(),
-                // A worker may be back, or the process replaced, at any moment.
-                _ => 1,
-            };
-            fields.push(("Retry-After", after.to_string()));
-        }
-        let id = &self.scratch.id;
-        let body = answer::write(&mut out, status, reason, id, &fields, alive, head_only);
-        self.show_answer(&mut out, alive);
-        self.record.head = (out.len() - body) as u64;
-        let stall = self.listener.timeouts.write_stall;
-        let wrote = self.client.write_all(&out, stall, &mut self.record.sent).await;
-        self.scratch.out = out;
-        match wrote {
-            Err(_) => Next::Close,
-            Ok(()) if keep => Next::Request,
-            Ok(()) => Next::Linger,
-        }
-    }
-
-    /// A fault of ours took this request's task, and its connection with it (LC-08): no part of an
-    /// answer may pass for the whole of it.
-    fn break_off(&mut self) {
-        let reason = Reason::Internal;
-        self.record.reason = Some(reason);
-        if !self.record.forwarding {
-            self.record.status = reason.status();
-        }
-        let _ = self.client.stream.set_linger_zero();
-    }
-}
-
-fn no_lease(error: &LeaseError) -> Reason {
-    match error {
-        LeaseError::NoWorker | LeaseError::NoOther => Reason::NoWorker,
-        LeaseError::QueueFull => Reason::QueueFull,
-        LeaseError::QueueTimeout => Reason::QueueTimeout,
-        LeaseError::Draining => Reason::Draining,
     }
 }
 

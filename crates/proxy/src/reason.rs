@@ -3,6 +3,8 @@
 //! The code stands in the response header `x-isobar-reason`, in the access log and in the
 //! metrics. This table is the only place that says which status a reason has.
 
+use isobar_pool::LeaseError;
+
 /// A reason of the stable list; the log's `reason` key is null when the worker answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -100,6 +102,17 @@ impl Reason {
             Self::Loop => ("loop", 508),
             Self::Draining => ("draining", 503),
             Self::Internal => ("internal", 500),
+        }
+    }
+}
+
+impl From<LeaseError> for Reason {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::NoWorker | LeaseError::NoOther => Self::NoWorker,
+            LeaseError::QueueFull => Self::QueueFull,
+            LeaseError::QueueTimeout => Self::QueueTimeout,
+            LeaseError::Draining => Self::Draining,
         }
     }
 }

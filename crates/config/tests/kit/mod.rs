@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use isobar_config::model::Listener;
 use isobar_config::{
     BadOption, Colour, Loaded, OptionShape, Registry, Serves, StrategyDef, load_str,
 };
@@ -79,6 +80,14 @@ pub fn good(text: &str) -> Loaded {
     let objections = objections(&validator(), &as_json(text).expect("YAML"));
     assert!(objections.is_empty(), "{text}\n{objections:?}");
     loaded
+}
+
+/// One listener, in its block form, before two pools.
+pub fn with_listener(listener: &str) -> Listener {
+    let text = format!(
+        "pools: {{ app: {{ workers: [127.0.0.1:1] }}, b: {{ workers: [127.0.0.1:2] }} }}\nlisteners:\n  web:\n{listener}"
+    );
+    good(&text).config.listeners["web"].clone()
 }
 
 pub fn schema() -> Value {

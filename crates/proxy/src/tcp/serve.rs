@@ -10,7 +10,7 @@ use std::{
 };
 
 use isobar_balance::{Failure, Outcome, Tried};
-use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
+use isobar_pool::{Connection, Lease, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
     relay::{Early, How, RelayEnd, relay_counted},
@@ -154,27 +154,18 @@ async fn lease(
     stream: &Stream,
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Reason> {
-    let wait = match pool.lease(request).map_err(no_lease)? {
+    let wait = match pool.lease(request).map_err(Reason::from)? {
         Leased::Ready(lease) => return Ok(lease),
         Leased::Queued(wait) => wait,
     };
     let (mut wait, mut watch) = (pin!(wait), Watch::new());
     std::future::poll_fn(|cx| {
         if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
-            return Poll::Ready(granted.map_err(no_lease));
+            return Poll::Ready(granted.map_err(Reason::from));
         }
         watch.poll_left(stream, cx).map(|()| Err(Reason::ClientGone))
     })
     .await
-}
-
-fn no_lease(error: LeaseError) -> Reason {
-    match error {
-        LeaseError::NoWorker | LeaseError::NoOther => Reason::NoWorker,
-        LeaseError::QueueFull => Reason::QueueFull,
-        LeaseError::QueueTimeout => Reason::QueueTimeout,
-        LeaseError::Draining => Reason::Draining,
-    }
 }
 
 /// What the log will say.

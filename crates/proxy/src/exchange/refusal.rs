@@ -1,0 +1,85 @@
+//! The proxy's own answer to a request that has none, and what it leaves of the connection.
+
+use super::Exchange;
+use crate::{
+    answer::{self, HeadOnly, KeepAlive},
+    h1::Next,
+    headers,
+    reason::Reason,
+};
+
+impl Exchange<'_> {
+    /// The connection may serve another request after an answer of our own.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.parsed
+            && self.incoming.ended()
+            && !self.client.fin
+            && self.scratch.request.keep_alive()
+            && self.scratch.request.upgrade().is_none()
+            && self.client_may_stay()
+    }
+
+    /// As far as we are concerned the connection goes on after this request.
+    pub(crate) fn client_may_stay(&self) -> bool {
+        !self.listener.timeouts.keep_alive.is_zero() && !self.client.is_leaving()
+    }
+
+    /// The proxy's own answer, and what it leaves of the connection.
+    pub(super) async fn refuse(&mut self, reason: Reason) -> Next {
+        self.record.reason = Some(reason);
+        if self.record.forwarding {
+            return Next::Reset;
+        }
+        if self.record.status == 0 {
+            self.record.status = reason.status();
+        }
+        if reason == Reason::ClientGone || reason == Reason::WriteTimeout {
+            return Next::Close;
+        }
+        // Who sends what cannot be understood is not understood again (adversaries probe this way).
+        let keep = reason != Reason::BadRequest && self.may_keep();
+        let head_only = match self.parsed && self.scratch.request.method() == b"HEAD" {
+            true => HeadOnly::Yes,
+            false => HeadOnly::No,
+        };
+        let alive = KeepAlive::of(keep, self.scratch.request.version());
+        headers::name_request(self);
+        let mut out = std::mem::take(&mut self.scratch.out);
+        out.clear();
+        let status = self.record.status;
+        let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
+        let mut fields = fields.unwrap_or_default();
+        if status == 503 && !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
+        {
+            let after = match (reason, self.to()) {
+                (Reason::QueueFull | Reason::QueueTimeout, Some(to)) => to.pool.retry_after(),
+                // A worker may be back, or the process replaced, at any moment.
+                _ => 1,
+            };
+            fields.push(("Retry-After", after.to_string()));
+        }
+        let id = &self.scratch.id;
+        let body = answer::write(&mut out, status, reason, id, &fields, alive, head_only);
+        self.show_answer(&mut out, alive);
+        self.record.head = (out.len() - body) as u64;
+        let stall = self.listener.timeouts.write_stall;
+        let wrote = self.client.write_all(&out, stall, &mut self.record.sent).await;
+        self.scratch.out = out;
+        match wrote {
+            Err(_) => Next::Close,
+            Ok(()) if keep => Next::Request,
+            Ok(()) => Next::Linger,
+        }
+    }
+
+    /// A fault of ours took this request's task, and its connection with it (LC-08): no part of an
+    /// answer may pass for the whole of it.
+    pub(super) fn break_off(&mut self) {
+        let reason = Reason::Internal;
+        self.record.reason = Some(reason);
+        if !self.record.forwarding {
+            self.record.status = reason.status();
+        }
+        let _ = self.client.stream.set_linger_zero();
+    }
+}
