@@ -26,6 +26,7 @@ pub(crate) mod path;
 mod problem;
 mod server;
 mod view;
+mod visitors;
 
 /// What may be asked through a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,13 +15,14 @@ use isobar_config::model::{AccessLogFormat, AccessLogPath, Shards};
 use isobar_config::{Config, Loaded};
 use isobar_proxy::ProxyContext;
 use isobar_proxy::access_log::{AccessLog, Flushed, Format, Sink};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-use crate::drain::Signals;
+use crate::drain::{Requests, Signals};
 use crate::logging::Level;
 use crate::metrics::Fairness;
 use crate::plan::Live;
-use crate::{admin, drain, logging, notify, registry, reload, shard};
+use crate::{admin, descriptors, drain, logging, notify, registry, reload, shard};
 
 /// How long the access log may take to get rid of its last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -78,7 +79,21 @@ impl Control {
 /// `isobar run`.
 pub(crate) fn run_file(path: &Path) -> Result<(), String> {
     let loaded = isobar_config::load(path, &registry::registry());
-    run(loaded.map_err(|problems| problems.to_string())?, Source::File(path.to_owned()))
+    let loaded = loaded.map_err(|problems| problems.to_string());
+    to_the_end(loaded.and_then(|loaded| run(loaded, Source::File(path.to_owned()))))
+}
+
+/// Why it ended is said here: whoever should read it may have stopped reading long ago, and must
+/// not keep the process.
+fn to_the_end(ended: Result<(), String>) -> Result<(), String> {
+    match ended {
+        Ok(()) => logging::flush(),
+        Err(message) => {
+            logging::last_words(&message);
+            return Err(String::new());
+        }
+    }
+    Ok(())
 }
 
 /// `isobar proxy`: no file, one listener, one pool.
@@ -89,27 +104,68 @@ pub(crate) fn run_proxy(
     slots: Option<NonZeroU32>,
 ) -> Result<(), String> {
     let config = Config::proxy(from, to, strategy, slots, &registry::registry());
-    let config = config.map_err(|problems| problems.to_string())?;
-    run(Loaded { config, warnings: Default::default() }, Source::Flags)
+    let config = config.map_err(|problems| problems.to_string());
+    let loaded = config.map(|config| Loaded { config, warnings: Default::default() });
+    to_the_end(loaded.and_then(|loaded| run(loaded, Source::Flags)))
+}
+
+/// What a process has before it knows anything else.
+struct Early {
+    runtime: Runtime,
+    requests: Requests,
+}
+
+static EARLY: Mutex<Option<Early>> = Mutex::new(None);
+
+/// For a process that is about to run, before it does anything that takes time: HUP, USR1 and USR2
+/// would end it while it reads its configuration.
+pub(crate) fn catch_requests() {
+    // What did not work here is tried again, and said, when it is needed.
+    *EARLY.lock().unwrap_or_else(PoisonError::into_inner) = Early::begin().ok();
+}
+
+impl Early {
+    fn begin() -> Result<Early, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+        let requests = {
+            let _inside = runtime.enter();
+            Requests::catch().map_err(|error| format!("cannot catch signals: {error}"))?
+        };
+        Ok(Early { runtime, requests })
+    }
+
+    fn take() -> Result<Early, String> {
+        let begun = EARLY.lock().unwrap_or_else(PoisonError::into_inner).take();
+        begun.map_or_else(Early::begin, Ok)
+    }
 }
 
 fn run(loaded: Loaded, source: Source) -> Result<(), String> {
+    let Early { runtime, requests } = Early::take()?;
     let level = logging::start(&loaded.config.log);
     if !loaded.warnings.is_empty() {
         tracing::warn!("{}", loaded.warnings);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-    let ended = runtime.block_on(live(loaded.config, source, level));
+    let ended = runtime.block_on(live(loaded.config, source, level, requests));
     // A thread that still encodes metrics is not worth waiting for.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(config: Config, source: Source, level: Level) -> Result<(), String> {
+async fn live(
+    config: Config,
+    source: Source,
+    level: Level,
+    requests: Requests,
+) -> Result<(), String> {
     let panics = logging::count_panics();
-    let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
-    raise_descriptor_limit();
+    let signals =
+        Signals::catch(requests).map_err(|error| format!("cannot catch signals: {error}"))?;
+    descriptors::raise_limit();
+    if let Some(advice) = descriptors::advice(&config) {
+        tracing::warn!("{advice}");
+    }
     let count = shard_count(config.shards);
     // The control plane has the last cell of every counter.
     let cells = count + 1;
@@ -119,14 +175,14 @@ async fn live(config: Config, source: Source, level: Level) -> Result<(), String
     let access_log = access_log(&config)?;
     let (context, inboxes) = ProxyContext::new(count, access_log.clone());
     let shards = shard::spawn(&context, inboxes).map_err(|error| format!("no thread: {error}"))?;
-    let (requests, queue) = reload::channel();
+    let (reloads, queue) = reload::channel();
     let (shutdown, shutdown_asked) = mpsc::channel(1);
     let control = Arc::new(Control {
         source,
         context,
         access_log,
         level,
-        reloads: requests,
+        reloads,
         tally: reload::Tally::default(),
         shutdown,
         panics,
@@ -175,14 +231,4 @@ fn access_log(config: &Config) -> Result<AccessLog, String> {
         AccessLogPath::File(path) => format!("access_log: {}: {error}", path.display()),
         _ => format!("access_log: {error}"),
     })
-}
-
-/// A proxy needs two descriptors per request under way; shells hand out 1024.
-pub(crate) fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the limit on open files stays as it is");
-    }
 }

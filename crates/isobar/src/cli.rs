@@ -28,7 +28,11 @@ use output::{complain, say};
 
 /// Runs what the process's arguments ask for.
 pub fn main() -> ExitCode {
-    run(std::env::args_os().collect())
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|command| command == "run" || command == "proxy") {
+        app::catch_requests();
+    }
+    run(args)
 }
 
 fn run(args: Vec<OsString>) -> ExitCode {

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::app;
 use crate::cli::{Told, output::say};
+use crate::descriptors;
 
 mod capture;
 mod draw;
@@ -51,7 +51,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<(), Told> {
-    app::raise_descriptor_limit();
+    descriptors::raise_limit();
     let stop = Stop::on_signals()?;
     let attended = options.capture.is_none() && screen::is_possible();
     let mut scene = Scene::set(options.compare, options.rate.unwrap_or(scene::RATE))?;

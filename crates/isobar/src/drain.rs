@@ -19,25 +19,41 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long pools and shards may take once told to end.
 const LAST: Duration = Duration::from_secs(2);
 
-/// All signals we care about; made before anything else, so that none is missed.
-pub(crate) struct Signals {
-    term: Signal,
-    int: Signal,
-    quit: Signal,
+/// The signals that ask for something and would otherwise end the process. They are caught before
+/// the configuration is read: what comes meanwhile is done as soon as there is somebody to do it.
+pub(crate) struct Requests {
     hup: Signal,
     usr1: Signal,
     usr2: Signal,
 }
 
+impl Requests {
+    /// Within a runtime.
+    pub(crate) fn catch() -> io::Result<Requests> {
+        Ok(Requests {
+            hup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            usr2: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// All signals we care about. Those that end the process are caught last: until there is something
+/// to end gracefully, the system's own way is the quickest.
+pub(crate) struct Signals {
+    term: Signal,
+    int: Signal,
+    quit: Signal,
+    requests: Requests,
+}
+
 impl Signals {
-    pub(crate) fn new() -> io::Result<Signals> {
+    pub(crate) fn catch(requests: Requests) -> io::Result<Signals> {
         Ok(Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hup: signal(SignalKind::hangup())?,
-            usr1: signal(SignalKind::user_defined1())?,
-            usr2: signal(SignalKind::user_defined2())?,
+            requests,
         })
     }
 
@@ -66,15 +82,15 @@ pub(crate) async fn until_told(
             _ = signals.int.recv() => break,
             _ = signals.quit.recv() => break,
             Some(()) = shutdown.recv() => break,
-            _ = signals.hup.recv() => {
+            _ = signals.requests.hup.recv() => {
                 // Its outcome is logged by who does it; one that waits already does for this, too.
                 let _ = control.reloads.ask();
             }
-            _ = signals.usr1.recv() => {
+            _ = signals.requests.usr1.recv() => {
                 tracing::info!("reopening the logs");
                 control.access_log.reopen();
             }
-            _ = signals.usr2.recv() => tracing::warn!("USR2 (binary upgrade): not built yet"),
+            _ = signals.requests.usr2.recv() => tracing::warn!("USR2 (binary upgrade): not built yet"),
             Some(index) = shards.ended.recv() => {
                 return Err(format!("shard-{index} has died; see the log above"));
             }

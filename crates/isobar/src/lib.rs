@@ -8,6 +8,7 @@ mod admin;
 mod app;
 pub mod cli;
 mod demo;
+mod descriptors;
 mod drain;
 mod logging;
 mod metrics;

@@ -13,6 +13,7 @@ use isobar_balance::stats::HistogramValues;
 use isobar_pool::{Pool, PoolFigures, PoolStatus};
 
 use crate::app::Control;
+use crate::logging;
 use crate::plan::routes::Handles;
 
 mod fairness;
@@ -186,7 +187,7 @@ fn of_process(out: &mut Families, control: &Control) {
     const LAST: (&str, &str) =
         ("isobar_config_last_reload_successful", "1 unless the last reload was refused.");
     const LOG_DROPS: (&str, &str) =
-        ("isobar_log_lines_dropped_total", "Access log lines that could not be written in time.");
+        ("isobar_log_lines_dropped_total", "Log lines that could not be written in time.");
     const PANICS: (&str, &str) = ("isobar_panics_total", "Requests or tasks ended by a panic.");
     const BUILD: (&str, &str) = ("isobar_build_info", "Always 1; the labels say what runs.");
     let tally = &control.tally;
@@ -195,7 +196,8 @@ fn of_process(out: &mut Families, control: &Control) {
     out.counter(RELOADS, &[("result", "failure")], count(&tally.refused));
     let last = u8::from(tally.last_succeeded.load(Ordering::Relaxed));
     out.gauge(LAST, &[], f64::from(last));
-    out.counter(LOG_DROPS, &[], control.access_log.dropped() as f64);
+    let dropped = control.access_log.dropped() + logging::dropped();
+    out.counter(LOG_DROPS, &[], dropped as f64);
     out.counter(PANICS, &[], count(&control.panics));
     out.gauge(BUILD, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     process::figures(out);

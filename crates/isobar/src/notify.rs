@@ -1,31 +1,41 @@
 //! Tells whoever started us how we are, if it asked to be told: the protocol of `sd_notify(3)`,
 //! which systemd speaks with `Type=notify`. Without `$NOTIFY_SOCKET` all of this does nothing.
+//!
+//! A thread of its own tells: whoever should listen may be busy or stopped, and the control plane
+//! does not wait for that. What cannot be told in time is left out.
 
-use std::io;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread;
 
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
 use crate::app::Phase;
 
+/// What may wait to be told.
+const WAITING: usize = 16;
+
+type State = Vec<NotifyState<'static>>;
+
 pub(crate) fn entered(phase: Phase) {
     match phase {
         Phase::Starting => {}
-        Phase::Ready => tell(&[NotifyState::Ready]),
-        Phase::Draining => tell(&[NotifyState::Stopping]),
+        Phase::Ready => tell(vec![NotifyState::Ready]),
+        Phase::Draining => tell(vec![NotifyState::Stopping]),
     }
 }
 
 /// Until `reloaded`, however it ends.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => said(Err(error)),
+        Ok(now) => tell(vec![NotifyState::Reloading, now]),
+        Err(error) => untold(&error),
     }
 }
 
 pub(crate) fn reloaded() {
-    tell(&[NotifyState::Ready]);
+    tell(vec![NotifyState::Ready]);
 }
 
 /// Sends signs of life as often as we were asked to; a control plane that hangs sends none.
@@ -37,16 +47,38 @@ pub(crate) async fn keep_alive() {
     let mut beat = interval(patience / 2);
     loop {
         beat.tick().await;
-        tell(&[NotifyState::Watchdog]);
+        tell(vec![NotifyState::Watchdog]);
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    said(sd_notify::notify(state));
+fn tell(state: State) {
+    static TELLER: OnceLock<Option<SyncSender<State>>> = OnceLock::new();
+    if let Some(teller) = TELLER.get_or_init(teller)
+        && let Err(TrySendError::Full(_)) = teller.try_send(state)
+    {
+        tracing::debug!("$NOTIFY_SOCKET: whoever started us does not listen");
+    }
 }
 
-fn said(outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "$NOTIFY_SOCKET: whoever started us cannot be told");
+fn teller() -> Option<SyncSender<State>> {
+    std::env::var_os("NOTIFY_SOCKET")?;
+    let (tell, told) = sync_channel::<State>(WAITING);
+    let run = move || {
+        for state in told {
+            if let Err(error) = sd_notify::notify(&state) {
+                untold(&error);
+            }
+        }
+    };
+    match thread::Builder::new().name(String::from("notify")).spawn(run) {
+        Ok(_) => Some(tell),
+        Err(error) => {
+            untold(&error);
+            None
+        }
     }
+}
+
+fn untold(error: &std::io::Error) {
+    tracing::warn!(%error, "$NOTIFY_SOCKET: whoever started us cannot be told");
 }

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::app::{Control, Source};
-use crate::{notify, registry};
+use crate::{descriptors, notify, registry};
 
 /// Who may wait for a reload at once; more are told to try again.
 const WAITING: usize = 64;
@@ -104,6 +104,10 @@ async fn once(control: &Arc<Control>) -> Outcome {
     };
     let mut said = lines(&warnings.to_string());
     let config = keep_what_cannot_change(control.lock().config(), config, &mut said);
+    // What was said already is not said with every reload.
+    let known = descriptors::advice(control.lock().config());
+    let advice = descriptors::advice(&config).filter(|advice| known.as_ref() != Some(advice));
+    said.extend(advice.map(|advice| format!("warning: {advice}")));
     let summary = config.summary().to_string();
     match apply(control, config).await {
         Ok(version) => Outcome::Done { version, summary, warnings: said },

@@ -107,7 +107,7 @@ impl Client {
     /// Waits for the first bytes of a request, at most so long behind the last one, without holding a
     /// buffer.
     pub(crate) async fn first_bytes(&mut self, at_most: Duration) -> First {
-        self.place.standing.idle.set(Some(self.silent_since + self.patience));
+        self.place.standing.idle_since.set(Some(self.silent_since));
         let until = self.silent_since + at_most;
         let Self { stream, inbuf, deadline, .. } = self;
         let arrived = deadline
@@ -123,7 +123,7 @@ impl Client {
                 read
             })
             .await;
-        self.place.standing.idle.set(None);
+        self.place.standing.idle_since.set(None);
         match arrived {
             Some(Ok(1..)) => First::Bytes,
             Some(_) => First::Gone,
@@ -227,8 +227,9 @@ impl Client {
 /// Whether a connection is between two requests, and how to end it if so.
 struct Standing {
     listener: ListenerId,
-    /// Between two requests: until when. The longest idle one of a listener has the earliest end.
-    idle: Cell<Option<Instant>>,
+    /// Between two requests, or before the first: since when. However long each of them may be
+    /// silent, the one that has been for longest makes room first.
+    idle_since: Cell<Option<Instant>>,
     task: OnceCell<AbortHandle>,
 }
 
@@ -253,25 +254,29 @@ pub(crate) fn close_idle_of(listener: ListenerId) {
     end(&between_requests(|standing| standing.listener == listener));
 }
 
-/// Makes room for others: ends those of a listener's connections on this shard that have been
-/// between two requests for longest. Several at a time, because finding them looks at all.
-pub(crate) fn evict_idle(context: &ProxyContext, gate: &Arc<Gate>) {
+/// Makes room for others: ends those of a listener's connections (or of all) on this shard that have
+/// been between two requests for longest. Several at a time, because finding them looks at all.
+pub(crate) fn evict_idle(context: &ProxyContext, gate: Option<&Arc<Gate>>) {
     const PART: usize = 64;
-    let by = |plan: Arc<ListenerPlan>| Arc::ptr_eq(&plan.gate, gate);
-    let mut idle = between_requests(|one| context.listener(one.listener).is_some_and(by));
+    let mut idle = between_requests(|one| match (gate, context.listener(one.listener)) {
+        (None, _) => true,
+        (Some(gate), plan) => plan.is_some_and(|plan| Arc::ptr_eq(&plan.gate, gate)),
+    });
     if idle.is_empty() {
         return;
     }
     let count = (idle.len() / PART).max(1);
-    idle.select_nth_unstable_by_key(count - 1, |&(until, _)| until);
+    idle.select_nth_unstable_by_key(count - 1, |&(since, _)| since);
     end(&idle[..count]);
 }
 
-/// Which of these connections are between two requests, and until when they may be.
+/// Which of these connections are between two requests, and since when.
 fn between_requests(wanted: impl Fn(&Standing) -> bool) -> Vec<(Instant, Rc<Standing>)> {
     STANDINGS.with_borrow(|standings| {
         let wanted = standings.all.iter().flatten().filter(|standing| wanted(standing));
-        wanted.filter_map(|standing| Some((standing.idle.get()?, Rc::clone(standing)))).collect()
+        wanted
+            .filter_map(|standing| Some((standing.idle_since.get()?, Rc::clone(standing))))
+            .collect()
     })
 }
 
@@ -291,8 +296,8 @@ struct Place {
 
 impl Place {
     fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
-        let (idle, task) = (Cell::default(), OnceCell::new());
-        let standing = Rc::new(Standing { listener, idle, task });
+        let (idle_since, task) = (Cell::default(), OnceCell::new());
+        let standing = Rc::new(Standing { listener, idle_since, task });
         let index = STANDINGS.with_borrow_mut(|standings| {
             let index = standings.free.pop().unwrap_or_else(|| {
                 standings.all.push(None);

@@ -13,6 +13,7 @@ mod asker;
 mod attempt;
 mod client;
 mod deadline;
+mod descriptors;
 mod exchange;
 pub mod explain;
 pub mod filter;
@@ -36,6 +37,7 @@ mod tcp;
 mod unconnected;
 mod upload;
 
+pub use descriptors::Descriptors;
 pub use forwarded::TrustedProxies;
 pub use gate::Gate;
 pub use listener::ListenSocket;

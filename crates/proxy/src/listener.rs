@@ -2,13 +2,14 @@
 //!
 //! Sockets are accepted raw and registered only by the shard that will serve them. Options that
 //! Linux lets accepted sockets inherit (`TCP_NODELAY`, keep-alive probes) are set once on the listening socket.
-//! When descriptors or memory run out accepting pauses instead of spinning.
+//! When descriptors run short idle connections make room; when accepting fails it pauses instead of
+//! spinning.
 
 use std::{
     io,
     net::{IpAddr, TcpListener},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixListener,
     },
     sync::Arc,
@@ -18,6 +19,7 @@ use std::{
 use isobar_pool::Stream;
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
+    io::Errno,
     net::{SendFlags, SocketFlags},
 };
 use tokio::{
@@ -35,10 +37,13 @@ use crate::{
     table::{ListenerId, ListenerPlan, Serve},
 };
 
-/// How long accepting pauses when the process is out of descriptors or memory.
+/// How long accepting pauses when it fails, or when nobody can make room.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// And how often that is said.
+/// How long it waits first for idle connections that give back their descriptors.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// How often the log says that something is wrong.
 const COMPLAIN: Duration = Duration::from_secs(10);
 
 /// How long a full listener waits for those it asked to leave before it asks more of them.
@@ -109,7 +114,7 @@ pub(crate) async fn accept(
         }
         None => turn_away(context, &plan, &socket, client),
     };
-    let mut complained = None;
+    let mut trouble = Trouble { complained: None, short: false, pause: FIRST_PAUSE };
     let last = loop {
         let ready = tokio::select! {
             biased;
@@ -122,19 +127,26 @@ pub(crate) async fn accept(
             break (&mut stopped).await;
         };
         let accepted = match ready {
-            Ok(mut ready) if plan.gate.is_full(plan.limits.connections) => {
-                match has_backlog(&socket) {
-                    true => make_room(context, &plan).await,
-                    false => ready.clear_ready(),
+            Ok(mut ready) => {
+                let full = plan.gate.is_full(plan.limits.connections);
+                if full || trouble.is_short(context, &socket) {
+                    match has_backlog(&socket) {
+                        true if full => make_room(context, &plan).await,
+                        true => trouble.spare(context).await,
+                        false => ready.clear_ready(),
+                    }
+                    continue;
                 }
-                continue;
+                ready.try_io(accept_raw)
             }
-            Ok(mut ready) => ready.try_io(accept_raw),
             Err(error) => Ok(Err(error)),
         };
         match accepted {
-            Ok(Ok(one)) => admit(plan, one),
-            Ok(Err(error)) => pause(&error, &mut complained).await,
+            Ok(Ok(one)) => {
+                trouble.short = context.descriptors.is_kept_back(one.0.as_raw_fd());
+                admit(plan, one);
+            }
+            Ok(Err(error)) => trouble.failed(context, &error).await,
             // Somebody thought better of it.
             Err(_) => {}
         }
@@ -158,7 +170,7 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// accepted and refused; while somebody does, those leave who only might ask again (SL-05). It
 /// returns now and then, because the limit may have changed.
 async fn make_room(context: &ProxyContext, plan: &ListenerPlan) {
-    context.evict_idle(&plan.gate);
+    context.evict_idle(Some(&plan.gate));
     let _ = tokio::time::timeout(LEAVING, plan.gate.room(plan.limits.connections)).await;
 }
 
@@ -206,17 +218,80 @@ fn turn_away(
     context.access_log.write(&entry);
 }
 
-/// A connection that died in the back-log is nobody's problem; running out of something is ours.
-async fn pause(error: &io::Error, complained: &mut Option<Instant>) {
-    use rustix::io::Errno;
-    let out_of = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    if Errno::from_io_error(error).is_some_and(|errno| out_of.contains(&errno)) {
-        if complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
-            tracing::warn!(%error, "accepting pauses");
-            *complained = Some(Instant::now());
+/// What keeps this socket from accepting, other than its listener's limit.
+struct Trouble {
+    complained: Option<Instant>,
+    /// The newest connection has one of the descriptors that are kept back.
+    short: bool,
+    pause: Duration,
+}
+
+impl Trouble {
+    fn is_short(&mut self, context: &ProxyContext, socket: &AsyncFd<OwnedFd>) -> bool {
+        self.short = self.short && context.descriptors.are_short(socket.get_ref());
+        if !self.short {
+            self.pause = FIRST_PAUSE;
         }
-        tokio::time::sleep(PAUSE).await;
-    } else {
-        tracing::debug!(%error, "accept");
+        self.short
+    }
+
+    /// Somebody waits, and what is left is not for clients: whoever has been idle for longest makes
+    /// room, whatever listener it came in by.
+    async fn spare(&mut self, context: &ProxyContext) {
+        if self.may_complain() {
+            tracing::warn!(
+                "file descriptors run short: idle connections are closed to make room; raise the \
+                 limit on open files (`ulimit -n`, LimitNOFILE)"
+            );
+        }
+        context.evict_idle(None);
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE);
+    }
+
+    async fn failed(&mut self, context: &ProxyContext, error: &io::Error) {
+        match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE) => {
+                self.short = true;
+                self.spare(context).await;
+            }
+            // It died in the back-log, or was never meant to come about: nobody's problem.
+            Some(errno) if LOST_IN_THE_BACK_LOG.contains(&errno) => {
+                tracing::debug!(%error, "accept");
+            }
+            // Out of memory; or the socket itself is broken, which will not pass.
+            _ => {
+                if self.may_complain() {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn may_complain(&mut self) -> bool {
+        let may = self.complained.is_none_or(|at| at.elapsed() > COMPLAIN);
+        if may {
+            self.complained = Some(Instant::now());
+        }
+        may
     }
 }
+
+/// What accept(2) says of a single connection: the next one may be well.
+const LOST_IN_THE_BACK_LOG: [Errno; 14] = [
+    Errno::CONNABORTED,
+    Errno::CONNRESET,
+    Errno::INTR,
+    Errno::AGAIN,
+    Errno::PERM,
+    Errno::PROTO,
+    Errno::NETDOWN,
+    Errno::NOPROTOOPT,
+    Errno::HOSTDOWN,
+    Errno::NONET,
+    Errno::HOSTUNREACH,
+    Errno::OPNOTSUPP,
+    Errno::NETUNREACH,
+    Errno::TIMEDOUT,
+];

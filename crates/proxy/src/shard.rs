@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     access_log::AccessLog,
     client,
+    descriptors::Descriptors,
     gate::Gate,
     listener::{Accepted, ListenSocket, accept},
     table::{ListenerId, ListenerPlan, RouteTable},
@@ -35,6 +36,7 @@ pub struct ProxyContext {
     pub(crate) access_log: AccessLog,
     shards: Box<[Port]>,
     draining: AtomicBool,
+    pub(crate) descriptors: Descriptors,
     /// Our name in `Via`: a request that carries it has been here before.
     pub(crate) pseudonym: String,
 }
@@ -57,7 +59,8 @@ enum Command {
     Unlisten(ListenerId, Arc<ListenerPlan>),
     /// There is a new table.
     Renew,
-    Evict(Arc<Gate>),
+    /// Of this listener's connections; of all, where none is named.
+    Evict(Option<Arc<Gate>>),
     Drain,
     Stop,
 }
@@ -77,6 +80,7 @@ impl ProxyContext {
             access_log,
             shards: ports.into(),
             draining: AtomicBool::new(false),
+            descriptors: Descriptors::of_this_process(),
             pseudonym: format!("isobar-{:012x}", fastrand::u64(..) >> 16),
         };
         (Arc::new(context), inboxes)
@@ -142,11 +146,11 @@ impl ProxyContext {
         }
     }
 
-    /// Asks every shard to end some of this listener's idle connections. A shard whose inbox is full
-    /// has others to make room for.
-    pub(crate) fn evict_idle(&self, gate: &Arc<Gate>) {
+    /// Asks every shard to end some idle connections: this listener's, or anybody's. A shard whose
+    /// inbox is full has others to make room for.
+    pub(crate) fn evict_idle(&self, gate: Option<&Arc<Gate>>) {
         for port in &self.shards {
-            let _ = port.inbox.try_send(Command::Evict(Arc::clone(gate)));
+            let _ = port.inbox.try_send(Command::Evict(gate.cloned()));
         }
     }
 
@@ -224,7 +228,7 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             }
             // Who serves nobody lets go of the old one as well.
             Command::Renew => context.with_table(|_| ()),
-            Command::Evict(gate) => client::evict_idle(&context, &gate),
+            Command::Evict(gate) => client::evict_idle(&context, gate.as_ref()),
             Command::Drain => {
                 // Dropping the senders is the signal.
                 accepting.clear();

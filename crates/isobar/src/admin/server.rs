@@ -1,6 +1,7 @@
 //! HTTP/1.1 for a handful of callers: bounded in connections, bytes and time, so that nobody who
 //! may connect can keep others from it. One request per connection; who asks rarely pays little
-//! for it, and there is no idle connection to look after.
+//! for it, and there is no idle connection to look after. Where all places are taken, whoever has
+//! waited longest for its peer (to say what it wants, or to read the answer) makes room.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,20 +17,22 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use isobar_pool::Stream;
 use isobar_proxy::ListenSocket;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::problem::{Answer, Problem};
+use super::visitors::{Inside, Visit, Visitors};
 use super::{Door, api, guard};
 use crate::app::Control;
 
 const CONNECTIONS: usize = 64;
-const HEAD: Duration = Duration::from_secs(5);
+const HEAD: Duration = Duration::from_secs(1);
 /// Request and answer together: a stalled reader is sent away. A reload waits for probes.
 const WHOLE: Duration = Duration::from_secs(30);
 const BODY: usize = 64 * 1024;
-/// How long accepting pauses when descriptors have run out.
+/// How long accepting pauses when it fails, and how often that is said.
 const PAUSE: Duration = Duration::from_millis(50);
+const COMPLAIN: Duration = Duration::from_secs(10);
 
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -54,31 +57,42 @@ impl Listener {
 }
 
 pub(crate) async fn serve(listener: Listener, door: Door, control: Arc<Control>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let visitors = Visitors::new(CONNECTIONS);
+    let mut complained: Option<Instant> = None;
     loop {
-        // The next ones wait in the kernel's back-log.
-        let Ok(place) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok(stream) => {
-                let control = control.clone();
-                tokio::spawn(async move {
-                    let _place = place;
+                // Where everybody is being served, the next ones wait in the kernel's back-log.
+                let visit = visitors.admit().await;
+                let (inside, control) = (Inside(visit.clone()), control.clone());
+                let task = tokio::spawn(async move {
                     // Whoever is not done by now has left or never will be.
-                    let _ = timeout(WHOLE, converse(stream, door, control)).await;
+                    let _ = timeout(WHOLE, converse(stream, door, control, &inside.0)).await;
                 });
+                visit.can_be_ended_by(task.abort_handle());
+                // It is heard before it could have to make room for the next one.
+                yield_now().await;
             }
             Err(error) => {
-                tracing::debug!(%error, "admin: accept");
+                if complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
+                    tracing::warn!(%error, ?door, "admin: connections cannot be accepted");
+                    complained = Some(Instant::now());
+                }
                 sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn converse(stream: Stream, door: Door, control: Arc<Control>) {
+async fn converse(stream: Stream, door: Door, control: Arc<Control>, visit: &Visit) {
     let service = service_fn(move |request: Request<Incoming>| {
         let control = control.clone();
-        async move { Ok::<Answer, Infallible>(respond(request, door, &control).await) }
+        async move {
+            visit.is_served();
+            let answer = respond(request, door, &control).await;
+            visit.waits();
+            Ok::<Answer, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

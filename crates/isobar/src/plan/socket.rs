@@ -9,7 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use isobar_config::model::Bind;
@@ -98,15 +98,25 @@ fn clear(path: &Path) -> io::Result<()> {
         let message = format!("the path exists and is {what}; it is left alone");
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
-    match UnixStream::connect(path) {
+    let answers = || {
+        let message = "another process answers on this socket";
+        Err(io::Error::new(io::ErrorKind::AddrInUse, message))
+    };
+    match knock(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Ok(_) => {
-            let message = "another process answers on this socket";
-            Err(io::Error::new(io::ErrorKind::AddrInUse, message))
-        }
-        // Alive but busy, or not ours to look at.
+        // Alive, and so busy that its back-log is full.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => answers(),
+        Ok(()) => answers(),
+        // Not ours to look at.
         Err(error) => Err(error),
     }
+}
+
+/// Connects without waiting: who listens may never accept, and we are the control plane.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// A listening socket that whoever started us left open under this number.
@@ -156,6 +166,8 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// A directory of its own per test, gone with it.
@@ -204,6 +216,27 @@ mod tests {
         let _other = UnixListener::bind(dir.path()).unwrap();
         assert_eq!(unix(&dir.path(), 0o600).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         UnixStream::connect(dir.path()).unwrap();
+    }
+
+    /// Nobody accepts, and the back-log is full: it is left alone, and nobody waits for it.
+    #[test]
+    fn a_socket_with_a_full_back_log_makes_nobody_wait() {
+        let dir = Dir::new("full");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(dir.path()).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let _waiting: Vec<_> = std::iter::from_fn(|| {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket.connect(&SockAddr::unix(dir.path()).unwrap()).ok().map(|()| socket)
+        })
+        .collect();
+        let (tell, told) = std::sync::mpsc::channel();
+        let path = dir.path();
+        std::thread::spawn(move || tell.send(unix(&path, 0o600).unwrap_err().kind()));
+        let said = told.recv_timeout(std::time::Duration::from_secs(5));
+        assert_eq!(said, Ok(io::ErrorKind::AddrInUse));
+        assert!(dir.path().exists());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use crossbeam_utils::CachePadded;
 use isobar_balance::shard;
 
-/// Threads beyond this share buffers.
+/// Threads beyond this share buffers, and give way to each other into their neighbours'.
 const CELLS: usize = 64;
 /// What one buffer holds at most; then lines are lost.
 pub(super) const MOST: usize = 4 * 1024 * 1024;
@@ -30,10 +30,11 @@ impl Buffers {
         Self((0..CELLS).map(|_| Default::default()).collect())
     }
 
-    /// Lets `line` append itself to a buffer of this shard.
+    /// Lets `line` append itself to a buffer of this shard, or to the next one that nobody holds.
     pub(super) fn write(&self, line: impl FnOnce(&mut Vec<u8>)) -> Written {
-        let pair = &self.0[shard::current() % CELLS];
-        let free = pair.iter().find_map(|buffer| match buffer.try_lock() {
+        let own = shard::current() % CELLS;
+        let mut nearest = self.0[own..].iter().chain(&self.0[..own]).flatten();
+        let free = nearest.find_map(|buffer| match buffer.try_lock() {
             Ok(buffer) => Some(buffer),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
@@ -66,5 +67,21 @@ impl Buffers {
             }
         }
         any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_whose_buffers_are_both_held_loses_nothing() {
+        let buffers = Buffers::new();
+        let held: Vec<_> = buffers.0[0].iter().map(|buffer| buffer.lock().unwrap()).collect();
+        let written = buffers.write(|line| line.extend_from_slice(b"one\n"));
+        drop(held);
+        let mut batch = Vec::new();
+        assert!(buffers.collect(&mut batch));
+        assert_eq!((written, batch.as_slice()), (Written::Waiting, b"one\n".as_slice()));
     }
 }
