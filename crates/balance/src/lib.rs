@@ -29,5 +29,5 @@ pub use lease::{Failure, Outcome};
 pub use slots::{SlotWord, Slots};
 pub use strategy::{Key, Picker, SlowStart, Strategy, client_key, text_key};
 pub use timing::Timing;
-pub use waiters::{Grant, Join, Seat, Ticket, Waiters};
+pub use waiters::{Grant, Join, Seat, Seats, Ticket, Waiters};
 pub use worker::{Worker, WorkerId, WorkerStats};

@@ -40,9 +40,12 @@ pub struct PoolState {
 
 #[derive(Default)]
 struct Known {
-    usable: Vec<(String, Option<NonZeroU32>, Option<NonZeroU32>, u32)>,
+    usable: Vec<(String, Part)>,
     limits: Vec<(String, Option<NonZeroU32>)>,
 }
+
+/// What is known of a usable worker: weight, slots, share, tier.
+type Part = (Option<NonZeroU32>, Option<NonZeroU32>, u32, u8);
 
 impl PoolState {
     pub fn new(rules: Rules) -> Self {
@@ -123,7 +126,7 @@ impl PoolState {
         Changes { usable, limits, edited, panic, transitions }
     }
 
-    /// In the file's order.
+    /// Of all tiers, in the file's order.
     pub fn usable(&self) -> Vec<Usable<'_>> {
         usable::usable(&self.members, self.panic)
     }
@@ -230,7 +233,7 @@ impl PoolState {
         let usable: Vec<_> = self
             .usable()
             .into_iter()
-            .map(|usable| (usable.name.to_owned(), usable.weight, usable.slots, usable.share))
+            .map(|u| (u.name.to_owned(), (u.weight, u.slots, u.share, u.tier)))
             .collect();
         std::mem::replace(&mut self.known.usable, usable) != self.known.usable
     }

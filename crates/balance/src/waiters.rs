@@ -27,6 +27,20 @@ pub trait Seat: Clone + Send + 'static {
     fn worker(&self) -> &Worker;
 }
 
+/// The workers that may be used.
+pub struct Seats<S> {
+    /// Those that take whoever waits.
+    pub serving: Vec<S>,
+    /// Those that take only who waits for them alone.
+    pub backups: Vec<S>,
+}
+
+impl<S> From<Vec<S>> for Seats<S> {
+    fn from(serving: Vec<S>) -> Self {
+        Self { serving, backups: Vec::new() }
+    }
+}
+
 pub struct Waiters<S> {
     /// How many wait. Written under the lock, read by everybody.
     waiting: CachePadded<AtomicUsize>,
@@ -80,7 +94,8 @@ impl<S: Seat> Waiters<S> {
     /// These workers, and no others, may be used from `now` on; what they have free is handed over
     /// at once. Waiters bound to a worker that is gone wait for any from here, at their age. Store
     /// the snapshot first: whoever joins later must not pick from an older one than this.
-    pub fn publish(&self, seats: Vec<S>, now: Instant) {
+    pub fn publish(&self, seats: impl Into<Seats<S>>, now: Instant) {
+        let seats = seats.into();
         self.locked(now, |queue| {
             queue.publish(seats);
             queue.settle(now);

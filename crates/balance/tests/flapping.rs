@@ -106,8 +106,14 @@ impl Pool {
         let ejected = self.state.members().filter(|m| *m.health() == Health::Ejected).count();
         prop_assert!(ejected <= self.workers.len() * max_ejected / 1000, "{} ejected", ejected);
         if some_can {
-            let most = usable.iter().map(|usable| usable.share).max();
-            prop_assert_eq!(most, Some(FULL_SHARE), "nobody takes what a newcomer leaves");
+            for tier in usable.iter().map(|usable| usable.tier) {
+                let shares = usable.iter().filter(|u| u.tier == tier).map(|u| u.share);
+                prop_assert_eq!(
+                    shares.max(),
+                    Some(FULL_SHARE),
+                    "nobody takes what a newcomer leaves"
+                );
+            }
         }
         for usable in usable {
             prop_assert!((1..=FULL_SHARE).contains(&usable.share));

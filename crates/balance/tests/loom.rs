@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use isobar_balance::{Grant, Join, Seat, Slots, Ticket, Waiters, Worker, WorkerId};
+use isobar_balance::{Grant, Join, Seat, Seats, Slots, Ticket, Waiters, Worker, WorkerId};
 use loom::thread;
 
 /// No overshoot: a limit of one is never two, whichever way it is taken.
@@ -152,6 +152,29 @@ fn a_new_worker_reaches_who_waits() {
         control.join().unwrap();
         let seat = pool.settle(joined).expect("waits beside a free slot");
         assert_eq!(seat.worker().id(), WorkerId(1));
+    });
+}
+
+/// A backup's slot comes free while its tier begins to serve: who waits for any worker gets it.
+#[test]
+fn a_backup_that_begins_to_serve_reaches_who_waits() {
+    loom::model(|| {
+        let pool = Pool::new(1);
+        let held = pool.reserve().unwrap();
+        let backups = |backups| Seats { serving: Vec::new(), backups };
+        pool.waiters.publish(backups(vec![pool.seat.clone()]), pool.now);
+        let Join::Waiting(ticket) = pool.waiters.join(None, 9, Waker::noop(), pool.now, || None)
+        else {
+            panic!("a backup is not for everybody")
+        };
+        let control = pool.clone();
+        let control = thread::spawn(move || {
+            control.waiters.publish(vec![control.seat.clone()], control.now);
+        });
+        pool.release(&held);
+        control.join().unwrap();
+        assert!(pool.settle(Join::Waiting(ticket)).is_ok(), "waits beside a free slot");
+        assert_eq!((pool.in_flight(), pool.waiters.len()), (1, 0));
     });
 }
 

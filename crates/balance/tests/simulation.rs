@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use isobar_balance::{Grant, Join, Seat, Ticket, Waiters, Worker, WorkerId};
+use isobar_balance::{Grant, Join, Seat, Seats, Ticket, Waiters, Worker, WorkerId};
 use proptest::prelude::*;
 
 const STEPS: usize = 4000;
@@ -147,6 +147,8 @@ struct Pool {
     waiters: Waiters<Chair>,
     workers: Vec<Chair>,
     published: Vec<u32>,
+    /// Of the published: those that take only who waits for them alone.
+    backups: Vec<u32>,
     held: Vec<Chair>,
     /// In order of age.
     tickets: Vec<Waiting>,
@@ -173,6 +175,7 @@ impl Pool {
             waiters: Waiters::new(),
             workers: (0..workers).map(|id| Chair::new(id, rng.u32(1..4))).collect(),
             published: Vec::new(),
+            backups: Vec::new(),
             held: Vec::new(),
             tickets: Vec::new(),
             lateness,
@@ -219,6 +222,8 @@ impl Pool {
             95..97 => {
                 self.published =
                     (0..self.workers.len() as u32).filter(|_| self.rng.u32(0..4) > 0).collect();
+                let backup = |_: &u32| self.rng.u32(0..3) == 0;
+                self.backups = self.published.iter().copied().filter(backup).collect();
                 self.publish(event);
             }
             97 if !self.tickets.is_empty() => {
@@ -227,6 +232,7 @@ impl Pool {
             }
             98 => {
                 self.published = (0..self.workers.len() as u32).collect();
+                self.backups.clear();
                 self.publish(event);
             }
             _ => {}
@@ -245,7 +251,9 @@ impl Pool {
         let mut seats: Vec<_> =
             self.published.iter().map(|&id| self.workers[id as usize].clone()).collect();
         self.rng.shuffle(&mut seats);
-        self.waiters.publish(seats, event);
+        let (backups, serving) =
+            seats.into_iter().partition(|seat| self.backups.contains(&seat.id()));
+        self.waiters.publish(Seats { serving, backups }, event);
         for waiting in &mut self.tickets {
             waiting.bound = waiting.bound.filter(|id| self.published.contains(id));
         }
@@ -288,7 +296,7 @@ impl Pool {
         let granted = waiting.woken.0.load(SeqCst);
         let free = self.published.iter().any(|&id| {
             let word = self.workers[id as usize].slots().load();
-            word.has_room()
+            word.has_room() && self.may_use(None, id)
         });
         match self.waiters.unbind(waiting.ticket, self.now, || self.reserve(None)) {
             Ok(Grant { seat, .. }) => {
@@ -326,12 +334,17 @@ impl Pool {
                 older.push(waiting.bound);
                 continue;
             }
-            assert!(!older.contains(&None), "one who may use any worker was passed over");
+            let backups = waiting.bound.is_some_and(|id| self.backups.contains(&id));
+            assert!(backups || !older.contains(&None), "one who may use any was passed over");
             if waiting.bound.is_some() {
                 assert!(!older.contains(&waiting.bound), "one bound to the same was passed over");
             }
             spans.push((waiting.since.max(event), self.now));
-            waiting.granted = Some((usable.clone(), older.clone()));
+            let mut usable = usable.clone();
+            if waiting.bound.is_none() {
+                usable.retain(|id| !self.backups.contains(id));
+            }
+            waiting.granted = Some((usable, older.clone()));
         }
         self.handed_over += spans.len();
         self.spans.append(&mut spans);
@@ -422,7 +435,7 @@ impl Pool {
     }
 
     fn may_use(&self, bound: Option<u32>, id: u32) -> bool {
-        bound.is_none_or(|bound| bound == id)
+        bound.map_or(!self.backups.contains(&id), |bound| bound == id)
     }
 
     fn in_flight(&self) -> Vec<u32> {

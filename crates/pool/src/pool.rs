@@ -195,19 +195,22 @@ impl Pool {
             if let Some(answer) = sticky::lease(&self.shared, snapshot, key, rq) {
                 return answer;
             }
-            let bound;
             // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
-            if snapshot.policy.queue.is_none() || self.shared.waiters.is_empty() {
+            let may_pick = snapshot.policy.queue.is_none()
+                || self.shared.waiters.is_empty()
+                || snapshot.is_past_first(rq.tried);
+            let missing = if may_pick {
                 match snapshot.pick(key, rq.tried, rng, now) {
                     Pick::Reserved(place) => {
                         return Ok(Leased::Ready(Lease::new(place, snapshot.policy, None, now)));
                     }
-                    Pick::Nothing(waits_for) => bound = waits_for,
+                    Pick::Nothing(missing) => missing,
                 }
             } else {
-                bound = snapshot.bound(key, rq.tried, rng, now);
-            }
-            match (snapshot.lack(rq.tried), snapshot.policy.queue) {
+                snapshot.missing(key, rq.tried, rng, now)
+            };
+            let bound = missing.bound;
+            match (missing.lack, snapshot.policy.queue) {
                 _ if snapshot.closed => Err(LeaseError::Draining),
                 (Lack::Slots, None) => Err(LeaseError::QueueFull),
                 (Lack::Others, _) => Err(LeaseError::NoOther),

@@ -1,11 +1,16 @@
 //! The serving state of a pool: immutable, published with one store, read by every lease. It
-//! answers "whose turn is it" through the prepared picker and, when nobody could be reserved, why.
+//! answers "whose turn is it" through the prepared picker of each tier and, when nobody could be
+//! reserved, why.
+
+mod tier;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use isobar_balance::{Candidate, Key, PickCx, Picker, Reserved, Tried, Turns, WorkerId};
+use isobar_balance::{Key, Tried, WorkerId};
 
+use self::tier::Picked;
+pub(crate) use self::tier::{Nobody, Tier};
 use crate::affinity::Cookies;
 use crate::settings::{Asker, Policy};
 use crate::spill::Spill;
@@ -13,14 +18,12 @@ use crate::target::{Place, Target};
 
 pub(crate) struct Snapshot {
     pub(crate) version: u64,
-    pub(crate) candidates: Box<[Candidate]>,
-    /// Aligned with `candidates`.
-    pub(crate) targets: Box<[Arc<Target>]>,
-    pub(crate) picker: Box<dyn Picker>,
-    /// What the picker's strategy goes by.
+    /// The lowest tier that has somebody; it serves.
+    pub(crate) first: Arc<Tier>,
+    /// The tiers above it that have somebody, the lowest first.
+    pub(crate) backups: Box<[Arc<Tier>]>,
+    /// What the strategy goes by.
     pub(crate) key: Key,
-    /// While somebody is in slow start and the strategy follows the load.
-    pub(crate) turns: Option<Turns>,
     pub(crate) policy: Policy,
     /// Where clients stay on their worker.
     pub(crate) cookies: Option<Cookies>,
@@ -33,31 +36,37 @@ pub(crate) struct Snapshot {
 }
 
 /// Why nobody was reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lack {
-    /// A worker that may be used has no free slot.
-    Slots,
+    /// Nobody may be used.
+    Workers,
     /// Every worker that may be used has been tried.
     Others,
-    Workers,
+    /// A worker that may be used has no free slot.
+    Slots,
 }
 
 pub(crate) enum Pick {
     /// Its slot is reserved.
     Reserved(Place),
-    /// Nobody's is; the request may be bound to one worker.
-    Nothing(Option<WorkerId>),
+    Nothing(Missing),
+}
+
+/// What a request that was given nobody could wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) lack: Lack,
+    /// It waits for this worker alone.
+    pub(crate) bound: Option<WorkerId>,
 }
 
 impl Snapshot {
     pub(crate) fn empty(policy: Policy) -> Snapshot {
         Snapshot {
             version: 0,
-            candidates: Box::default(),
-            targets: Box::default(),
-            picker: Box::new(Nobody),
+            first: Arc::new(Tier::empty()),
+            backups: Box::default(),
             key: Key::None,
-            turns: None,
             policy,
             cookies: None,
             starting: false,
@@ -76,6 +85,7 @@ impl Snapshot {
         }
     }
 
+    #[inline]
     pub(crate) fn pick(
         &self,
         key: Option<u64>,
@@ -83,64 +93,83 @@ impl Snapshot {
         rng: &mut fastrand::Rng,
         now: Instant,
     ) -> Pick {
-        if let Some(turns) = &self.turns {
-            let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).taking_turns(turns);
-            if let Some(reserved) = self.picker.pick(&self.candidates, &mut cx) {
-                return Pick::Reserved(Place(self.targets[reserved.index()].clone()));
+        // A tier that is not asked does not move: its picker has a turn to keep.
+        if self.is_past_first(tried) {
+            return self.fall_back(key, tried, rng, now);
+        }
+        match self.first.pick(key, tried, rng, now) {
+            Picked::Reserved(place) => Pick::Reserved(place),
+            Picked::Nothing(bound) if self.first.lack(tried) == Lack::Slots => {
+                Pick::Nothing(Missing { lack: Lack::Slots, bound })
             }
-        }
-        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now);
-        match self.picker.pick(&self.candidates, &mut cx) {
-            Some(reserved) => Pick::Reserved(Place(self.targets[reserved.index()].clone())),
-            None => Pick::Nothing(cx.bound().map(|i| self.candidates[i].worker.id())),
+            Picked::Nothing(_) => self.fall_back(key, tried, rng, now),
         }
     }
 
-    /// This very worker, if it may be used.
-    pub(crate) fn candidate(&self, id: WorkerId) -> Option<usize> {
-        let usable = |candidate: &Candidate| {
-            candidate.worker.id() == id && !candidate.worker.slots().load().is_closed()
-        };
-        self.candidates.iter().position(usable)
-    }
-
-    /// A slot of this very worker.
-    pub(crate) fn reserve(&self, id: WorkerId) -> Option<Place> {
-        let target = &self.targets[self.candidate(id)?];
-        target.slots().try_reserve().then(|| Place(target.clone()))
-    }
-
-    /// Whom this request would wait for, if not for anybody.
-    pub(crate) fn bound(
+    /// The next tier serves where a lower one has nobody that this request may still ask: all of it
+    /// were tried, or have just refused. Who lacks only a slot waits for it.
+    #[cold]
+    fn fall_back(
         &self,
         key: Option<u64>,
         tried: &Tried,
         rng: &mut fastrand::Rng,
         now: Instant,
-    ) -> Option<WorkerId> {
-        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).looking();
-        self.picker.pick(&self.candidates, &mut cx);
-        cx.bound().map(|i| self.candidates[i].worker.id())
-    }
-
-    pub(crate) fn lack(&self, tried: &Tried) -> Lack {
-        let mut lack = Lack::Workers;
-        for candidate in &self.candidates {
-            if tried.contains(candidate.worker.id()) {
-                lack = Lack::Others;
-            } else if !candidate.worker.slots().load().is_closed() {
-                return Lack::Slots;
+    ) -> Pick {
+        let mut lack = self.first.lack(tried);
+        for tier in &self.backups {
+            lack = lack.max(tier.lack(tried));
+            if lack == Lack::Slots {
+                return match tier.pick(key, tried, rng, now) {
+                    Picked::Reserved(place) => Pick::Reserved(place),
+                    Picked::Nothing(bound) => Pick::Nothing(Missing { lack, bound }),
+                };
             }
         }
-        lack
+        Pick::Nothing(Missing { lack, bound: None })
     }
-}
 
-/// Picks nobody: there is nobody, or no strategy to choose by.
-pub(crate) struct Nobody;
+    /// What a newcomer waits for that may not pick, because others wait already.
+    pub(crate) fn missing(
+        &self,
+        key: Option<u64>,
+        tried: &Tried,
+        rng: &mut fastrand::Rng,
+        now: Instant,
+    ) -> Missing {
+        let mut lack = Lack::Workers;
+        for tier in self.tiers() {
+            lack = lack.max(tier.lack(tried));
+            if lack == Lack::Slots {
+                return Missing { lack, bound: tier.bound(key, tried, rng, now) };
+            }
+        }
+        Missing { lack, bound: None }
+    }
 
-impl Picker for Nobody {
-    fn pick(&self, _: &[Candidate], _: &mut PickCx<'_>) -> Option<Reserved> {
-        None
+    /// This request has tried all of the tier that serves: it competes with nobody who waits for
+    /// that one.
+    pub(crate) fn is_past_first(&self, tried: &Tried) -> bool {
+        !tried.is_empty() && !self.backups.is_empty() && self.first.lack(tried) != Lack::Slots
+    }
+
+    /// This very worker, if it may be used, whatever its tier.
+    pub(crate) fn target(&self, id: WorkerId) -> Option<&Arc<Target>> {
+        self.tiers().find_map(|tier| tier.target(id))
+    }
+
+    /// A slot of this very worker.
+    pub(crate) fn reserve(&self, id: WorkerId) -> Option<Place> {
+        let target = self.target(id)?;
+        target.slots().try_reserve().then(|| Place(target.clone()))
+    }
+
+    /// How many workers may be used.
+    pub(crate) fn usable(&self) -> usize {
+        self.tiers().map(|tier| tier.candidates.len()).sum()
+    }
+
+    fn tiers(&self) -> impl Iterator<Item = &Tier> {
+        std::iter::once(&self.first).chain(&self.backups).map(|tier| &**tier)
     }
 }

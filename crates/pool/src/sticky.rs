@@ -46,7 +46,7 @@ pub(crate) fn lease(
         OnLost::Rebalance => None,
         OnLost::Fail => Some(Err(error)),
     };
-    if rq.tried.contains(worker) || snapshot.candidate(worker).is_none() {
+    if rq.tried.contains(worker) || snapshot.target(worker).is_none() {
         return lost(LeaseError::NoWorker);
     }
     if (snapshot.policy.queue.is_none() || shared.waiters.is_empty())

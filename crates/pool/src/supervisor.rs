@@ -9,8 +9,10 @@ mod outliers;
 mod publish;
 mod recheck;
 mod report;
+mod tiers;
 mod watch;
 
+use self::tiers::Choosing;
 pub(crate) use self::watch::Task;
 use self::watch::Watch;
 
@@ -49,7 +51,8 @@ const PERIOD: u32 = 300;
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     settings: PoolSettings,
-    strategy: Box<dyn Strategy>,
+    /// How each tier chooses.
+    choosing: BTreeMap<u8, Choosing>,
     state: PoolState,
     reached: HashMap<String, Reached>,
     /// Removed, with leases that have not ended: should one come back, its slots are still taken.
@@ -144,7 +147,7 @@ impl Supervisor {
         cells: usize,
     ) -> Supervisor {
         Supervisor {
-            strategy: build(&shared.name, &settings).unwrap_or_else(|| Box::new(Unbuilt)),
+            choosing: BTreeMap::new(),
             state: PoolState::new(rules(&settings)),
             shared,
             settings,
@@ -202,10 +205,8 @@ impl Supervisor {
             || old.spill != new.spill
             || old.affinity != new.affinity;
         self.shared.budget.set_share(new.retry_budget);
-        if (!std::ptr::eq(old.strategy, new.strategy) || old.options != new.options)
-            && let Some(strategy) = build(&self.shared.name, new)
-        {
-            self.strategy = strategy;
+        if !std::ptr::eq(old.strategy, new.strategy) || old.options != new.options {
+            self.choosing.clear();
             anew = true;
         }
         if !same_probing(old.health.as_ref(), new.health.as_ref()) {
@@ -372,15 +373,12 @@ fn same_probing(old: Option<&settings::Health>, new: Option<&settings::Health>) 
 }
 
 /// The configuration has refused bad options before; if it did not, that is said, and not fatal.
-fn build(pool: &str, settings: &PoolSettings) -> Option<Box<dyn Strategy>> {
-    match (settings.strategy.build)(&settings.options) {
-        Ok(strategy) => Some(strategy),
-        Err(problem) => {
-            let strategy = settings.strategy.name;
-            tracing::error!(pool, strategy, %problem, "no such strategy");
-            None
-        }
-    }
+fn build(pool: &str, settings: &PoolSettings) -> Box<dyn Strategy> {
+    (settings.strategy.build)(&settings.options).unwrap_or_else(|problem| {
+        let strategy = settings.strategy.name;
+        tracing::error!(pool, strategy, %problem, "no such strategy");
+        Box::new(Unbuilt)
+    })
 }
 
 struct Unbuilt;

@@ -135,7 +135,10 @@ impl Exchange<'_> {
             };
             last = reason;
             self.now = Instant::now();
-            tried.insert(worker);
+            // Who refused is closed to all; it need not be remembered.
+            if again != Again::Free {
+                tried.insert(worker);
+            }
             if !tries.again(self, pool, reason, again) {
                 return Err(reason);
             }

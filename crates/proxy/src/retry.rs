@@ -12,8 +12,9 @@ use tokio::time::Instant as Deadline;
 
 use crate::{exchange::Exchange, reason::Reason};
 
-/// How often a request may find a worker that has just gone down before it gives up.
-const FREE_TRIES: u32 = 6;
+/// How often a request may find a worker that has just gone down before that costs attempts, too.
+/// Each such worker is found once, so this only ends what would never end.
+pub(crate) const FREE_TRIES: u32 = 1000;
 
 /// When a request is tried again.
 pub struct RetryPolicy {

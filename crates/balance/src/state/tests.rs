@@ -66,19 +66,47 @@ fn a_refusal_counts_at_once_and_each_pool_returns_its_own_way() {
 }
 
 #[test]
-fn the_lowest_tier_that_is_up_serves_alone() {
+fn whoever_is_up_may_be_used_with_its_tier() {
     let mut pool = Pool::new(unprobed(), &[]);
-    let tiers = [("a", 0), ("b", 0), ("c", 1), ("d", 7)];
-    pool.apply(Event::Set(tiers.map(|(name, tier)| Member { tier, ..member(name) }).into()));
-    assert_eq!(pool.names(), ["a", "b"]);
-    assert!(!pool.apply(Event::Refused { worker: "c" }).usable, "a backup is not in use");
+    let set = [("a", 0), ("b", 0), ("c", 1), ("d", 7)];
+    pool.apply(Event::Set(set.map(|(name, tier)| Member { tier, ..member(name) }).into()));
+    let tiers = |pool: &Pool| -> Vec<_> {
+        pool.state.usable().iter().map(|usable| (usable.name.to_owned(), usable.tier)).collect()
+    };
+    let all = |known: &[(&str, u8)]| -> Vec<_> {
+        known.iter().map(|(name, tier)| ((*name).to_owned(), *tier)).collect()
+    };
+    assert_eq!(tiers(&pool), all(&[("a", 0), ("b", 0), ("c", 1), ("d", 7)]));
+    assert!(pool.apply(Event::Refused { worker: "c" }).usable, "a request may fall back to it");
     pool.apply(Event::Refused { worker: "a" });
-    assert_eq!(pool.names(), ["b"]);
+    assert_eq!(tiers(&pool), all(&[("b", 0), ("d", 7)]));
     pool.apply(Event::Refused { worker: "b" });
-    assert_eq!(pool.names(), ["d"]);
-    pool.apply(Event::Recheck { worker: "c", ok: true });
-    assert_eq!(pool.names(), ["c"]);
+    assert_eq!(tiers(&pool), all(&[("d", 7)]));
     pool.apply(Event::Recheck { worker: "a", ok: true });
+    assert_eq!(tiers(&pool), all(&[("a", 0), ("d", 7)]));
+    let moved = [("a", 3), ("b", 0), ("c", 1), ("d", 7)];
+    let moved = moved.map(|(name, tier)| Member { tier, ..member(name) }).into();
+    assert!(pool.apply(Event::Set(moved)).usable, "another tier is another answer");
+}
+
+/// The last worker up is never ejected; a backup that is up counts.
+#[test]
+fn the_last_worker_is_the_pools_and_not_the_tiers() {
+    let outlier = Outlier {
+        base_ejection: Duration::from_secs(10),
+        longest_ejection: Duration::from_secs(300),
+        max_ejected: 1000,
+    };
+    let mut pool = Pool::new(Rules { outlier: Some(outlier), ..unprobed() }, &[]);
+    let tiers = [("a", 0), ("b", 1)];
+    pool.apply(Event::Set(tiers.map(|(name, tier)| Member { tier, ..member(name) }).into()));
+    let suspect = |worker| Event::Outlier { worker, sign: Sign::Failures(5) };
+    pool.apply(suspect("a"));
+    assert_eq!((pool.health("a"), pool.names()), (Health::Ejected, vec!["b"]));
+    pool.apply(suspect("b"));
+    assert_eq!((pool.health("b"), pool.names()), (Health::Up, vec!["b"]));
+    // Nobody is up in any tier: who may be ill is better than nobody.
+    pool.apply(Event::Refused { worker: "b" });
     assert_eq!(pool.names(), ["a"]);
 }
 

@@ -1,9 +1,10 @@
 //! Who may be used, and with what share: the pure answer a snapshot is made of.
 //!
-//! Normally those who are up, of the lowest tier that has any. In a panic, and where nobody is up
-//! at all, ejections (and in a panic probe time-outs) are forgiven: a worker that may be ill is
-//! better than none. Slow start is relative: nobody waits for a share that no other worker takes.
+//! Normally those who are up, each with its tier. In a panic, and where nobody is up in any tier,
+//! ejections (and in a panic probe time-outs) are forgiven: a worker that may be ill is better than
+//! none. Slow start is relative: nobody waits for a share that no other worker of the tier takes.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::event::AdminState;
@@ -25,6 +26,8 @@ pub struct Usable<'a> {
     pub slots: Option<NonZeroU32>,
     /// Tenths of the share it will have after its slow start, beside the others' shares.
     pub share: u32,
+    /// 0 serves; a higher one does while no lower one can.
+    pub tier: u8,
     full_slots: Option<NonZeroU32>,
 }
 
@@ -66,16 +69,20 @@ pub(super) fn usable(members: &[MemberState], panic: bool) -> Vec<Usable<'_>> {
         Health::Warming => nobody_up && m.failed_warm_ups().0 >= COLD_AFTER,
         Health::Starting | Health::Draining | Health::Maintenance => false,
     };
-    let candidates = || members.iter().filter(may_be_used);
-    let tier = candidates().map(|m| m.member.tier).min();
-    let serving = || candidates().filter(|m| Some(m.member.tier) == tier);
-    let furthest = serving().map(|m| m.share).max().unwrap_or(FULL);
-    serving()
+    let usable: Vec<_> = members.iter().filter(may_be_used).collect();
+    let mut furthest = BTreeMap::new();
+    for m in &usable {
+        let most = furthest.entry(m.member.tier).or_insert(m.share);
+        *most = m.share.max(*most);
+    }
+    usable
+        .into_iter()
         .map(|m| {
-            let share = (m.share * FULL).div_ceil(furthest);
+            let tier = m.member.tier;
+            let share = (m.share * FULL).div_ceil(furthest[&tier]);
             let full_slots = m.slots();
             let slots = full_slots.map(|slots| part(slots, share));
-            Usable { name: m.name(), weight: m.weight(), slots, share, full_slots }
+            Usable { name: m.name(), weight: m.weight(), slots, share, tier, full_slots }
         })
         .collect()
 }

@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::idle::Idle;
-use super::{Grant, Seat};
+use super::{Grant, Seat, Seats};
 use crate::worker::{Worker, WorkerId};
 
 pub(super) struct Queue<S> {
@@ -36,7 +36,16 @@ pub(super) type Wakes = (Option<Waker>, Vec<Waker>);
 /// A worker that may be used, and those who wait for it alone.
 struct Place<S> {
     seat: S,
+    takes: Takes,
     bound: List,
+}
+
+/// Whom a worker's free slot goes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Everybody,
+    /// A backup's: while it does not serve, only to those who wait for this worker.
+    Bound,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -113,23 +122,22 @@ impl<S: Seat> Queue<S> {
 
     /// Somebody older waits for what this newcomer would take.
     pub(super) fn has_rivals(&self, bound: Option<WorkerId>) -> bool {
-        let bound = bound.and_then(|worker| self.place_of(worker));
-        !self.shared.is_empty()
-            || !self.unbound.is_empty()
-            || bound.is_some_and(|place| !self.places[place].bound.is_empty())
+        let bound = bound.and_then(|worker| self.place_of(worker)).map(|at| &self.places[at]);
+        let shared = !self.shared.is_empty() || !self.unbound.is_empty();
+        match bound {
+            Some(place) => !place.bound.is_empty() || shared && place.takes == Takes::Everybody,
+            None => shared,
+        }
     }
 
     /// Any free slot the newcomer may use.
     pub(super) fn reserve(&self, bound: Option<WorkerId>) -> Option<S> {
-        let places = match bound {
-            Some(worker) => {
-                let place = self.place_of(worker)?;
-                &self.places[place..=place]
-            }
-            None => &self.places,
+        let has_one = |place: &&Place<S>| place.seat.worker().slots().try_reserve();
+        let free = match bound {
+            Some(worker) => self.places.get(self.place_of(worker)?).filter(has_one),
+            None => self.places.iter().filter(|p| p.takes == Takes::Everybody).find(has_one),
         };
-        let free = places.iter().find(|place| place.seat.worker().slots().try_reserve())?;
-        Some(free.seat.clone())
+        Some(free?.seat.clone())
     }
 
     pub(super) fn enqueue(
@@ -235,14 +243,16 @@ impl<S: Seat> Queue<S> {
         }
     }
 
-    pub(super) fn publish(&mut self, seats: Vec<S>) {
-        let mut places: Vec<_> =
-            seats.into_iter().map(|seat| Place { seat, bound: List::default() }).collect();
+    pub(super) fn publish(&mut self, Seats { serving, backups }: Seats<S>) {
+        let place = |takes| move |seat| Place { seat, takes, bound: List::default() };
+        let serving = serving.into_iter().map(place(Takes::Everybody));
+        let backups = backups.into_iter().map(place(Takes::Bound));
+        let mut places: Vec<_> = serving.chain(backups).collect();
         places.sort_by_key(|place| place.seat.worker().id());
         places.dedup_by_key(|place| place.seat.worker().id());
         let before = std::mem::replace(&mut self.places, places);
         let mut stranded = Vec::new();
-        for Place { seat, bound } in before {
+        for Place { seat, bound, .. } in before {
             match self.place_of(seat.worker().id()) {
                 Some(place) => self.places[place].bound = bound,
                 None => stranded.extend(self.walk(bound)),
@@ -264,11 +274,16 @@ impl<S: Seat> Queue<S> {
         true
     }
 
-    /// The older head of those who may use any worker and those who wait for this one.
+    /// The oldest head of those who may use any worker and those who wait for this one.
     fn oldest(&self, place: usize) -> Option<usize> {
-        let lists = [self.shared, self.places[place].bound].into_iter();
-        let heads = lists.filter_map(|list| list.ends.map(|ends| ends.head));
-        let heads = heads.chain(self.unbound.first_key_value().map(|(_, &node)| node));
+        let head = |list: List| list.ends.map(|ends| ends.head);
+        let place = &self.places[place];
+        let bound = head(place.bound);
+        if place.takes == Takes::Bound {
+            return bound;
+        }
+        let unbound = self.unbound.first_key_value().map(|(_, &node)| node);
+        let heads = [head(self.shared), bound, unbound].into_iter().flatten();
         heads.min_by_key(|&head| self.waiting(head).map(|waiting| waiting.age))
     }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use isobar_balance::state::{Changes, FULL_SHARE, Panic, Transition, Usable};
-use isobar_balance::{Candidate, Health, SlowStart, Turns};
+use isobar_balance::state::{Changes, Panic, Transition};
+use isobar_balance::{Health, Seats};
 
 use super::{Supervisor, now};
 use crate::affinity::Cookies;
 use crate::settings::Policy;
-use crate::snapshot::Snapshot;
-use crate::target::{Place, Target};
+use crate::snapshot::{Snapshot, Tier};
+use crate::target::Place;
 
 /// Workers named in one line of the log.
 const TOLD: usize = 16;
@@ -80,26 +80,18 @@ impl Supervisor {
     }
 
     fn publish(&mut self, since: Instant) {
-        let usable = self.state.usable();
-        let slow = usable.iter().any(|usable| usable.share < FULL_SHARE);
-        let by_weight = slow && self.strategy.slow_start() == SlowStart::Weight;
-        let turns = (slow && !by_weight)
-            .then(|| usable.iter().map(|u| (u.weight_or_one(), u.share)).collect::<Vec<_>>());
-        let (candidates, targets): (Vec<_>, Vec<_>) = usable
-            .iter()
-            .filter_map(|usable| {
-                let target = self.reached.get(usable.name)?.target.clone();
-                Some((candidate(&target, usable, by_weight), target))
-            })
-            .unzip();
-        let places = targets.iter().cloned().map(Place).collect();
+        let key = self.choosing(0).strategy.key();
+        let mut tiers = self.tiers().into_iter();
+        let first = tiers.next().unwrap_or_else(|| Arc::new(Tier::empty()));
+        let backups: Box<[_]> = tiers.collect();
+        let places = |tier: &Arc<Tier>| tier.targets.iter().cloned().map(Place).collect::<Vec<_>>();
+        let seats =
+            Seats { serving: places(&first), backups: backups.iter().flat_map(places).collect() };
         let snapshot = Snapshot {
             version: self.version() + 1,
-            picker: self.strategy.prepare(&candidates),
-            key: self.strategy.key(),
-            turns: turns.and_then(|shares| Turns::new(&shares)),
-            candidates: candidates.into(),
-            targets: targets.into(),
+            key,
+            first,
+            backups,
             policy: self.policy(),
             cookies: self.settings.affinity.as_ref().map(|terms| {
                 let members = self.reached.values().map(|reached| &reached.target);
@@ -115,7 +107,7 @@ impl Supervisor {
         // handed what it brings.
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.waiters.observe(Instant::now());
-        self.shared.waiters.publish(places, since);
+        self.shared.waiters.publish(seats, since);
     }
 
     fn policy(&self) -> Policy {
@@ -131,7 +123,7 @@ impl Supervisor {
     /// One line for a change, however many it holds; none for a step of a slow start.
     fn log(&self, changes: &Changes) {
         let pool = &self.shared.name;
-        let (version, usable) = (self.version(), self.shared.snapshot.load().candidates.len());
+        let (version, usable) = (self.version(), self.shared.snapshot.load().usable());
         match changes.panic {
             Some(Panic::Began) => tracing::warn!(
                 pool,
@@ -154,18 +146,5 @@ impl Supervisor {
         if !what.is_empty() || changes.edited {
             tracing::info!(pool, version, usable, changes = what.join(", "), "pool changed");
         }
-    }
-}
-
-fn candidate(target: &Target, usable: &Usable<'_>, by_weight: bool) -> Candidate {
-    // Everybody's weight is multiplied, so that a tenth of 1 is a whole number.
-    let share = if by_weight { usable.share } else { 1 };
-    let part = |whole: NonZeroU32| {
-        NonZeroU32::new(share).map_or(whole, |share| whole.saturating_mul(share))
-    };
-    Candidate {
-        worker: target.worker().clone(),
-        weight: part(usable.weight_or_one()),
-        capacity: part(usable.capacity()),
     }
 }

@@ -10,3 +10,4 @@ mod life;
 mod origin;
 mod queue;
 mod sticky;
+mod tiers;

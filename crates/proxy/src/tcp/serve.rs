@@ -10,7 +10,7 @@ use std::{
 };
 
 use isobar_balance::{Failure, Outcome, Tried};
-use isobar_pool::{Connection, Lease, LeaseRequest, Leased, Pool, Stream, Target};
+use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
     relay::{Early, How, RelayEnd, relay_counted},
@@ -22,6 +22,7 @@ use crate::{
     forwarded,
     metrics::ListenerMetrics,
     reason::Reason,
+    retry::FREE_TRIES,
     shard::ProxyContext,
     table::ListenerPlan,
     unconnected,
@@ -87,7 +88,7 @@ fn outcome(end: &RelayEnd) -> Outcome {
 }
 
 /// A connected worker, or why there is none. A worker that refuses costs nothing but the next one;
-/// any other failure to connect is tried once more, elsewhere.
+/// any other failure to connect is tried once more, elsewhere if there is somebody else.
 async fn reach(
     pool: &Arc<Pool>,
     stream: &Stream,
@@ -99,13 +100,7 @@ async fn reach(
     let mut again = true;
     let mut failed = None;
     loop {
-        let mut lease = match lease(
-            pool,
-            stream,
-            &LeaseRequest { asker: &asker, tried: &tried, now: Instant::now() },
-        )
-        .await
-        {
+        let mut lease = match lease(pool, stream, &asker, &tried).await {
             Ok(lease) => lease,
             // Nobody is left: what the last one said tells more.
             Err(reason) => return Err(failed.unwrap_or(reason)),
@@ -120,10 +115,13 @@ async fn reach(
             Ok(worker) => return Ok((lease, worker)),
             Err(why) => why,
         };
-        tried.insert(lease.target().id());
-        lease.finish(outcome);
         let refused = outcome == Outcome::Failed(Failure::ConnectRefused);
-        let free = refused && record.attempts < Tried::MOST as u32;
+        // Who refused is closed to all; it need not be remembered.
+        if !refused {
+            tried.insert(lease.target().id());
+        }
+        lease.finish(outcome);
+        let free = refused && record.attempts < FREE_TRIES;
         let gone = reason == Reason::ClientGone;
         if gone || !free && !std::mem::replace(&mut again, false) {
             return Err(reason);
@@ -152,9 +150,16 @@ async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, (Outcome
 async fn lease(
     pool: &Arc<Pool>,
     stream: &Stream,
-    request: &LeaseRequest<'_>,
+    asker: &Peer,
+    tried: &Tried,
 ) -> Result<Lease, Reason> {
-    let wait = match pool.lease(request).map_err(Reason::from)? {
+    let now = Instant::now();
+    let asked = match pool.lease(&LeaseRequest { asker, tried, now }) {
+        // Everybody was tried: the same worker again rather than nobody.
+        Err(LeaseError::NoOther) => pool.lease(&LeaseRequest { asker, tried: &Tried::new(), now }),
+        asked => asked,
+    };
+    let wait = match asked.map_err(Reason::from)? {
         Leased::Ready(lease) => return Ok(lease),
         Leased::Queued(wait) => wait,
     };
