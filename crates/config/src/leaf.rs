@@ -17,6 +17,7 @@ mod filter;
 mod http;
 mod matching;
 mod network;
+mod on_off;
 mod quantity;
 mod route;
 
@@ -31,6 +32,7 @@ pub(crate) use matching::{
     CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex,
 };
 pub(crate) use network::{Network, Networks};
+pub(crate) use on_off::OnOff;
 pub(crate) use quantity::{
     Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };

@@ -158,6 +158,8 @@ pub struct Listener {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub client_fin: ClientFin,
+    pub ambiguous_paths: AmbiguousPaths,
+    pub slashes: Slashes,
     /// Before those of the route.
     pub filters: Vec<Filter>,
 }
@@ -237,6 +239,21 @@ impl Default for Limits {
     }
 }
 
+/// What a path means whose readings lead to different routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmbiguousPaths {
+    Refuse,
+    Keep,
+    Decode,
+}
+
+/// What becomes of `//` in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slashes {
+    Merge,
+    Keep,
+}
+
 /// What a client's FIN means while its request is being answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFin {
@@ -253,6 +270,8 @@ pub struct Route {
     pub action: Action,
     pub retry: Retry,
     pub filters: Vec<Filter>,
+    /// Instead of the listener's.
+    pub ambiguous_paths: Option<AmbiguousPaths>,
 }
 
 /// What a route does with the requests it takes.

@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::leaf::{
     AdminToken, Always, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur,
     HeaderMap, HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods,
-    Mode, Network, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo,
+    Mode, Network, OnOff, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo,
     RespondStatus, RetryCause, RouteName, RoutesRef, ShardCount, Shares, Size, Text, Timeout,
     ValueRegex,
 };
-use crate::model::{AccessLogFormat, ClientFin, LogFormat, LogLevel, Scheme};
+use crate::model::{AccessLogFormat, AmbiguousPaths, ClientFin, LogFormat, LogLevel, Scheme};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::source::Span;
@@ -124,6 +124,11 @@ section! {
         "limits" => limits: Limits,
         /// What a client's FIN means while its request is being answered.
         "client_fin" => client_fin: ClientFin = "answer",
+        /// What a path means whose readings (`%2F` and `%5C` as `/`, elements without their `;…`) lead
+        /// to different routes: 400, what was sent, or what it says when all of it is read.
+        "ambiguous_paths" => ambiguous_paths: AmbiguousPaths = "refuse",
+        /// Whether `//` in a path is `/`; `off` keeps it in what is matched and forwarded.
+        "merge_slashes" => merge_slashes: OnOff = true,
         /// Which pool a request goes to: a list, or the name of a site. The most specific match wins.
         "routes" => routes: RoutesRef,
         /// Short for one route: everything goes to this pool.
@@ -194,6 +199,8 @@ section! {
         "retry" => retry: Switch<Retry>,
         /// What edits or answers requests before a worker gets them, in order.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
+        /// Instead of the listener's, where the path as it was sent leads to this route.
+        "ambiguous_paths" => ambiguous_paths: AmbiguousPaths,
     }
     later {}
     needs { one_of("pool", "split", "redirect", "respond"); }
@@ -374,6 +381,12 @@ words!(AccessLogFormat {
     "json" => AccessLogFormat::Json,
     "combined" => AccessLogFormat::Combined,
 } later { "logfmt" });
+
+words!(AmbiguousPaths {
+    "refuse" => AmbiguousPaths::Refuse,
+    "keep" => AmbiguousPaths::Keep,
+    "decode" => AmbiguousPaths::Decode,
+} later {});
 
 words!(ClientFin { "answer" => ClientFin::Answer, "abort" => ClientFin::Abort } later {});
 

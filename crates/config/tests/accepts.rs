@@ -58,6 +58,7 @@ fn the_smallest_file_has_every_default() {
                 },
             }),
             filters: vec![],
+            ambiguous_paths: None,
             retry: Retry {
                 attempts: 2,
                 per_try: None,

@@ -8,8 +8,8 @@ use std::time::Instant;
 use isobar_http1::{Limits, RequestHead};
 use isobar_proxy::metrics::RouteMetrics;
 use isobar_proxy::route::{
-    Action, Answer, Match, PathMatch, PathPattern, Reply, Respond, RetryPolicy, RouteQuery,
-    RouteSpec, Routes, Value,
+    Action, Answer, Match, PathMatch, PathPattern, PathRules, Reply, Respond, RetryPolicy,
+    RouteQuery, RouteSpec, Routes, Value,
 };
 use regex::bytes::RegexBuilder;
 
@@ -59,8 +59,9 @@ fn measure(what: &str, count: usize, one: impl Fn(usize) -> Match) {
             metrics: Arc::new(RouteMetrics::new(1)),
         })),
         retry: RetryPolicy::never(),
+        ambiguous: None,
     };
-    let routes = Routes::build((0..count).map(spec).collect());
+    let routes = Routes::build((0..count).map(spec).collect(), PathRules::default());
     // In no order that a cache could learn.
     let mut rng = fastrand::Rng::with_seed(1);
     let heads: Vec<RequestHead> = (0..1_000).map(|_| head(rng.usize(..count))).collect();

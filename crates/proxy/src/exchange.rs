@@ -27,7 +27,7 @@ use crate::{
     record::Record,
     reply,
     retry::{Again, Tries},
-    route::{self, Destination, Leads, RouteQuery, Routed},
+    route::{Destination, Leads, RouteQuery, Routed, path::Slashes},
     scratch::{self, Scratch},
     table::{ClientFin, ListenerPlan, Serve},
     upload::{Incoming, Upload},
@@ -37,6 +37,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) client: &'c mut Client,
     pub(crate) listener: Arc<ListenerPlan>,
     pub(crate) route: Option<Routed>,
+    /// Path and query that the route was found by, unless that is what the client sent.
+    pub(crate) target: Option<Vec<u8>>,
     /// Where there are filters: those the request has passed.
     pub(crate) filters: Option<Passed>,
     pub(crate) scratch: &'c mut Scratch,
@@ -61,6 +63,7 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         client,
         listener,
         route: None,
+        target: None,
         filters: None,
         scratch: &mut scratch,
         incoming: Incoming::new(Body::None, 0),
@@ -221,12 +224,16 @@ impl Exchange<'_> {
     fn find_route(&mut self) -> Result<Routed, Reason> {
         let Serve::Http(routes) = &self.listener.serve else { return Err(Reason::Internal) };
         let request = &mut self.scratch.request;
-        let normal = route::path::normalise(request.path_and_query());
-        let normal = normal.map_err(|_| Reason::BadRequest)?;
-        let query = RouteQuery { target: &normal, client: self.client_ip, head: request };
-        let route = routes.find(&query).ok_or(Reason::NoRoute)?;
-        if let Cow::Owned(normal) = normal {
-            request.set_path(&normal);
+        let target = request.path_and_query();
+        let query = RouteQuery { target, client: self.client_ip, head: request };
+        let found = routes.lead(&query).map_err(|error| {
+            tracing::debug!(%error, "refused");
+            Reason::BadRequest
+        })?;
+        let route = found.route.ok_or(Reason::NoRoute)?;
+        if let Cow::Owned(target) = found.target {
+            request.set_path(&target);
+            self.target = Some(target);
         }
         self.route = Some(route.clone());
         Ok(route)
@@ -315,6 +322,14 @@ impl Exchange<'_> {
     /// Executing it twice is the same as once (RFC 9110 §9.2.2).
     pub(crate) fn may_repeat(&self) -> bool {
         self.scratch.request.is_idempotent()
+    }
+
+    /// What `//` in a path is, on this listener.
+    pub(crate) fn slashes(&self) -> Slashes {
+        match &self.listener.serve {
+            Serve::Http(routes) => routes.slashes(),
+            Serve::Tcp(_) => Slashes::Merge,
+        }
     }
 
     pub(crate) fn holds_whole_request(&self) -> bool {

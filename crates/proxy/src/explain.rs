@@ -12,7 +12,11 @@ use isobar_pool::Asker;
 
 use crate::{
     TrustedProxies, asker, forwarded,
-    route::{self, Match, Miss, RouteQuery, table::Table},
+    route::{
+        self, AmbiguousPaths, Match, Miss, RouteQuery, find,
+        path::{Normal, Slashes},
+        table::Table,
+    },
 };
 
 const LIMITS: Limits = Limits { head_bytes: 32 * 1024, headers: 100, uri: 8 * 1024 };
@@ -22,6 +26,16 @@ pub struct Request {
     head: RequestHead,
     target: Vec<u8>,
     client: IpAddr,
+    slashes: Slashes,
+}
+
+/// One way to read the request's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// With the query; `Err`: why it is no path.
+    pub path: Result<String, String>,
+    /// The route that it leads to.
+    pub route: Option<usize>,
 }
 
 /// Why a route takes a request or does not.
@@ -44,6 +58,7 @@ impl Request {
         headers: &[(String, String)],
         socket: IpAddr,
         trusted: &TrustedProxies,
+        slashes: Slashes,
     ) -> Result<Request, String> {
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
@@ -60,12 +75,50 @@ impl Request {
             Ok(Parsed::Partial) => return Err(String::from("the head does not end")),
             Err(error) => return Err(error.to_string()),
         }
-        let target = route::path::normalise(head.path_and_query());
+        let target = route::path::normalise(head.path_and_query(), slashes);
         let target = target.map_err(|error| error.to_string())?.into_owned();
         head.set_path(&target);
         let forwarded = head.values(isobar_http1::FieldId::XForwardedFor);
         let client = forwarded::client_ip(Some(socket), forwarded, trusted).unwrap_or(socket);
-        Ok(Request { head, target, client })
+        Ok(Request { head, target, client, slashes })
+    }
+
+    /// Every reading of the path and where it leads, what was sent first; none where there is only
+    /// one.
+    pub fn readings(&self, routes: &[Vec<Match>]) -> Vec<Reading> {
+        let table = self.table(routes.iter().cloned().zip(0..));
+        let Ok(normal) = Normal::of(&self.target, self.slashes) else { return Vec::new() };
+        if normal.is_plain() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for read in std::iter::once(Ok(self.target.clone())).chain(normal.readings()) {
+            let route = read.as_ref().ok().and_then(|read| self.find(&table, read));
+            let path = read.map(|read| String::from_utf8_lossy(&read).into_owned());
+            let reading = Reading { path: path.map_err(|error| error.to_string()), route };
+            if !all.contains(&reading) {
+                all.push(reading);
+            }
+        }
+        all
+    }
+
+    /// Settles what the path means, as it would be served: `own` is what each route says of it.
+    /// `Err` says why it would be answered with 400.
+    pub fn settle(
+        &mut self,
+        routes: &[Vec<Match>],
+        own: &[Option<AmbiguousPaths>],
+        listeners: AmbiguousPaths,
+    ) -> Result<(), String> {
+        let table = self.table(routes.iter().cloned().zip(0..));
+        let normal = Normal::of(&self.target, self.slashes).map_err(|error| error.to_string())?;
+        let look = |read: &[u8]| self.find(&table, read);
+        let settled = find::settle(normal, listeners, |at: usize| own[at], look);
+        let target = settled.map_err(|error| error.to_string())?.target.into_owned();
+        self.head.set_path(&target);
+        self.target = target;
+        Ok(())
     }
 
     /// Path and query as a worker gets them.
@@ -89,8 +142,8 @@ impl Request {
 
     /// One verdict per route, in their order.
     pub fn verdicts(&self, routes: &[Vec<Match>]) -> Vec<Verdict> {
-        let table = Table::build(routes.iter().cloned().zip(0..));
-        let winner = self.find(&table);
+        let table = self.table(routes.iter().cloned().zip(0..));
+        let winner = self.find(&table, &self.target);
         let verdict = |(at, matches): (usize, &Vec<Match>)| {
             if winner == Some(at) {
                 return Verdict::Takes;
@@ -106,7 +159,7 @@ impl Request {
                 // Whoever loses even if it comes first is less specific.
                 (None, Some(winner)) => {
                     let both = [(matches.to_vec(), 0), (routes[winner].clone(), 1)];
-                    match self.find(&Table::build(both.into_iter())) {
+                    match self.find(&self.table(both.into_iter()), &self.target) {
                         Some(0) => Verdict::Later,
                         _ => Verdict::LessSpecific,
                     }
@@ -117,14 +170,18 @@ impl Request {
         routes.iter().enumerate().map(verdict).collect()
     }
 
-    fn find(&self, table: &Table<usize>) -> Option<usize> {
-        let query =
-            RouteQuery { target: &self.target, client: Some(self.client), head: &self.head };
+    fn table(&self, entries: impl Iterator<Item = (Vec<Match>, usize)>) -> Table<usize> {
+        Table::build(entries, self.slashes)
+    }
+
+    fn find(&self, table: &Table<usize>, target: &[u8]) -> Option<usize> {
+        let query = RouteQuery { target, client: Some(self.client), head: &self.head };
         table.find(&query.asked()).map(|(&at, _)| at)
     }
 
     fn miss(&self, one: &Match) -> Option<Miss> {
-        let fits = |part: Match| self.find(&Table::build([(vec![part], 0)].into_iter())).is_some();
+        let alone = |part: Match| self.table([(vec![part], 0)].into_iter());
+        let fits = |part: Match| self.find(&alone(part), &self.target).is_some();
         let host = Match { host: one.host.clone(), ..Match::default() };
         let path = Match { path: one.path.clone(), ..host.clone() };
         if !fits(host) {
@@ -180,6 +237,7 @@ mod tests {
             &[("Host".into(), "api.example".into()), ("X-A".into(), "1".into())],
             IpAddr::from([127, 0, 0, 1]),
             &TrustedProxies::default(),
+            Slashes::Merge,
         )
         .unwrap();
         assert_eq!(request.target(), "/v1/x?a=b");
@@ -215,7 +273,8 @@ mod tests {
     fn what_is_refused_is_refused_here_too() {
         let ask = |target: &str, headers: &[(String, String)]| {
             let here = IpAddr::from([127, 0, 0, 1]);
-            Request::new("GET", target, headers, here, &TrustedProxies::default()).is_err()
+            let trusted = TrustedProxies::default();
+            Request::new("GET", target, headers, here, &trusted, Slashes::Merge).is_err()
         };
         let host = [(String::from("Host"), String::from("h"))];
         assert!(!ask("/", &host));

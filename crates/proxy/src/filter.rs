@@ -26,6 +26,7 @@ use crate::{answer::Fields, reason::Reason};
 pub use chain::Chain;
 pub(crate) use chain::Passed;
 pub(crate) use compression::Encoder;
+pub(crate) use context::PathCx;
 pub use context::{RequestCx, ResponseCx};
 
 /// Shared by all shards and by every request of a route: what changes is atomic or briefly locked.

@@ -11,7 +11,7 @@ use crate::{
     headers,
     reason::Reason,
     route::{
-        self, Answer, Reply, Routed,
+        Answer, Reply,
         redirect::{Asked, Redirect},
     },
     scratch,
@@ -40,14 +40,14 @@ fn location(
     lines: &mut Vec<u8>,
 ) -> Result<(), Reason> {
     let request = &exchange.scratch.request;
-    let target = route::path::normalise(request.path_and_query());
-    let target = target.map_err(|_| Reason::BadRequest)?;
-    let asked = Asked {
-        scheme: headers::scheme(exchange),
-        authority: request.authority(),
-        target: &target,
-        matched: exchange.route.as_ref().map_or(0, |route: &Routed| route.matched),
-    };
+    let target = exchange.target.as_deref().unwrap_or(request.path_and_query());
+    let matched = exchange.route.as_ref().map_or(0, |route| route.matched);
+    if let (Some(route), Some(new)) = (&exchange.route, &redirect.path) {
+        let fits = new.fits(target, matched, route.behind, exchange.slashes());
+        fits.map_err(|_| Reason::BadRequest)?;
+    }
+    let (scheme, authority) = (headers::scheme(exchange), request.authority());
+    let asked = Asked { scheme, authority, target, matched };
     redirect.location(&asked, lines).ok_or(Reason::BadRequest)
 }
 

@@ -2,10 +2,12 @@
 //! (host, path, method, headers, query; then cookies, client and the order of the file).
 //!
 //! Built by the control plane with the rest of the table, asked once per request by `exchange`.
-//! Also the home of the normal forms of host and path that matching is done on. It never sees a
+//! Also the home of the normal forms of host and path that matching is done on, and of what becomes
+//! of a path that can be read in several ways. It never sees a
 //! body, a client's address or a pool's state.
 
 mod action;
+pub(crate) mod find;
 pub mod host;
 pub mod path;
 mod pattern;
@@ -24,6 +26,9 @@ pub use crate::retry::RetryPolicy;
 use crate::{filter::Chain, metrics::RouteMetrics};
 pub(crate) use action::Leads;
 pub use action::{Action, Answer, Destination, Reply, Respond, Split};
+pub(crate) use find::Behind;
+pub use find::{AmbiguousPaths, Found, PathRules, Unreadable};
+use path::Slashes;
 pub use pattern::PathPattern;
 use predicate::Asked;
 pub use predicate::{Miss, Value};
@@ -33,23 +38,18 @@ use table::Table;
 /// The routes of one listener.
 pub struct Routes {
     table: Table<Arc<Route>>,
+    paths: PathRules,
 }
 
 impl Routes {
     /// In the order of the file.
-    pub fn build(specs: Vec<RouteSpec>) -> Routes {
+    pub fn build(specs: Vec<RouteSpec>, paths: PathRules) -> Routes {
         let entries = specs.into_iter().map(|spec| {
-            let RouteSpec { name, matches, filters, action, retry } = spec;
-            let route = Route { name, filters, action, retry };
+            let RouteSpec { name, matches, filters, action, retry, ambiguous } = spec;
+            let route = Route { name, filters, action, retry, ambiguous };
             (matches, Arc::new(route))
         });
-        Routes { table: Table::build(entries) }
-    }
-
-    /// Finds the route and takes a turn of its split, if it has one.
-    pub fn find(&self, query: &RouteQuery<'_>) -> Option<Routed> {
-        let (route, matched) = self.table.find(&query.asked())?;
-        Some(Routed { route: Arc::clone(route), to: route.action.choose(), matched })
+        Routes { table: Table::build(entries, paths.slashes), paths }
     }
 }
 
@@ -87,6 +87,8 @@ pub struct RouteSpec {
     pub filters: Option<Arc<Chain>>,
     pub action: Action,
     pub retry: RetryPolicy,
+    /// Instead of the listener's.
+    pub ambiguous: Option<AmbiguousPaths>,
 }
 
 /// Where a request goes and on what terms.
@@ -95,6 +97,7 @@ pub struct Route {
     pub filters: Option<Arc<Chain>>,
     pub action: Action,
     pub retry: RetryPolicy,
+    ambiguous: Option<AmbiguousPaths>,
 }
 
 /// The route one request took, and what was decided with it.
@@ -106,6 +109,8 @@ pub struct Routed {
     /// So many bytes of the path, in its normal form, are the prefix that the route asked for;
     /// 0 where it asked for none, or for `/`.
     pub matched: usize,
+    /// What may be made of the rest of the path.
+    pub(crate) behind: Behind,
 }
 
 impl Routed {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use isobar_proxy::access_log::{AccessLog, Flushed, Format, Sink};
 use isobar_proxy::filter::{Chain, Filter, RequestCx, ResponseCx, Step};
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
-use isobar_proxy::route::Routes;
+use isobar_proxy::route::{PathRules, Routes};
 use isobar_proxy::{ProxyContext, RouteTable, serve_shard};
 use kit::{BOUND, ask, connect, listen};
 
@@ -34,7 +34,10 @@ fn lc_08_a_fault_costs_its_own_request_and_no_other() {
         let (context, inboxes) = ProxyContext::new(1, access_log.clone());
         let (listener, route) = (Arc::new(ListenerMetrics::new(1)), Arc::new(RouteMetrics::new(1)));
         let filters = Chain::new(vec![Arc::new(Faulty)], Arc::clone(&route));
-        let routes = Routes::build(vec![kit::route(filters, Arc::clone(&route)).await]);
+        let routes = Routes::build(
+            vec![kit::route(filters, Arc::clone(&route)).await],
+            PathRules::default(),
+        );
         let plan = Arc::new(kit::plan(routes, Arc::clone(&listener)));
         context.publish(RouteTable { version: 1, listeners: vec![Some(plan)] });
         let address = listen(&context, 0);

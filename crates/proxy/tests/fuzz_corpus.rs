@@ -19,3 +19,21 @@ fn routes() {
     }
     assert!(count > 20, "{count}");
 }
+
+/// Paths of the pieces that servers read differently, before a few routes each.
+#[test]
+fn odd_paths() {
+    const PIECES: [&str; 16] = [
+        "/", "/", "a", "b", "c", "..", ".", ";", "%2F", "%2f", "%5C", "%2e", "~", "?", "//", ";..",
+    ];
+    let mut rng = fastrand::Rng::with_seed(11);
+    for _ in 0..1_500 {
+        let rules = rng.u8(..6);
+        let mut input = vec![rules];
+        input.extend((0..usize::from(rules) * 2 + 2).map(|_| rng.u8(..)));
+        input.push(b'/');
+        let pieces = rng.usize(..9);
+        (0..pieces).for_each(|_| input.extend(PIECES[rng.usize(..PIECES.len())].bytes()));
+        route::check(&input);
+    }
+}

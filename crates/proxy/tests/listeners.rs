@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use isobar_proxy::access_log::AccessLog;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
-use isobar_proxy::route::Routes;
+use isobar_proxy::route::{PathRules, Routes};
 use isobar_proxy::{ListenerPlan, ProxyContext, RouteTable, serve_shard};
 use kit::{BOUND, ask, connect, listen};
 
 async fn plan(metrics: &Arc<ListenerMetrics>) -> ListenerPlan {
-    let routes = Routes::build(vec![kit::route(None, Arc::new(RouteMetrics::new(1))).await]);
+    let routes = Routes::build(
+        vec![kit::route(None, Arc::new(RouteMetrics::new(1))).await],
+        PathRules::default(),
+    );
     kit::plan(routes, Arc::clone(metrics))
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::routes::routes;
 use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
-use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
+use crate::leaf::{Always, BindAddress, OnOff, RetryCause, RoutesRef, Size};
 use crate::model::{
-    Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen, RouteTimeouts, Timeouts,
+    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen,
+    RouteTimeouts, Slashes, Timeouts,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
@@ -69,6 +70,11 @@ pub(super) fn convert(
         timeouts: timeouts(raw.timeouts),
         limits: limits(raw.limits),
         client_fin: raw.client_fin.or(ClientFin::Answer),
+        ambiguous_paths: raw.ambiguous_paths.or(AmbiguousPaths::Refuse),
+        slashes: match raw.merge_slashes.or(OnOff::On) {
+            OnOff::On => Slashes::Merge,
+            OnOff::Off => Slashes::Keep,
+        },
         filters,
     })
 }
@@ -172,7 +178,11 @@ fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
                 .expected("`filters` only where requests are: `protocol: http`"),
         );
     }
-    let mut idle = vec![("client_fin", place(&raw.client_fin))];
+    let mut idle = vec![
+        ("client_fin", place(&raw.client_fin)),
+        ("ambiguous_paths", place(&raw.ambiguous_paths)),
+        ("merge_slashes", place(&raw.merge_slashes)),
+    ];
     if let Some(Spanned { value: timeouts, .. }) = raw.timeouts.as_given() {
         idle.push(("header", place(&timeouts.header)));
         idle.push(("body_idle", place(&timeouts.body_idle)));

@@ -63,10 +63,11 @@ pub(super) fn routes(
             retry_given: raw.retry.as_given().map(|given| given.span),
         };
         let retry = retry(raw.retry);
+        let ambiguous_paths = raw.ambiguous_paths.value();
         let place = Place::Route { prefix: way.replaces_prefix };
         let filters = filters(raw.filters, place, cx);
         let Some(action) = action(way, listener, names, cx) else { continue };
-        routes.push(Route { name, matches, action, retry, filters });
+        routes.push(Route { name, matches, action, retry, filters, ambiguous_paths });
     }
     routes
 }

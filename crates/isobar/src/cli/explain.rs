@@ -11,8 +11,8 @@ use std::net::IpAddr;
 
 use isobar_config::Config;
 use isobar_config::model::{self, Bind, ListenerKind};
-use isobar_proxy::explain::{Request, Verdict};
-use isobar_proxy::route::Miss;
+use isobar_proxy::explain::{Reading, Request, Verdict};
+use isobar_proxy::route::{Match, Miss};
 use serde_json::{Value, json};
 
 use super::client::Reach;
@@ -52,7 +52,9 @@ pub(crate) fn run(
         headers.insert(0, (String::from("Host"), host.to_owned()));
     }
     let trusted = routes::networks(&config.trusted_proxies);
-    let request = Request::new(&question.method, url.target, &headers, question.client, &trusted);
+    let paths = routes::path_rules(listener);
+    let (method, client) = (&question.method, question.client);
+    let request = Request::new(method, url.target, &headers, client, &trusted, paths.slashes);
     let mut said = json!({
         "method": question.method,
         "listener": listener.name,
@@ -60,11 +62,21 @@ pub(crate) fn run(
     });
     match request {
         Err(why) => said["refused"] = json!({ "status": 400, "why": why }),
-        Ok(request) => {
+        Ok(mut request) => {
             said["host"] = json!(request.host());
             said["target"] = json!(request.target());
             said["client"] = json!(request.client());
-            routed(&mut said, &request, listener, list, config, reach);
+            let matches: Vec<_> = list.iter().map(matches).collect();
+            said["readings"] = readings(&request, &matches, list);
+            let own: Vec<_> =
+                list.iter().map(|route| route.ambiguous_paths.map(routes::ambiguous)).collect();
+            match request.settle(&matches, &own, paths.ambiguous) {
+                Err(why) => said["refused"] = json!({ "status": 400, "why": why }),
+                Ok(()) => {
+                    said["target"] = json!(request.target());
+                    routed(&mut said, &request, listener, list, config, reach);
+                }
+            }
         }
     }
     match format {
@@ -72,6 +84,19 @@ pub(crate) fn run(
         Format::Text => say(&text::render(&said).trim_end()),
     }
     Ok(())
+}
+
+fn matches(route: &model::Route) -> Vec<Match> {
+    route.matches.iter().map(routes::match_of).collect()
+}
+
+/// The ways to read the path and where each leads; empty where there is one only.
+fn readings(request: &Request, matches: &[Vec<Match>], list: &[model::Route]) -> Value {
+    let one = |reading: Reading| match reading.path {
+        Ok(path) => json!({ "path": path, "route": reading.route.map(|at| &list[at].name) }),
+        Err(why) => json!({ "refused": why }),
+    };
+    request.readings(matches).into_iter().map(one).collect()
 }
 
 /// The route, why the others lost, and the pool.
@@ -83,8 +108,7 @@ fn routed(
     config: &Config,
     reach: &Reach,
 ) {
-    let matches: Vec<_> =
-        list.iter().map(|route| route.matches.iter().map(routes::match_of).collect()).collect();
+    let matches: Vec<_> = list.iter().map(matches).collect();
     let verdicts = request.verdicts(&matches);
     let mut others: Vec<(&Verdict, &model::Route)> = verdicts.iter().zip(list).collect();
     others.retain(|(verdict, _)| **verdict != Verdict::Takes);

@@ -11,8 +11,9 @@ use isobar_pool::Pool;
 use isobar_proxy::filter::{Chain, Filter};
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{
-    self, Action, Answer, Destination, Match, NewPath, PathMatch, PathPattern, Redirect, Reply,
-    Respond, RetryPolicy, RouteSpec, Routes, Scheme, Split, Value,
+    self, Action, AmbiguousPaths, Answer, Destination, Match, NewPath, PathMatch, PathPattern,
+    PathRules, Redirect, Reply, Respond, RetryPolicy, RouteSpec, Routes, Scheme, Split, Value,
+    path::Slashes,
 };
 use isobar_proxy::{
     ClientFin, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
@@ -49,7 +50,7 @@ impl Planner<'_> {
             model::ListenerKind::Tcp { pool } => Serve::Tcp(self.pools.get(pool)?.clone()),
             model::ListenerKind::Http { routes } => {
                 let specs = routes.iter().map(|route| self.route(&listener.name, &filters, route));
-                Serve::Http(Routes::build(specs.collect::<Option<_>>()?))
+                Serve::Http(Routes::build(specs.collect::<Option<_>>()?, path_rules(listener)))
             }
         };
         let name = listener.name.clone();
@@ -115,6 +116,7 @@ impl Planner<'_> {
                 statuses: retry.when.statuses.as_slice().into(),
                 replay: retry.replay,
             },
+            ambiguous: route.ambiguous_paths.map(ambiguous),
         })
     }
 
@@ -165,6 +167,25 @@ pub(crate) fn networks(networks: &[model::Cidr]) -> TrustedProxies {
     TrustedProxies::new(networks.iter().map(|network| (network.addr, network.len)).collect())
 }
 
+/// How the listener's paths are read.
+pub(crate) fn path_rules(listener: &model::Listener) -> PathRules {
+    PathRules {
+        slashes: match listener.slashes {
+            model::Slashes::Merge => Slashes::Merge,
+            model::Slashes::Keep => Slashes::Keep,
+        },
+        ambiguous: ambiguous(listener.ambiguous_paths),
+    }
+}
+
+pub(crate) fn ambiguous(paths: model::AmbiguousPaths) -> AmbiguousPaths {
+    match paths {
+        model::AmbiguousPaths::Refuse => AmbiguousPaths::Refuse,
+        model::AmbiguousPaths::Keep => AmbiguousPaths::Keep,
+        model::AmbiguousPaths::Decode => AmbiguousPaths::Decode,
+    }
+}
+
 /// Its path in the form that paths are matched and forwarded in.
 fn redirect(wanted: &model::Redirect) -> Redirect {
     Redirect {
@@ -180,7 +201,7 @@ fn redirect(wanted: &model::Redirect) -> Redirect {
 }
 
 pub(crate) fn new_path(path: &model::NewPath) -> NewPath {
-    let normal = |path: &str| match route::path::normalise(path.as_bytes()) {
+    let normal = |path: &str| match route::path::normalise(path.as_bytes(), Slashes::Merge) {
         Ok(normal) => String::from_utf8_lossy(&normal).into_owned(),
         // No configuration that was read has one.
         Err(_) => String::from("/"),

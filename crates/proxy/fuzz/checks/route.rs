@@ -1,5 +1,6 @@
 //! Any path and any few routes: the path has the normal form that a reference gives it, which is its
-//! own normal form, and the route found is the one that a look at every match finds.
+//! own normal form, the route found is the one that a look at every match finds, and so is the route
+//! of every reading of a path that is taken.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use isobar_http1::{Limits, Parsed, RequestHead};
 use isobar_proxy::metrics::RouteMetrics;
 use isobar_proxy::route::{
-    Action, Answer, Match, PathMatch, Reply, Respond, RetryPolicy, RouteQuery, RouteSpec, Routes,
-    Value, path,
+    Action, Answer, Match, PathMatch, PathRules, Reply, Respond, RetryPolicy, RouteQuery,
+    RouteSpec, Routes, Value,
+    path::{self, Slashes},
 };
 
 const HOSTS: [&str; 6] = ["a.x", "b.a.x", "c.b.a.x", "x", "y", "*.a.x"];
@@ -34,19 +36,52 @@ pub fn check(data: &[u8]) {
         rules.iter().enumerate().filter_map(|(at, rule)| Some((rule.rank(&asked)?, Reverse(at))));
     let expected = fits.max().map(|(_, Reverse(at))| at);
     assert_eq!(found(&rules, &asked, &path), expected, "{asked:?} in {rules:?}");
+    every_reading_leads_there(&rules, &asked, &path);
+}
+
+/// The path is taken only if all its readings lead to one route, and refused otherwise.
+fn every_reading_leads_there(rules: &[Rule], asked: &Request<'_>, path: &[u8]) {
+    let all: Option<Vec<Vec<u8>>> = readings(asked.path).into_iter().collect();
+    let routes: Option<Vec<Option<usize>>> =
+        all.map(|all| all.iter().map(|read| found(rules, asked, read)).collect());
+    let expected = routes.filter(|routes| routes.iter().all(|one| *one == routes[0]));
+    let expected = expected.map(|routes| (routes[0], path.to_vec()));
+    assert_eq!(lead(rules, asked, path), expected, "{asked:?} in {rules:?}");
+}
+
+/// Every reading by plain replacing, the path as it is first; `None`: above the root.
+fn readings(path: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let text = String::from_utf8_lossy(path).into_owned();
+    let strip = |text: &str| {
+        let elements = text.split('/').map(|element| element.split(';').next().unwrap_or_default());
+        elements.collect::<Vec<_>>().join("/")
+    };
+    let decode = |text: &str, slash: bool, backslash: bool| {
+        let text = if slash { text.replace("%2F", "/") } else { text.to_owned() };
+        if backslash { text.replace("%5C", "/") } else { text }
+    };
+    let mut all = Vec::new();
+    for (slash, backslash) in [(false, false), (true, false), (false, true), (true, true)] {
+        let decoded = decode(&text, slash, backslash);
+        for read in [strip(&decoded), decode(&strip(&text), slash, backslash), decoded] {
+            all.push(reference(read.as_bytes()));
+        }
+    }
+    all.swap(0, 2);
+    all
 }
 
 /// Its normal form, if it has one and a head may carry it.
 fn normal(sent: &[u8]) -> Option<Vec<u8>> {
     let end = sent.iter().position(|b| *b == b'?').unwrap_or(sent.len());
-    let ours = path::normalise(sent).ok().map(|path| path.into_owned());
+    let ours = path::normalise(sent, Slashes::Merge).ok().map(|path| path.into_owned());
     if sent == b"*" {
         return None;
     }
     let theirs = reference(&sent[..end]).map(|path| [&path[..], &sent[end..]].concat());
     assert_eq!(ours, theirs, "{}", sent.escape_ascii());
     let once = ours?;
-    let twice = path::normalise(&once).map(|path| path.into_owned());
+    let twice = path::normalise(&once, Slashes::Merge).map(|path| path.into_owned());
     assert_eq!(twice.as_ref(), Ok(&once), "{}", sent.escape_ascii());
     once.iter().all(|b| b.is_ascii_graphic() && *b != b'#').then_some(once)
 }
@@ -179,20 +214,37 @@ impl Rule {
                 metrics: Arc::new(RouteMetrics::new(1)),
             })),
             retry: RetryPolicy::never(),
+            ambiguous: None,
         }
     }
 }
 
 fn found(rules: &[Rule], asked: &Request<'_>, target: &[u8]) -> Option<usize> {
+    let (routes, head) = (routes(rules), head(asked));
+    let found = routes.find(&RouteQuery { target, client: None, head: &head })?;
+    Some(found.name.parse().expect("a number"))
+}
+
+/// The route, and what is forwarded.
+fn lead(rules: &[Rule], asked: &Request<'_>, target: &[u8]) -> Option<(Option<usize>, Vec<u8>)> {
+    let (routes, head) = (routes(rules), head(asked));
+    let led = routes.lead(&RouteQuery { target, client: None, head: &head }).ok()?;
+    let route = led.route.map(|route| route.name.parse().expect("a number"));
+    Some((route, led.target.into_owned()))
+}
+
+fn routes(rules: &[Rule]) -> Routes {
     let specs = rules.iter().enumerate().map(|(at, rule)| rule.spec(at.to_string())).collect();
-    let routes = Routes::build(specs);
+    Routes::build(specs, PathRules::default())
+}
+
+fn head(asked: &Request<'_>) -> RequestHead {
     let flag = if asked.flagged { "X-Flag: 1\r\n" } else { "" };
     let Request { host, method, .. } = asked;
     let text = format!("{method} / HTTP/1.1\r\nHost: {host}\r\n{flag}\r\n");
     let mut head = RequestHead::new();
     assert_eq!(head.parse(text.as_bytes(), &Limits::default()), Ok(Parsed::Complete(text.len())));
-    let found = routes.find(&RouteQuery { target, client: None, head: &head })?;
-    Some(found.name.parse().expect("a number"))
+    head
 }
 
 fn pick<'a>(of: &[&'a str], at: u8) -> &'a str {

@@ -7,7 +7,7 @@ use isobar_http1::{
     Connection, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead, Version,
 };
 
-use super::{Answer, Chain, Filter, Passed, RequestCx, ResponseCx, Step, TABLE, pass};
+use super::{Answer, Chain, Filter, Passed, PathCx, RequestCx, ResponseCx, Step, TABLE, pass};
 use crate::{
     answer::{self, HeadOnly, KeepAlive},
     metrics::RouteMetrics,
@@ -46,7 +46,7 @@ async fn decide(filter: &dyn Filter, head: &mut RequestHead, ip: Option<IpAddr>)
         client_ip: ip,
         now: Instant::now(),
         body: &mut body,
-        matched: 0,
+        path: PathCx::default(),
     });
     loop {
         match step {

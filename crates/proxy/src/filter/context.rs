@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Instant};
 use isobar_http1::{RequestHead, ResponseBody, ResponseHead, Version};
 
 use super::compression::Encoder;
-use crate::upload::Incoming;
+use crate::{
+    route::{Behind, path::Slashes},
+    upload::Incoming,
+};
 
 /// A request that has a route and no worker yet.
 pub struct RequestCx<'a> {
@@ -13,8 +16,18 @@ pub struct RequestCx<'a> {
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) now: Instant,
     pub(crate) body: &'a mut Incoming,
+    pub(crate) path: PathCx<'a>,
+}
+
+/// The path of a request, as its route was found by it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PathCx<'a> {
+    /// With the query; `None`: as the client sent it.
+    pub(crate) target: Option<&'a [u8]>,
     /// See [`Routed::matched`](crate::route::Routed).
     pub(crate) matched: usize,
+    pub(crate) behind: Behind,
+    pub(crate) slashes: Slashes,
 }
 
 impl RequestCx<'_> {
@@ -38,9 +51,14 @@ impl RequestCx<'_> {
         self.body.limit(most);
     }
 
-    /// So many bytes of the path, in its normal form, are the prefix that the route asked for.
+    /// Path and query in the form that the route was found by.
+    pub fn target(&self) -> &[u8] {
+        self.path.target.unwrap_or(self.head.path_and_query())
+    }
+
+    /// So many bytes of that path are the prefix that the route asked for.
     pub fn matched(&self) -> usize {
-        self.matched
+        self.path.matched
     }
 
     /// A recent look at the clock.

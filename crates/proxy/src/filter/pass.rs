@@ -6,8 +6,10 @@ use isobar_http1::{
     Connection as Keep, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead,
 };
 
-use super::{Answer, Chain, Encoder, Passed, RequestCx, ResponseCx, Step, Waiting};
-use crate::{answer::KeepAlive, exchange::Exchange, reason::Reason, scratch::Scratch};
+use super::{Answer, Chain, Encoder, Passed, PathCx, RequestCx, ResponseCx, Step, Waiting};
+use crate::{
+    answer::KeepAlive, exchange::Exchange, reason::Reason, route::Behind, scratch::Scratch,
+};
 
 /// The head of an answer of our own is far below.
 const OWN_HEAD: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
@@ -18,20 +20,29 @@ impl Exchange<'_> {
     pub(crate) async fn pass(&mut self, chain: Arc<Chain>) -> Result<(), Reason> {
         let mut passed = Passed::none_of(chain);
         let mut result = Ok(());
-        let matched = self.route.as_ref().map_or(0, |route| route.matched);
+        let route = self.route.as_ref();
+        // Lent to the filters, and given back below.
+        let target = self.target.take();
+        let path = PathCx {
+            target: target.as_deref(),
+            matched: route.map_or(0, |route| route.matched),
+            behind: route.map_or(Behind::Plain, |route| route.behind),
+            slashes: self.slashes(),
+        };
         while let Some(filter) = passed.next() {
             let step = filter.request(&mut RequestCx {
                 head: &mut self.scratch.request,
                 client_ip: self.client_ip,
                 now: self.now,
                 body: &mut self.incoming,
-                matched,
+                path,
             });
             result = self.take_step(step, &mut passed).await;
             if result.is_err() {
                 break;
             }
         }
+        self.target = target;
         self.filters = Some(passed);
         result
     }

@@ -1,9 +1,9 @@
 //! `rewrite`: another path or host for the worker than the client named.
 //!
-//! The path is made from what the client sent and put into the same normal form as every path, so
-//! that what is forwarded never has two readings. The query stays. The route is not found again.
+//! The path is made from what the route was found by and put into the same normal form as every path.
+//! What can be read in several ways is rewritten to the same in all of them, or refused. The query stays. The route is not found again.
 
-use super::{Answer, Entry, Filter, RequestCx, Step};
+use super::{Answer, Entry, Filter, PathCx, RequestCx, Step};
 use crate::{
     reason::Reason,
     route::{NewPath, path},
@@ -25,14 +25,17 @@ pub struct Rewrite {
 impl Filter for Rewrite {
     fn request(&self, cx: &mut RequestCx<'_>) -> Step {
         if let Some(new) = &self.path {
-            let target = path::normalise(cx.head().path_and_query()).unwrap_or_default();
-            // `*` is no path; a route that was found has one with a normal form.
+            let target = cx.target();
+            // `*` is no path, and where no route was found it may be anything.
             if target.first() == Some(&b'/') {
+                let PathCx { matched, behind, slashes, .. } = cx.path;
                 let mut out = Vec::with_capacity(target.len() + 32);
-                let end = memchr::memchr(b'?', &target).unwrap_or(target.len());
-                new.write(&target[..end], cx.matched(), &mut out);
-                out.extend_from_slice(&target[end..]);
-                match path::normalise(&out) {
+                let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+                let (path, query) = target.split_at(end);
+                let fits = new.fits(path, matched, behind, slashes);
+                new.write(path, matched, &mut out);
+                out.extend_from_slice(query);
+                match fits.and_then(|()| path::normalise(&out, slashes)) {
                     Ok(normal) => cx.edit().set_path(&normal),
                     Err(_) => return Step::Answer(Answer::new(Reason::BadRequest)),
                 }

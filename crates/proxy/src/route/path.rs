@@ -2,11 +2,18 @@
 //! two parties can read one request as two paths.
 //!
 //! Unreserved characters are decoded, once; every other escape stays, with upper-case digits
-//! (`%2F` and `%5C` too: they are not separators). Then `//` becomes `/` and dot segments go. What
+//! (`%2F` and `%5C` too). Then `//` becomes `/`, unless it is to be kept, and dot segments go. What
 //! has no safe reading (a backslash, `%00`, a broken escape, a way above the root) is refused. The
 //! query is not looked at.
+//!
+//! A worker may still read more into a normal form than stands there: see [`reading`].
+
+mod reading;
 
 use std::borrow::Cow;
+
+pub(crate) use reading::stays_below;
+pub use reading::{Normal, Slashes};
 
 /// Why a path has no normal form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,50 +32,19 @@ pub enum PathError {
 
 /// Gives `target`, a path with or without a query, with the path in its normal form; borrowed if
 /// it already was.
-pub fn normalise(target: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
-    if target == b"*" {
-        return Ok(Cow::Borrowed(target));
-    }
-    if target.first() != Some(&b'/') {
-        return Err(PathError::NotAbsolute);
-    }
-    let end = match suspect(target) {
-        Scan::Clean => return Ok(Cow::Borrowed(target)),
-        Scan::Suspect => memchr::memchr(b'?', target).unwrap_or(target.len()),
-    };
-    let (path, query) = target.split_at(end);
-    let mut out = Vec::with_capacity(target.len());
-    rewrite(path, &mut out)?;
-    out.extend_from_slice(query);
-    Ok(if out == target { Cow::Borrowed(target) } else { Cow::Owned(out) })
+pub fn normalise(target: &[u8], slashes: Slashes) -> Result<Cow<'_, [u8]>, PathError> {
+    Normal::of(target, slashes).map(|normal| normal.target)
 }
 
-enum Scan {
-    Clean,
-    /// Something may have to be rewritten or refused.
-    Suspect,
-}
-
-fn suspect(target: &[u8]) -> Scan {
-    let mut before = 0;
-    for &byte in target {
-        match byte {
-            b'?' => break,
-            b'%' | b'\\' | 0 => return Scan::Suspect,
-            b'/' | b'.' if before == b'/' => return Scan::Suspect,
-            _ => before = byte,
-        }
-    }
-    Scan::Clean
-}
-
-fn rewrite(path: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
+/// Appends the normal form of `path`, which has no query.
+fn rewrite(path: &[u8], slashes: Slashes, out: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = path.iter();
     while let Some(&byte) = rest.next() {
         match byte {
             b'/' => {
-                end_segment(out)?;
-                if out.last() != Some(&b'/') {
+                let ended = end_segment(out)?;
+                let merged = slashes == Slashes::Merge && out.last() == Some(&b'/');
+                if !merged && ended == Ended::Stays {
                     out.push(b'/');
                 }
             }
@@ -84,7 +60,7 @@ fn rewrite(path: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
             byte => out.push(byte),
         }
     }
-    end_segment(out)
+    end_segment(out).map(drop)
 }
 
 fn escaped(byte: u8, out: &mut Vec<u8>) -> Result<(), PathError> {
@@ -100,18 +76,26 @@ fn escaped(byte: u8, out: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Takes a `.` or `..` back off the end of `out`, which then ends with a slash.
-fn end_segment(out: &mut Vec<u8>) -> Result<(), PathError> {
-    let Some(slash) = memchr::memrchr(b'/', out) else { return Ok(()) };
+/// What became of a segment at its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Stays,
+    /// It was `.` or `..`; what is left ends with a slash.
+    Goes,
+}
+
+/// Takes a `.` or `..` back off the end of `out`.
+fn end_segment(out: &mut Vec<u8>) -> Result<Ended, PathError> {
+    let Some(slash) = memchr::memrchr(b'/', out) else { return Ok(Ended::Stays) };
     match &out[slash + 1..] {
         b"." => out.truncate(slash + 1),
         b".." => {
             let parent = memchr::memrchr(b'/', &out[..slash]).ok_or(PathError::AboveRoot)?;
             out.truncate(parent + 1);
         }
-        _ => {}
+        _ => return Ok(Ended::Stays),
     }
-    Ok(())
+    Ok(Ended::Goes)
 }
 
 #[cfg(test)]
@@ -119,7 +103,8 @@ mod tests {
     use super::*;
 
     fn normal(path: &str) -> Result<String, PathError> {
-        normalise(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned())
+        normalise(path.as_bytes(), Slashes::Merge)
+            .map(|path| String::from_utf8_lossy(&path).into_owned())
     }
 
     #[track_caller]
@@ -217,7 +202,39 @@ mod tests {
     #[test]
     fn a_normal_path_is_borrowed() {
         for path in ["/", "/a/b.html?x=//", "/.well-known/acme", "/a%2Fb"] {
-            assert!(matches!(normalise(path.as_bytes()), Ok(Cow::Borrowed(_))), "{path}");
+            assert!(
+                matches!(normalise(path.as_bytes(), Slashes::Merge), Ok(Cow::Borrowed(_))),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn slashes_that_are_kept_are_elements_of_their_own() {
+        for (path, expected) in [
+            ("/", Ok("/")),
+            ("//", Ok("//")),
+            ("/a//b", Ok("/a//b")),
+            ("/a///b/", Ok("/a///b/")),
+            // RFC 3986 §5.2.4: `..` takes the empty element with it.
+            ("/a//../b", Ok("/a/b")),
+            ("/a/./b", Ok("/a/b")),
+            ("/a/.//b", Ok("/a//b")),
+            ("/a/b/..//c", Ok("/a//c")),
+            ("/a//.", Ok("/a//")),
+            ("//..", Ok("/")),
+            ("//../..", Err(PathError::AboveRoot)),
+            ("/a//%2e%2E", Ok("/a/")),
+            ("/a//b?x=//", Ok("/a//b?x=//")),
+        ] {
+            let normal = |path: &str| {
+                let normal = normalise(path.as_bytes(), Slashes::Keep);
+                normal.map(|path| String::from_utf8_lossy(&path).into_owned())
+            };
+            assert_eq!(normal(path), expected.map(str::to_owned), "{path}");
+            if let Ok(once) = expected {
+                assert_eq!(normal(once).as_deref(), Ok(once), "{path}, again");
+            }
         }
     }
 }

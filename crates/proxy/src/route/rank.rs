@@ -3,7 +3,7 @@
 //! The order of the Gateway API's HTTPRoute, with expressions between exact paths and prefixes, and
 //! with cookies and the client behind query parameters.
 
-use super::{Match, PathMatch, table};
+use super::{Match, PathMatch, path::Slashes, table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
@@ -33,7 +33,9 @@ impl Match {
                 Some(PathMatch::Regex(pattern)) => {
                     PathRank::Regex(elements(pattern.beginning().as_bytes()), pattern.text().len())
                 }
-                Some(PathMatch::Prefix(path)) => PathRank::Prefix(elements(&table::normal(path))),
+                Some(PathMatch::Prefix(path)) => {
+                    PathRank::Prefix(elements(&table::normal(path, Slashes::Merge)))
+                }
                 None => PathRank::Prefix(0),
             },
             method: !self.methods.is_empty(),

@@ -66,12 +66,16 @@ impl Redirect {
         }
         let end = memchr::memchr(b'?', asked.target).unwrap_or(asked.target.len());
         let (path, query) = asked.target.split_at(end);
+        let start = out.len();
         match &self.path {
             Some(new) => new.write(path, asked.matched, out),
             // `OPTIONS *` asks about the server, not about a path.
             None if path == b"*" => out.push(b'/'),
             None => out.extend_from_slice(path),
         }
+        // `//name` would be another host; where `//` is kept a client can write it.
+        let slashes = out[start..].iter().take_while(|&&byte| byte == b'/').count();
+        out.drain(start..start + slashes.saturating_sub(1));
         out.extend_from_slice(query);
         Some(())
     }
@@ -173,6 +177,16 @@ mod tests {
             let to = Redirect { path: Some(NewPath::Prefix(new.into())), ..NOTHING };
             assert_eq!(location(&to, "a.example", target, matched), expected, "{new} {target}");
         }
+    }
+
+    /// Where a listener keeps `//`, a client may write what looks like another host.
+    #[test]
+    fn kept_slashes_never_name_another_host() {
+        let prefix = Redirect { path: Some(NewPath::Prefix("/".into())), ..NOTHING };
+        assert_eq!(location(&prefix, "a.example", "/v1//evil.example", 3), "/evil.example");
+        assert_eq!(location(&prefix, "a.example", "//evil.example/x//y", 0), "/evil.example/x//y");
+        let status = Redirect { status: 308, ..NOTHING };
+        assert_eq!(location(&status, "a.example", "///evil.example", 0), "/evil.example");
     }
 
     #[test]

@@ -10,8 +10,11 @@ use super::{
     predicate::{Asked, Fields},
     trie::Trie,
 };
+use path::Slashes;
 
 pub(crate) struct Table<T> {
+    /// In what form the paths of matches stand here.
+    slashes: Slashes,
     exact: HashMap<Box<[u8]>, Paths<T>>,
     /// Under the labels behind `*.`, from the right.
     wildcards: Trie<Paths<T>>,
@@ -22,9 +25,9 @@ pub(crate) struct Table<T> {
 pub(super) const LONGEST_HOST: usize = 253;
 
 impl<T: Clone> Table<T> {
-    pub(crate) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>) -> Self {
-        let mut table =
-            Self { exact: HashMap::new(), wildcards: Trie::new(), any: Paths::default() };
+    pub(crate) fn build(entries: impl Iterator<Item = (Vec<Match>, T)>, slashes: Slashes) -> Self {
+        let (exact, wildcards, any) = (HashMap::new(), Trie::new(), Paths::default());
+        let mut table = Self { slashes, exact, wildcards, any };
         for (matches, to) in entries {
             if matches.is_empty() {
                 table.add(Match::default(), to);
@@ -47,7 +50,7 @@ impl<T: Clone> Table<T> {
                 self.exact.entry(host::normalise(host).into_owned().into()).or_default()
             }
         };
-        paths.add(one, to);
+        paths.add(one, to, self.slashes);
     }
 
     /// What it leads to, and how many bytes of the path are the prefix that was asked for.
@@ -77,14 +80,18 @@ fn labels(host: &[u8]) -> impl Iterator<Item = &[u8]> {
     host.rsplit(|&byte| byte == b'.')
 }
 
-/// The elements of a path; a slash at its end adds none.
+/// The elements of a path; a slash at its end adds none, and two in a row have an empty one between
+/// them.
 pub(super) fn elements(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|element| !element.is_empty())
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let none = path.is_empty();
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    path.split(|&byte| byte == b'/').skip(usize::from(none))
 }
 
 /// A path of a match in the form that requests are matched in.
-pub(super) fn normal(path: &str) -> Vec<u8> {
-    let normal = path::normalise(path.as_bytes());
+pub(super) fn normal(path: &str, slashes: Slashes) -> Vec<u8> {
+    let normal = path::normalise(path.as_bytes(), slashes);
     // A pattern without a normal form can match nothing.
     normal.map_or_else(|_| path.as_bytes().to_vec(), |path| path.into_owned())
 }
@@ -105,15 +112,17 @@ impl<T> Default for Paths<T> {
 }
 
 impl<T> Paths<T> {
-    fn add(&mut self, one: Match, to: T) {
+    fn add(&mut self, one: Match, to: T, slashes: Slashes) {
         let mut prefix = 0;
         let rules = match &one.path {
-            Some(PathMatch::Exact(path)) => self.exact.entry(normal(path).into()).or_default(),
+            Some(PathMatch::Exact(path)) => {
+                self.exact.entry(normal(path, slashes).into()).or_default()
+            }
             Some(PathMatch::Regex(regex)) => {
                 self.expressions.entry(elements(regex.beginning().as_bytes()))
             }
             Some(PathMatch::Prefix(path)) => {
-                let path = normal(path);
+                let path = normal(path, slashes);
                 prefix = elements(&path).map(|element| 1 + element.len()).sum();
                 self.prefixes.entry(elements(&path))
             }

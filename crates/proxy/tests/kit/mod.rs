@@ -46,6 +46,7 @@ pub async fn route(filters: Option<Arc<Chain>>, metrics: Arc<RouteMetrics>) -> R
         filters,
         action: Action::Pool(destination),
         retry: RetryPolicy::never(),
+        ambiguous: None,
     }
 }
 

@@ -19,6 +19,16 @@ pub(super) fn render(said: &Value) -> String {
     }
     let binds: Vec<String> = said["bind"].as_array().into_iter().flatten().map(plain).collect();
     line("listener", format!("{} ({})", text("listener"), binds.join(", ")));
+    for reading in said["readings"].as_array().into_iter().flatten() {
+        let leads = match (reading["path"].as_str(), reading["route"].as_str()) {
+            (None, _) => plain(&reading["refused"]),
+            (Some(_), None) => format!("{}  no route", plain(&reading["path"])),
+            (Some(_), Some(_)) => {
+                format!("{}  {}", plain(&reading["path"]), plain(&reading["route"]))
+            }
+        };
+        line("read as", leads);
+    }
     if let Some(why) = said["refused"]["why"].as_str() {
         line("answer", format!("{} {why}", said["refused"]["status"]));
     }

@@ -80,7 +80,7 @@ fn the_table_finds_what_a_look_at_every_match_finds() {
     for _ in 0..2_000 {
         let matches: Vec<Match> = (0..rng.usize(1..12)).map(|_| random_match(&mut rng)).collect();
         let entries = matches.iter().cloned().enumerate().map(|(at, one)| (vec![one], at));
-        let table = Table::build(entries);
+        let table = Table::build(entries, Slashes::Merge);
         for _ in 0..20 {
             let host = pick(&mut rng, &["a.x", "b.a.x", "c.b.a.x", "x", "y", "d.x"]);
             let path = pick(

@@ -21,7 +21,7 @@ fn prefix(path: &str) -> Option<PathMatch> {
 }
 
 fn table<const N: usize>(matches: [Match; N]) -> Table<usize> {
-    Table::build(matches.into_iter().enumerate().map(|(at, one)| (vec![one], at)))
+    Table::build(matches.into_iter().enumerate().map(|(at, one)| (vec![one], at)), Slashes::Merge)
 }
 
 fn find(table: &Table<usize>, host: &str, path: &str) -> Option<usize> {
@@ -138,11 +138,11 @@ fn then_the_method_then_most_headers_then_the_file() {
 #[test]
 fn several_matches_lead_to_one_route_and_no_route_is_an_answer() {
     let matches = vec![on("a.com", None), on("b.com", exact("/x"))];
-    let table = Table::build([(matches, 7)].into_iter());
+    let table = Table::build([(matches, 7)].into_iter(), Slashes::Merge);
     assert_eq!(find(&table, "a.com", "/any"), Some(7));
     assert_eq!(find(&table, "b.com", "/x"), Some(7));
     assert_eq!(find(&table, "b.com", "/y"), None);
-    assert_eq!(find(&Table::build(std::iter::empty()), "a", "/"), None);
+    assert_eq!(find(&Table::build(std::iter::empty(), Slashes::Merge), "a", "/"), None);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn ten_thousand_routes_are_all_found() {
     let host = |at: usize| format!("h{}.example.com", at % 100);
     let path = |at: usize| format!("/v{at}/users");
     let matches = (0..10_000).map(|at| (vec![on(&host(at), prefix(&path(at)))], at));
-    let table = Table::build(matches);
+    let table = Table::build(matches, Slashes::Merge);
     for at in 0..10_000 {
         assert_eq!(find(&table, &host(at), &format!("{}/1", path(at))), Some(at));
     }
@@ -178,7 +178,7 @@ fn a_look_up_among_ten_thousand_routes_takes_no_time() {
     let many = (0..10_000).map(|at| {
         (vec![on(&format!("h{}.example.com", at % 100), prefix(&format!("/v{at}/users")))], at)
     });
-    let many = Table::build(many);
+    let many = Table::build(many, Slashes::Merge);
     let look = |at: usize| {
         let (host, path) = (format!("h{}.example.com", at % 100), format!("/v{at}/users/7"));
         let started = std::time::Instant::now();
@@ -216,7 +216,8 @@ fn a_hundred_thousand_random_paths_are_matched_as_they_are_forwarded() {
             counts[3] += 1;
             continue;
         }
-        let Ok(target) = path::normalise(head.path_and_query()).map(|target| target.into_owned())
+        let Ok(target) = path::normalise(head.path_and_query(), Slashes::Merge)
+            .map(|target| target.into_owned())
         else {
             counts[3] += 1;
             continue;
@@ -234,7 +235,11 @@ fn a_hundred_thousand_random_paths_are_matched_as_they_are_forwarded() {
         let hidden = path == b"/secret" || path.starts_with(b"/secret/");
         let expected = if hidden { 1 } else { usize::from(path == b"/a") * 2 };
         assert_eq!(found, Some(expected), "{sent:?} became {:?}", String::from_utf8_lossy(path));
-        assert_eq!(path::normalise(forwarded).as_deref(), Ok(forwarded), "{sent:?}");
+        assert_eq!(
+            path::normalise(forwarded, Slashes::Merge).as_deref(),
+            Ok(forwarded),
+            "{sent:?}"
+        );
         counts[expected] += 1;
     }
     assert!(counts.iter().all(|&count| count > 100), "{counts:?}");
