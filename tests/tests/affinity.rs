@@ -20,13 +20,13 @@ impl Client {
 
     fn ask(&mut self, lines: &str) -> Response {
         let cookie =
-            self.cookie.as_ref().map(|value| format!("Cookie: a=1; isobar={value}; b=2\r\n"));
+            self.cookie.as_ref().map(|value| format!("Cookie: a=1; isobar_app={value}; b=2\r\n"));
         let cookie = cookie.unwrap_or_default();
         let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{cookie}{lines}\r\n");
         self.connection.send(request.as_bytes()).expect("sends");
         let answer = self.connection.response_to("GET").expect("an answer");
         if let Some(told) = answer.header("set-cookie") {
-            let value = told.strip_prefix("isobar=").and_then(|rest| rest.split(';').next());
+            let value = told.strip_prefix("isobar_app=").and_then(|rest| rest.split(';').next());
             self.cookie = Some(value.expect("ours").to_owned());
         }
         answer
@@ -49,7 +49,7 @@ fn a_client_keeps_its_worker_over_reloads_and_is_told_once() {
         let answer = client.ask("");
         let told = answer.header("set-cookie").expect("a new client is told").to_owned();
         let value = client.cookie.clone().expect("a value");
-        assert_eq!(told, format!("isobar={value}; Path=/; HttpOnly; SameSite=Lax"));
+        assert_eq!(told, format!("isobar_app={value}; Path=/; HttpOnly; SameSite=Lax"));
         assert!(!told.contains(&origins[0].address().port().to_string()) || value.len() == 32);
         assert_eq!(answer.header("cache-control"), Some("private"));
         let home = answer.body[0];
@@ -79,11 +79,56 @@ fn a_client_keeps_its_worker_over_reloads_and_is_told_once() {
     }
 }
 
+/// Two pools on one host do not move each other's clients.
+#[test]
+fn each_pool_has_a_cookie_of_its_own() {
+    for shards in [1, 4] {
+        let origins: Vec<Origin> = (0..8).map(|i| Origin::start(numbered(i))).collect();
+        let addresses: Vec<String> = origins.iter().map(|o| o.address().to_string()).collect();
+        let isobar = Isobar::start(&format!(
+            "shards: {shards}\n\
+             listeners: {{ web: {{ bind: \"127.0.0.1:0\", routes: [\
+             {{ match: {{ path_prefix: /a }}, pool: one.a }}, {{ pool: two-b }}] }} }}\n\
+             pools:\n  one.a: {{ strategy: random, workers: [{}], affinity: {{}} }}\n\
+             \x20 two-b: {{ strategy: random, workers: [{}], affinity: {{ max_age: 1h, path: /, \
+             domain: example.com, same_site: strict, secure: on }} }}\n",
+            addresses[..4].join(", "),
+            addresses[4..].join(", ")
+        ));
+        let mut connection = isobar.open("web");
+        let (mut jar, mut homes) = (Vec::new(), Vec::new());
+        for round in 0..20 {
+            for (at, path) in ["/a", "/b"].into_iter().enumerate() {
+                let cookies = jar.join("; ");
+                let answer = connection
+                    .ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\nCookie: {cookies}\r\n\r\n"));
+                let told = answer.header("set-cookie");
+                assert_eq!(told.is_some(), round == 0, "{round} {path}: {told:?}");
+                if let Some(told) = told {
+                    let (pair, attributes) = told.split_once("; ").expect("attributes");
+                    let (name, wanted) = [
+                        ("isobar_one.a=", "Path=/; HttpOnly; SameSite=Lax"),
+                        (
+                            "isobar_two-b=",
+                            "Path=/; Domain=example.com; Max-Age=3600; HttpOnly; SameSite=Strict; Secure",
+                        ),
+                    ][at];
+                    assert!(pair.starts_with(name), "{told}");
+                    assert_eq!(attributes, wanted);
+                    jar.push(pair.to_owned());
+                    homes.push(answer.body[0]);
+                }
+                assert_eq!(answer.body[0], homes[at]);
+            }
+        }
+    }
+}
+
 /// Two processes that share a secret know each other's cookies.
 #[test]
 fn a_shared_secret_is_a_shared_memory() {
     let origins: Vec<Origin> = (0..4).map(|i| Origin::start(numbered(i))).collect();
-    let config = config(1, &origins, "affinity: { cookie: isobar, secret: { env: SECRET } }");
+    let config = config(1, &origins, "affinity: { secret: { env: SECRET } }");
     let start = || {
         let isobar =
             Isobar::spawn(&config, |command| command.env("SECRET", "correct horse battery staple"));

@@ -18,8 +18,8 @@ use crate::stats::{Counter, PerShard};
 /// Slides that make a window, one a second.
 const WINDOW: usize = 10;
 
-/// A quiet pool may retry this often per window, whatever its share says.
-pub const FLOOR: u64 = 30;
+/// A quiet pool may retry this often per window, whatever its share says: ten times a second.
+pub const FLOOR: u64 = 10 * WINDOW as u64;
 
 /// A share of a pool's requests, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,7 +33,9 @@ pub enum Failure {
     ResetMidBody,
     /// The answer was not HTTP, or not one we may believe.
     Protocol,
-    /// The worker took longer than a deadline.
+    /// The worker took longer than `first_byte`, which no client can choose, to begin its answer.
+    FirstByte,
+    /// The worker took longer than another deadline.
     Timeout,
 }
 
@@ -83,6 +85,25 @@ impl Failure {
         Outcome::LABELS[self.position()]
     }
 
+    /// No connection came about: whatever was asked for, the worker has not seen it.
+    pub(crate) fn is_of_connecting(self) -> bool {
+        matches!(self, Self::ConnectRefused | Self::ConnectTimeout | Self::ConnectError)
+    }
+
+    /// No connection came about, or no head of an answer that may be believed; whatever the worker
+    /// says is none of these, and neither is a deadline that a client may choose.
+    pub(crate) fn is_of_transport(self) -> bool {
+        match self {
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectError
+            | Self::Reset
+            | Self::Protocol
+            | Self::FirstByte => true,
+            Self::ResetMidBody | Self::Timeout => false,
+        }
+    }
+
     fn position(self) -> usize {
         match self {
             Self::ConnectRefused => 5,
@@ -91,7 +112,8 @@ impl Failure {
             Self::Reset => 8,
             Self::ResetMidBody => 9,
             Self::Protocol => 10,
-            Self::Timeout => 11,
+            // One label: the log says which.
+            Self::FirstByte | Self::Timeout => 11,
         }
     }
 }
@@ -115,6 +137,7 @@ mod tests {
             (Outcome::Failed(Failure::Reset), "reset_before_head"),
             (Outcome::Failed(Failure::ResetMidBody), "reset_mid_body"),
             (Outcome::Failed(Failure::Protocol), "bad_response"),
+            (Outcome::Failed(Failure::FirstByte), "timeout"),
             (Outcome::Failed(Failure::Timeout), "timeout"),
         ] {
             assert_eq!(outcome.label(), label);

@@ -85,7 +85,10 @@ impl Timing {
     pub fn unanswered(&self, outcome: Outcome, held: Duration, now: Instant) {
         self.owed.fetch_sub(1, Relaxed);
         // An answer would have taken longer still.
-        let late = matches!(outcome, Outcome::Failed(Failure::Timeout) | Outcome::Abandoned);
+        let late = matches!(
+            outcome,
+            Outcome::Failed(Failure::Timeout | Failure::FirstByte) | Outcome::Abandoned
+        );
         self.observe(late.then_some(held), now);
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use crate::lease::Outcome;
-use crate::outlier::{Runs, Sign, Tally, Thresholds};
+use crate::outlier::{Asked, Runs, Sign, Tally, Thresholds};
 use crate::slots::Slots;
 use crate::stats::{Counter, PerShard, saturating_nanos};
 use crate::timing::Timing;
@@ -87,9 +87,9 @@ impl WorkerStats {
         &self.timing
     }
 
-    /// A lease has ended at `now`, after keeping the worker busy for so long. True for the one that
-    /// makes a run of failures as long as its threshold.
-    pub fn finished(&self, outcome: Outcome, busy: Duration, now: Instant) -> bool {
+    /// A lease has ended at `now`, after keeping the worker busy for so long. What it says for or
+    /// against the worker is [`WorkerStats::noted`]'s.
+    pub fn finished(&self, outcome: Outcome, busy: Duration, now: Instant) {
         self.timing.ended(outcome, now);
         let cell = self.per_shard.here();
         cell.outcomes[outcome.position()].add(1);
@@ -100,7 +100,19 @@ impl WorkerStats {
         if self.shared.last.load(Relaxed) != last {
             self.shared.last.store(last, Relaxed);
         }
-        self.shared.runs.note(outcome)
+    }
+
+    /// What became of a request is known; once per lease. True for the one that makes a run of
+    /// failures as long as its threshold. `asked`: whose request met a failure.
+    #[inline]
+    pub fn noted(&self, outcome: Outcome, asked: Asked, now: Instant) -> bool {
+        self.shared.runs.note(outcome, asked, now)
+    }
+
+    /// Another worker has answered the request of this client on which this one failed: the request
+    /// was not to blame. True as for [`WorkerStats::noted`].
+    pub fn confirmed(&self, key: u64) -> bool {
+        self.shared.runs.confirm(key)
     }
 
     /// From now on these runs count.
@@ -109,8 +121,8 @@ impl WorkerStats {
     }
 
     /// A run that has reached its threshold, for whoever may have missed the moment.
-    pub fn sign(&self) -> Option<Sign> {
-        self.shared.runs.sign()
+    pub fn sign(&self, now: Instant) -> Option<Sign> {
+        self.shared.runs.sign(now)
     }
 
     /// What it did before it came back says nothing any more.
@@ -222,11 +234,11 @@ mod tests {
         let worker = Worker::new(WorkerId(0), "a", None, 1);
         let stats = worker.stats();
         assert_eq!(stats.last_outcome(), None);
-        stats.finished(Outcome::Failed(Failure::ConnectRefused), Duration::ZERO, Instant::now());
-        stats.finished(Outcome::Failed(Failure::Timeout), Duration::ZERO, Instant::now());
-        stats.finished(Outcome::ClientGone, Duration::ZERO, Instant::now());
+        stats.noted(Outcome::Failed(Failure::ConnectRefused), Asked::Unseen, Instant::now());
+        stats.noted(Outcome::Failed(Failure::Timeout), Asked::Unseen, Instant::now());
+        stats.noted(Outcome::ClientGone, Asked::Unseen, Instant::now());
         assert_eq!(stats.consecutive_failures(), 2);
-        stats.finished(Outcome::Served { status: 404 }, Duration::ZERO, Instant::now());
+        stats.noted(Outcome::Served { status: 404 }, Asked::Unseen, Instant::now());
         assert_eq!(stats.consecutive_failures(), 0);
     }
 

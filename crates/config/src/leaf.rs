@@ -26,7 +26,8 @@ pub(crate) use field::{FieldMap, FieldName};
 pub(crate) use file::{Directory, FilePath, LogTarget, Mode};
 pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};
 pub(crate) use http::{
-    CookieName, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName, StatusRange,
+    CookieName, CookiePath, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName,
+    StatusRange,
 };
 pub(crate) use matching::{
     CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex,

@@ -20,8 +20,8 @@ pub use filter::{
 };
 
 pub use pool::{
-    Address, Affinity, Buffer, Check, Health, Host, IdleTime, KeepAlive, ListedWorker, OnLost,
-    Outlier, Pool, Queue, Secret, Spill, Strategy, WarmUp, Worker,
+    Address, Affinity, Buffer, Burst, Check, Health, Host, IdleTime, KeepAlive, ListedWorker,
+    OnLost, Outlier, Pool, Queue, SameSite, Secret, SecureCookie, Spill, Strategy, WarmUp, Worker,
 };
 
 /// The whole configuration.

@@ -23,8 +23,8 @@ pub(crate) mod filter;
 pub(crate) mod pool;
 
 pub(crate) use pool::{
-    Affinity, Buffer, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve, Spill,
-    WarmUp, Worker,
+    Affinity, Buffer, Burst, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve,
+    Spill, WarmUp, Worker,
 };
 
 section! {

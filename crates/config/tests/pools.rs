@@ -80,20 +80,30 @@ fn health_in_its_forms() {
 #[test]
 fn the_workers_life() {
     let pool = |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    {text}"));
-    for off in ["strategy: round_robin", "outlier: off\n    warm_up: false\n    slow_start: off"] {
-        let pool = pool(off);
-        assert_eq!((pool.outlier, pool.warm_up), (None, None));
+    for (text, outlier) in [
+        ("strategy: round_robin", Some(Outlier::default())),
+        ("outlier: off\n    warm_up: false\n    slow_start: off", None),
+    ] {
+        let pool = pool(text);
+        assert_eq!((pool.outlier, pool.warm_up), (outlier, None));
         assert_eq!((pool.panic_below, pool.slow_start), (0, secs(0)));
     }
     assert_eq!(pool("outlier: {}").outlier, Some(Outlier::default()));
+    // The check that is on by default stays in force beside others.
+    let default = Outlier::default();
+    assert_eq!((default.transport_failures, default.consecutive_failures), (5, 0));
+    let beside = pool("outlier: { consecutive_failures: 3 }").outlier;
+    assert_eq!(beside, Some(Outlier { consecutive_failures: 3, ..default }));
     let given = pool(
-        "outlier: { consecutive_failures: off, gateway_failures: 3, failure_rate: 12.5%, window: 1m, min_requests: 5, base_ejection: 10m, max_ejected: 10% }",
+        "outlier: { transport_failures: off, failures: { count: 4, within: 500ms }, consecutive_failures: off, gateway_failures: 3, failure_rate: 12.5%, window: 1m, min_requests: 5, base_ejection: 10m, max_ejected: 10% }",
     );
     assert_eq!(
         given.outlier,
         Some(Outlier {
+            transport_failures: 0,
             consecutive_failures: 0,
             gateway_failures: 3,
+            failures: Some(Burst { count: 4, within: Duration::from_millis(500) }),
             failure_rate: 125,
             window: secs(60),
             min_requests: 5,
@@ -157,7 +167,12 @@ fn affinity() {
         with_pool(&format!("    workers: [127.0.0.1:1]\n    affinity: {text}")).affinity
     };
     let plain = Affinity {
-        cookie: "isobar".into(),
+        cookie: "isobar_app".into(),
+        same_site: SameSite::Lax,
+        secure: SecureCookie::Auto,
+        max_age: secs(0),
+        domain: None,
+        path: "/".into(),
         wait: secs(1),
         on_lost: OnLost::Rebalance,
         secret: None,
@@ -166,7 +181,37 @@ fn affinity() {
     assert_eq!(affinity("{}"), Some(plain.clone()));
     let given = affinity("{ cookie: srv, wait: off, on_lost: fail }");
     let wanted = Affinity { cookie: "srv".into(), wait: secs(0), on_lost: OnLost::Fail, ..plain };
+    assert_eq!(given, Some(wanted.clone()));
+    let given = affinity(
+        "{ cookie: srv, wait: off, on_lost: fail, same_site: none, secure: on, max_age: 1h, domain: Example.com, path: /app }",
+    );
+    let wanted = Affinity {
+        same_site: SameSite::None,
+        secure: SecureCookie::On,
+        max_age: secs(3600),
+        domain: Some("example.com".into()),
+        path: "/app".into(),
+        ..wanted
+    };
     assert_eq!(given, Some(wanted));
+    for (terms, message) in [
+        ("same_site: none", "found `same_site: none` without `secure: on`"),
+        ("same_site: none, secure: off", "found `same_site: none` without `secure: on`"),
+        ("same_site: some", "expected one of lax, strict, none"),
+        ("secure: always", "expected one of auto, on, off"),
+        ("path: app", "expected a path that begins with `/`"),
+        ("path: '/a; Secure'", "expected a path"),
+        ("path: '/a;b'", "expected a path without `;`"),
+        ("domain: 'a b'", "expected a host without port"),
+        ("max_age: 5", "5s"),
+    ] {
+        let text = format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1], affinity: {{ {terms} }} }} }}"
+        );
+        let shown = load_str(&text, &registry()).unwrap_err().render(Colour::Never);
+        assert!(shown.contains(message), "{terms}: {shown}");
+    }
 }
 
 /// The first line of the file, or the variable; and never a word of it in a message.

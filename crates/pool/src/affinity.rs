@@ -18,10 +18,22 @@ use sha2::Sha256;
 pub struct Affinity {
     /// The cookie's name.
     pub cookie: Arc<str>,
+    /// What stands behind the cookie's value, up to whether it is for HTTPS only: `; Path=/` and so on.
+    pub attributes: Arc<str>,
+    pub secure: Secure,
     /// How long a request waits for its worker while that is full.
     pub wait: Duration,
     pub on_lost: OnLost,
     pub key: AffinityKey,
+}
+
+/// Whether a browser brings the cookie along over HTTPS only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secure {
+    /// If it came by HTTPS when it was given the cookie.
+    Auto,
+    On,
+    Off,
 }
 
 /// What becomes of a client whose worker is gone, or did not come free in time.
@@ -53,6 +65,8 @@ impl fmt::Debug for AffinityKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     pub name: Arc<str>,
+    pub attributes: Arc<str>,
+    pub secure: Secure,
     /// Hexadecimal digits.
     pub value: [u8; 32],
 }
@@ -128,6 +142,8 @@ mod tests {
     fn cookies(key: &[u8], pool: &str) -> Cookies {
         let terms = Affinity {
             cookie: "c".into(),
+            attributes: "; Path=/".into(),
+            secure: Secure::Auto,
             wait: Duration::ZERO,
             on_lost: OnLost::Rebalance,
             key: AffinityKey::new(key),

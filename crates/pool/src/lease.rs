@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use isobar_balance::Outcome;
+use isobar_balance::outlier::Asked;
+use isobar_balance::{Failure, Outcome};
 use tower::ServiceExt;
 
 use crate::affinity::Cookie;
@@ -45,6 +46,10 @@ pub struct Lease {
     /// The worker's timing waits to hear how it ends.
     timed: bool,
     abandoned: bool,
+    /// What its end says of the worker is known already.
+    noted: bool,
+    /// Whose request it is, once the worker has failed it.
+    asked: Asked,
     ended: bool,
 }
 
@@ -57,7 +62,17 @@ impl Lease {
         granted_at: Instant,
     ) -> Lease {
         let timed = place.0.worker().stats().timing().asked(granted_at);
-        Lease { place, policy, queued, granted_at, timed, abandoned: false, ended: false }
+        Lease {
+            place,
+            policy,
+            queued,
+            granted_at,
+            timed,
+            abandoned: false,
+            noted: false,
+            asked: Asked::by(None),
+            ended: false,
+        }
     }
 
     pub fn target(&self) -> &Arc<Target> {
@@ -183,7 +198,13 @@ impl Lease {
             if sticky::named(snapshot, asker) == Some(ours) {
                 return None;
             }
-            Some(Cookie { name: cookies.terms.cookie.clone(), value: cookies.value(ours)? })
+            let terms = &cookies.terms;
+            Some(Cookie {
+                name: terms.cookie.clone(),
+                attributes: terms.attributes.clone(),
+                secure: terms.secure,
+                value: cookies.value(ours)?,
+            })
         })
     }
 
@@ -210,6 +231,26 @@ impl Lease {
         }
     }
 
+    /// The worker has missed a deadline with this request, and is not done with it.
+    pub fn blame(&mut self, failure: Failure, asked: Asked) {
+        self.asked = asked;
+        self.note(Outcome::Failed(failure), Instant::now());
+    }
+
+    fn note(&mut self, outcome: Outcome, now: Instant) {
+        if !std::mem::replace(&mut self.noted, true)
+            && self.place.0.worker().stats().noted(outcome, self.asked, now)
+        {
+            self.place.0.suspect();
+        }
+    }
+
+    /// The worker is done, and has failed this request.
+    pub fn fail(mut self, failure: Failure, asked: Asked) {
+        self.asked = asked;
+        self.finish(Outcome::Failed(failure));
+    }
+
     /// The worker is done.
     pub fn finish(self, outcome: Outcome) {
         self.finish_at(outcome, Instant::now());
@@ -224,14 +265,13 @@ impl Lease {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        self.note(outcome, now);
         let stats = self.place.0.worker().stats();
         let held = now.saturating_duration_since(self.granted_at);
         if std::mem::take(&mut self.timed) {
             stats.timing().unanswered(outcome, held, now);
         }
-        if stats.finished(outcome, held, now) {
-            self.place.0.suspect();
-        }
+        stats.finished(outcome, held, now);
         if self.abandoned {
             stats.abandoned_ended();
         }

@@ -32,7 +32,7 @@ mod wait;
 mod warm_up;
 
 pub use address::Address;
-pub use affinity::{Affinity, AffinityKey, Cookie, OnLost};
+pub use affinity::{Affinity, AffinityKey, Cookie, OnLost, Secure};
 pub use connect::ConnectError;
 pub use connection::{Connection, Reuse};
 pub use lease::{Lease, LeaseError};

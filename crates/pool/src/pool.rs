@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use isobar_balance::budget::RetryBudget;
+use isobar_balance::outlier::Asked;
 use isobar_balance::{Join, Tried, Waiters, WorkerId};
 use tokio::sync::watch;
 
@@ -170,6 +171,23 @@ impl Pool {
             self.shared.recorder.retry();
         }
         allowed
+    }
+
+    /// The worker `by` has answered a request on which the others that were tried had failed: it
+    /// was not the request's fault.
+    #[cold]
+    pub fn answered_elsewhere(&self, tried: &Tried, by: WorkerId, asked: Asked) {
+        let Asked::By(client) = asked else { return };
+        with_snapshot(&self.shared, |snapshot, _| {
+            for target in snapshot.targets() {
+                if target.id() != by
+                    && tried.contains(target.id())
+                    && target.worker().stats().confirmed(client)
+                {
+                    target.suspect();
+                }
+            }
+        });
     }
 
     /// The policy in force now.

@@ -164,6 +164,11 @@ impl Snapshot {
         target.slots().try_reserve().then(|| Place(target.clone()))
     }
 
+    /// Who may be used.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.tiers().flat_map(|tier| &tier.targets)
+    }
+
     /// How many workers may be used.
     pub(crate) fn usable(&self) -> usize {
         self.tiers().map(|tier| tier.candidates.len()).sum()

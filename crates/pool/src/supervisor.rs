@@ -346,7 +346,7 @@ fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {
         Seen::Probed(result) => Some(Event::Probe { worker, result: result.clone() }),
         // An answer may have ended the run meanwhile.
         Seen::Suspect => {
-            let sign = target.worker().stats().sign()?;
+            let sign = target.worker().stats().sign(Instant::now())?;
             Some(Event::Outlier { worker, sign })
         }
         Seen::WarmedUp(result) => Some(Event::WarmUp { worker, result: result.clone() }),

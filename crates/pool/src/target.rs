@@ -3,6 +3,7 @@
 //! keeps a removed one alive until it ends.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,6 +141,8 @@ impl Target {
             }
             // A full back-log of a unix socket: the worker is there, and busy.
             (ConnectError::Timeout, Address::Unix(_)) | (ConnectError::Exhausted(_), _) => return,
+            // It accepts, and resets what it accepted: to connect again would prove nothing.
+            (ConnectError::Other(error), _) if error.kind() == ErrorKind::ConnectionReset => return,
             (ConnectError::Timeout | ConnectError::Other(_), _) => Seen::Unreachable,
         };
         self.shared.mailbox.post(Observation::now(self, seen));

@@ -5,7 +5,7 @@
 //! one is due, is the pool's to say.
 
 use isobar_http1::RequestHead;
-use isobar_pool::{Cookie, Lease};
+use isobar_pool::{Cookie, Lease, Secure};
 
 use crate::{
     asker::{self, pair},
@@ -63,8 +63,8 @@ fn value(cookie: &Cookie, scheme: Scheme) -> Vec<u8> {
     line.extend_from_slice(cookie.name.as_bytes());
     line.push(b'=');
     line.extend_from_slice(&cookie.value);
-    line.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
-    if scheme == Scheme::Https {
+    line.extend_from_slice(cookie.attributes.as_bytes());
+    if cookie.secure == Secure::On || cookie.secure == Secure::Auto && scheme == Scheme::Https {
         line.extend_from_slice(b"; Secure");
     }
     line

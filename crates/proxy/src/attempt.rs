@@ -5,7 +5,7 @@
 
 use std::{future::Future, task::Poll, time::Duration};
 
-use isobar_balance::{Failure, Outcome};
+use isobar_balance::{Failure, Outcome, outlier::Asked};
 use isobar_http1::{Limits, Parsed};
 use isobar_pool::{ConnectError, Connection, Lease, Reuse};
 use tokio::time::Instant;
@@ -87,7 +87,8 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                     lease = same;
                     continue;
                 }
-                same.finish(Outcome::Failed(Failure::Reset));
+                let asked = if wrote == 0 { Asked::Unseen } else { exchange.asked() };
+                same.fail(Failure::Reset, asked);
                 let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
                 return Attempt::Failed(Reason::ResetBeforeHead, again);
             }
@@ -187,15 +188,20 @@ async fn write_and_wait(
         let silent = exchange.scratch.down.is_empty() && interim == 0;
         let late = matches!(reason, Reason::FirstByteTimeout | Reason::RequestTimeout);
         if lease.limited() && whole && silent && reason != Reason::BadResponse {
-            // A worker that misses a deadline has failed, whoever holds its slot meanwhile.
-            let outcome = if late { Outcome::Failed(Failure::Timeout) } else { Outcome::Abandoned };
+            let mut outcome = Outcome::Abandoned;
+            if late {
+                // A worker that misses a deadline has failed, whoever holds its slot meanwhile.
+                let failure = exchange.lateness(reason);
+                lease.blame(failure, exchange.asked());
+                outcome = Outcome::Failed(failure);
+            }
             abandon::see_out(exchange, lease, worker, outcome);
         } else {
-            lease.finish(match reason {
-                Reason::BadResponse => Outcome::Failed(Failure::Protocol),
-                _ if late => Outcome::Failed(Failure::Timeout),
-                _ => Outcome::ClientGone,
-            });
+            match reason {
+                Reason::BadResponse => lease.fail(Failure::Protocol, exchange.asked()),
+                _ if late => lease.fail(exchange.lateness(reason), exchange.asked()),
+                _ => lease.finish(Outcome::ClientGone),
+            }
         }
         let per_try = exchange.route.as_ref().is_some_and(|route| route.retry.per_try.is_some());
         let again = match reason {

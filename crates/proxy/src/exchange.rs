@@ -10,7 +10,7 @@ mod shield;
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
-use isobar_balance::Tried;
+use isobar_balance::{Failure, Tried, outlier::Asked};
 use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
 use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
@@ -122,7 +122,11 @@ impl Exchange<'_> {
             if self.record.attempts == 1 {
                 pool.count_request();
             }
-            let (reason, again) = match attempt::run(self, lease).await {
+            let attempt = attempt::run(self, lease).await;
+            if !tried.is_empty() && matches!(attempt, Attempt::Answered(_)) {
+                pool.answered_elsewhere(&tried, worker, self.asked());
+            }
+            let (reason, again) = match attempt {
                 Attempt::Answered(answered) if tries.instead(self, pool) => {
                     abandon::discard(self, answered);
                     last = Reason::NoWorker;
@@ -334,6 +338,23 @@ impl Exchange<'_> {
 
     pub(crate) fn holds_whole_request(&self) -> bool {
         self.incoming.is_kept()
+    }
+
+    /// Whose request a worker has failed.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked::by(self.client_ip)
+    }
+
+    /// Which failure it is of a worker that is late: `first_byte` is for all alike, another deadline
+    /// is for this request.
+    pub(crate) fn lateness(&self, reason: Reason) -> Failure {
+        let first_byte = self.to().and_then(|to| to.first_byte);
+        let per_try = self.route.as_ref().and_then(|route| route.retry.per_try);
+        let ours = first_byte.is_some_and(|first| per_try.is_none_or(|one| first <= one));
+        match reason {
+            Reason::FirstByteTimeout if ours => Failure::FirstByte,
+            _ => Failure::Timeout,
+        }
     }
 
     pub(crate) fn limits(&self) -> AttemptLimits {

@@ -8,7 +8,7 @@ mod encoding;
 
 use std::{io, task::Poll, time::SystemTime};
 
-use isobar_balance::{Failure, Outcome};
+use isobar_balance::{Failure, Outcome, outlier::Asked};
 use isobar_http1::{
     BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, ResponseHead, State,
     Version, chunked,
@@ -154,7 +154,7 @@ impl Download {
     async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         // What came with the head came at the same time.
         if let Err(reason) = self.take(exchange) {
-            return Err(self.broke(reason));
+            return Err(self.broke(reason, exchange.asked()));
         }
         let stall = exchange.listener.timeouts.write_stall;
         let body_idle = exchange.listener.timeouts.body_idle;
@@ -246,7 +246,7 @@ impl Download {
             }
         })
         .await;
-        done.map_err(|reason| self.broke(reason))
+        done.map_err(|reason| self.broke(reason, exchange.asked()))
     }
 
     /// Reads once from the worker, behind what waits for the client.
@@ -377,16 +377,20 @@ impl Download {
     }
 
     /// Ends the lease of a response that will not become whole.
-    fn broke(&mut self, reason: Reason) -> Reason {
+    fn broke(&mut self, reason: Reason, asked: Asked) -> Reason {
         if let Some((lease, worker)) = self.from.take() {
             drop(worker);
-            lease.finish(match reason {
-                Reason::BadResponse => Outcome::Failed(Failure::Protocol),
-                Reason::ResetMidBody => Outcome::Failed(Failure::ResetMidBody),
-                Reason::RequestTimeout | Reason::SilentMidBody => Outcome::Failed(Failure::Timeout),
+            let failure = match reason {
+                Reason::BadResponse => Failure::Protocol,
+                Reason::ResetMidBody => Failure::ResetMidBody,
+                Reason::RequestTimeout | Reason::SilentMidBody => Failure::Timeout,
                 // The client's doing, or ours.
-                _ => Outcome::ClientGone,
-            });
+                _ => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
+            };
+            lease.fail(failure, asked);
         }
         reason
     }
@@ -418,7 +422,7 @@ async fn tunnel(
         given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
     });
     if !asked {
-        lease.finish(Outcome::Failed(Failure::Protocol));
+        lease.fail(Failure::Protocol, exchange.asked());
         exchange.record.status = 0;
         return Err(Reason::BadResponse);
     }

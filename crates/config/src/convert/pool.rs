@@ -127,7 +127,7 @@ pub(super) fn convert(
     }
     let (buffer, spill) = buffer(raw.buffer, limited, cx);
     let sticky = where_on(&raw.affinity);
-    let affinity = super::affinity::convert(raw.affinity, cx);
+    let affinity = super::affinity::convert(name, raw.affinity, cx);
     let health = health(raw.health, &workers, cx);
     let outlier = life::outlier(raw.outlier, cx);
     let warmed = where_on(&raw.warm_up);

@@ -112,6 +112,26 @@ impl Read for CookieName {
     }
 }
 
+/// The `Path` of a cookie: a path that ends before `;`.
+#[derive(Debug, Clone)]
+pub(crate) struct CookiePath(pub(crate) String);
+
+impl Read for CookiePath {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let PathText(path) = PathText::read(node, cx)?;
+        if path.contains(';') {
+            let bad = Bad::new("", "a path without `;`");
+            cx.wrong(node, bad.hint("a cookie's attributes are parted by `;`"));
+            return None;
+        }
+        Some(CookiePath(path))
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        described("a path that begins with `/`, without `;`", text(r#"/[!"$-:<->@-~]{0,4095}"#))
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Methods(pub(crate) Vec<String>);
 

@@ -29,6 +29,7 @@ pub struct Pool {
     pub buffer: Buffer,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
+    /// `None` = nothing of its own traffic takes a worker out.
     pub outlier: Option<Outlier>,
     /// In thousandths of the workers; 0 = never.
     pub panic_below: u16,
@@ -39,8 +40,11 @@ pub struct Pool {
 /// When a worker's own traffic takes it out. Shares are in thousandths; 0 = never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlier {
+    /// No connection, no head, or no HTTP, in a row.
+    pub transport_failures: u32,
     pub consecutive_failures: u32,
     pub gateway_failures: u32,
+    pub failures: Option<Burst>,
     pub failure_rate: u16,
     pub window: Duration,
     pub min_requests: u64,
@@ -52,8 +56,10 @@ pub struct Outlier {
 impl Default for Outlier {
     fn default() -> Self {
         Outlier {
-            consecutive_failures: 5,
+            transport_failures: 5,
+            consecutive_failures: 0,
             gateway_failures: 0,
+            failures: None,
             failure_rate: 0,
             window: Duration::from_secs(10),
             min_requests: 20,
@@ -62,6 +68,13 @@ impl Default for Outlier {
             max_ejected: 500,
         }
     }
+}
+
+/// So many failures within a time, in a row or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burst {
+    pub count: u32,
+    pub within: Duration,
 }
 
 /// What a worker is asked before it serves.
@@ -80,11 +93,35 @@ pub struct WarmUp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Affinity {
     pub cookie: String,
+    pub same_site: SameSite,
+    pub secure: SecureCookie,
+    /// Zero = until the browser is closed.
+    pub max_age: Duration,
+    /// None = the host that was asked.
+    pub domain: Option<String>,
+    pub path: String,
     /// How long a request waits for its worker while that is full.
     pub wait: Duration,
     pub on_lost: OnLost,
     /// What signs the cookies; None = something that lives as long as the process.
     pub secret: Option<Secret>,
+}
+
+/// Whether a browser brings a cookie along from other sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    Lax,
+    Strict,
+    None,
+}
+
+/// Whether a browser brings a cookie along over HTTPS only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecureCookie {
+    /// If it came by HTTPS when it was given the cookie.
+    Auto,
+    On,
+    Off,
 }
 
 /// What becomes of a client whose worker is gone or does not come free in time.

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::leaf::{
-    Bytes, CookieName, Count, Directory, Dur, FilePath, HostName, HostPattern, PathText, Percent,
-    PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Timeout, WorkerAddress, WorkerName,
-    WorkerProtocol,
+    Bytes, CookieName, CookiePath, Count, Directory, Dur, FilePath, HostName, HostPattern,
+    PathText, Percent, PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Timeout,
+    WorkerAddress, WorkerName, WorkerProtocol,
 };
-use crate::model::OnLost;
+use crate::model::{OnLost, SameSite, SecureCookie};
 use crate::raw::{RouteTimeouts, Secret};
 use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
@@ -31,7 +31,7 @@ section! {
         "health" => health: Switch<Health> = "off",
         /// For all routes that lead here.
         "timeouts" => timeouts: RouteTimeouts,
-        /// What retries may add to the requests of ten seconds; at least 30 are always allowed.
+        /// What retries may add to the requests of ten seconds; at least ten a second are always allowed.
         "retry_budget" => retry_budget: Switch<Percent> = "20%",
         /// How long a worker may go on with a request that nobody waits for before its connection is
         /// closed.
@@ -44,8 +44,9 @@ section! {
         "keep_alive" => keep_alive: Switch<KeepAlive>,
         /// What the workers speak.
         "protocol" => protocol: WorkerProtocol = "http1",
-        /// When a worker's own traffic takes it out for a while.
-        "outlier" => outlier: Switch<Outlier> = "off",
+        /// When a worker's own traffic takes it out for a while. Without it five transport failures in
+        /// a row do; `off`: nothing does.
+        "outlier" => outlier: Switch<Outlier>,
         /// With a smaller share of the workers up, ejections and probe time-outs are ignored; refused
         /// connections never are.
         "panic_below" => panic_below: Switch<PercentOrZero> = 0,
@@ -61,9 +62,20 @@ section! {
 }
 
 section! {
-    Affinity is "affinity" like "{ cookie: isobar }" {
-        /// The cookie's name.
-        "cookie" => cookie: CookieName = "isobar",
+    Affinity is "affinity" like "{ cookie: stay }" {
+        /// The cookie's name. Without it: `isobar_` and the pool's name.
+        "cookie" => cookie: CookieName,
+        /// Whether a browser brings it along from other sites; `none` needs `secure: on`.
+        "same_site" => same_site: SameSite = "lax",
+        /// Whether a browser brings it along over HTTPS only; `auto`: if it came by HTTPS when it was
+        /// given the cookie.
+        "secure" => secure: SecureCookie = "auto",
+        /// How long a browser keeps it, counted from when it was given; 0: until the browser is closed.
+        "max_age" => max_age: Switch<Dur> = "0s",
+        /// The domain whose hosts all get it. Without it: the host that was asked.
+        "domain" => domain: HostName,
+        /// The path below which it is brought along.
+        "path" => path: CookiePath = "/",
         /// How long a request waits for its worker while every slot of it is taken; `off`: not at all.
         "wait" => wait: Switch<Dur> = "1s",
         /// When the worker is gone, or the wait is over: choose anew, or answer with 503.
@@ -148,10 +160,16 @@ section! {
 
 section! {
     Outlier is "outlier" like "{ consecutive_failures: 5 }" {
+        /// In a row: no connection, a connection that ended before an answer's head, an answer that is
+        /// not HTTP, or none within `first_byte`. Never a status. One client's requests count three
+        /// times at most, unless another worker answered them.
+        "transport_failures" => transport_failures: Switch<Count<1, 1_000_000>> = 5,
         /// Answers of 500 and more, or none at all, in a row.
-        "consecutive_failures" => consecutive_failures: Switch<Count<1, 1_000_000>> = 5,
+        "consecutive_failures" => consecutive_failures: Switch<Count<1, 1_000_000>> = "off",
         /// Answers of 502, 503 or 504, or connections that failed, in a row.
         "gateway_failures" => gateway_failures: Switch<Count<1, 1_000_000>> = "off",
+        /// So many answers of 500 and more, or none at all, within a time, in a row or not.
+        "failures" => failures: Switch<Burst> = "off",
         /// The share of requests that failed in the window.
         "failure_rate" => failure_rate: Switch<Percent> = "off",
         /// What `failure_rate` looks back on, from 2 s to 10 m.
@@ -167,6 +185,17 @@ section! {
         "max_ejected" => max_ejected: Percent = "50%",
     }
     later {}
+}
+
+section! {
+    Burst is "outlier.failures" like "{ count: 5, within: 10s }" {
+        /// So many failures take the worker out.
+        "count" => count: Count<1, 10_000>,
+        /// The time they come in, from 100ms to 10m.
+        "within" => within: Dur,
+    }
+    later {}
+    needs { every("count", "within"); }
 }
 
 section! {
@@ -283,6 +312,24 @@ impl Read for Spill {
     }
 }
 
+impl Read for SecureCookie {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(s) if &*s.text == "auto" => Some(SecureCookie::Auto),
+            Kind::Scalar(s) if matches!(&*s.text, "on" | "true") => Some(SecureCookie::On),
+            Kind::Scalar(s) if matches!(&*s.text, "off" | "false") => Some(SecureCookie::Off),
+            _ => {
+                cx.mismatch(node, "one of auto, on, off");
+                None
+            }
+        }
+    }
+
+    fn shape(_: &mut Shapes<'_>) -> Value {
+        json!({ "enum": ["auto", "on", "off", "true", "false", true, false] })
+    }
+}
+
 /// `tcp: {}`, or `tcp:` alone.
 #[derive(Debug, Clone)]
 pub(crate) struct TcpCheck;
@@ -303,5 +350,11 @@ impl Read for TcpCheck {
         any_of([json!({ "type": "object", "maxProperties": 0 }), json!({ "type": "null" })])
     }
 }
+
+words!(SameSite {
+    "lax" => SameSite::Lax,
+    "strict" => SameSite::Strict,
+    "none" => SameSite::None,
+} later {});
 
 words!(OnLost { "rebalance" => OnLost::Rebalance, "fail" => OnLost::Fail } later {});

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use isobar_config::model;
-use isobar_pool::{Affinity, AffinityKey, OnLost};
+use isobar_pool::{Affinity, AffinityKey, OnLost, Secure};
 use rustix::rand::GetRandomFlags;
 
 pub(super) fn affinity(affinity: &model::Affinity) -> Result<Affinity, String> {
@@ -13,6 +13,12 @@ pub(super) fn affinity(affinity: &model::Affinity) -> Result<Affinity, String> {
     };
     Ok(Affinity {
         cookie: affinity.cookie.as_str().into(),
+        attributes: attributes(affinity).into(),
+        secure: match affinity.secure {
+            model::SecureCookie::Auto => Secure::Auto,
+            model::SecureCookie::On => Secure::On,
+            model::SecureCookie::Off => Secure::Off,
+        },
         wait: affinity.wait,
         on_lost: match affinity.on_lost {
             model::OnLost::Rebalance => OnLost::Rebalance,
@@ -20,6 +26,23 @@ pub(super) fn affinity(affinity: &model::Affinity) -> Result<Affinity, String> {
         },
         key,
     })
+}
+
+/// But for `Secure`, which may depend on how the client came.
+fn attributes(affinity: &model::Affinity) -> String {
+    let mut text = format!("; Path={}", affinity.path);
+    if let Some(domain) = &affinity.domain {
+        text += &format!("; Domain={domain}");
+    }
+    if !affinity.max_age.is_zero() {
+        // Browsers know whole seconds; zero would delete it.
+        text += &format!("; Max-Age={}", affinity.max_age.as_secs().max(1));
+    }
+    text + match affinity.same_site {
+        model::SameSite::Lax => "; HttpOnly; SameSite=Lax",
+        model::SameSite::Strict => "; HttpOnly; SameSite=Strict",
+        model::SameSite::None => "; HttpOnly; SameSite=None",
+    }
 }
 
 /// Drawn once, so that cookies outlive every reload; and no other process knows it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::affinity::affinity;
 use isobar_balance::budget::Share;
-use isobar_balance::outlier::Thresholds;
+use isobar_balance::outlier::{Burst, Thresholds};
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
@@ -51,8 +51,12 @@ fn life(pool: &model::Pool) -> Life {
     Life {
         outlier: pool.outlier.map(|outlier| Outlier {
             thresholds: Thresholds {
+                transport_failures: outlier.transport_failures,
                 failures: outlier.consecutive_failures,
                 gateway_failures: outlier.gateway_failures,
+                burst: outlier
+                    .failures
+                    .map(|burst| Burst { count: burst.count, within: burst.within }),
             },
             failure_rate: outlier.failure_rate,
             window: outlier.window,

@@ -1,6 +1,6 @@
 //! Whose own traffic speaks against it. Shards report a run of failures once, when it has become
-//! too long; here, now and then, everybody is looked at: for the share of failures in a window,
-//! and for runs that nobody could be told of or that nothing could be done about at the time.
+//! too long; here, once a second, every worker is looked at: for the share of failures in a window,
+//! and for runs whose report was lost or that nothing could be done about at the time.
 
 use isobar_balance::Health;
 use isobar_balance::outlier::{Sign, Thresholds};
@@ -30,7 +30,7 @@ impl Supervisor {
             let rate = reached.window.sample(tally, outlier.window, fewest, now);
             let rate = rate.filter(|rate| (1..=*rate).contains(&outlier.failure_rate));
             let rate = rate.map(Sign::FailureRate);
-            if let Some(sign) = stats.sign().or(rate) {
+            if let Some(sign) = stats.sign(std::time::Instant::now()).or(rate) {
                 signs.push((known.name().to_owned(), sign));
             }
         }

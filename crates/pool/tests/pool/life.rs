@@ -17,7 +17,7 @@ fn ejecting(outlier: Outlier) -> PoolSettings {
 
 fn outlier(failures: u32, failure_rate: u16) -> Outlier {
     Outlier {
-        thresholds: Thresholds { failures, gateway_failures: 0 },
+        thresholds: Thresholds { failures, ..Thresholds::default() },
         failure_rate,
         window: Duration::from_secs(10),
         min_requests: 20,

@@ -7,7 +7,7 @@ use isobar_balance::state::AdminState;
 use isobar_balance::{Outcome, Tried};
 use isobar_pool::{
     Affinity, AffinityKey, Asker, Lease, LeaseError, LeaseRequest, Leased, OnLost, Pool,
-    PoolSettings, Queue, WorkerChange,
+    PoolSettings, Queue, Secure, WorkerChange,
 };
 
 use crate::kit::*;
@@ -54,7 +54,14 @@ impl Client {
 
 fn sticky(on_lost: OnLost, wait: Duration) -> PoolSettings {
     let key = AffinityKey::new(&b"a key of the tests"[..]);
-    let affinity = Affinity { cookie: "isobar".into(), wait, on_lost, key };
+    let affinity = Affinity {
+        cookie: "isobar".into(),
+        attributes: "; Path=/".into(),
+        secure: Secure::Auto,
+        wait,
+        on_lost,
+        key,
+    };
     let queue = Some(Queue { max: 10, timeout: Duration::from_secs(10) });
     PoolSettings { affinity: Some(affinity), queue, ..settings() }
 }

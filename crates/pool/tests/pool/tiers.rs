@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use isobar_balance::{Outcome, Tried, strategy};
 use isobar_pool::{
     Affinity, AffinityKey, Asker, LeaseError, LeaseRequest, Leased, OnLost, Pool, PoolSettings,
-    WorkerSpec,
+    Secure, WorkerSpec,
 };
 
 use crate::kit::*;
@@ -144,7 +144,14 @@ impl Asker for Client {
 async fn a_client_stays_on_its_backup() {
     for on_lost in [OnLost::Fail, OnLost::Rebalance] {
         let key = AffinityKey::new(&b"a key of the tests"[..]);
-        let affinity = Affinity { cookie: "isobar".into(), wait: Duration::ZERO, on_lost, key };
+        let affinity = Affinity {
+            cookie: "isobar".into(),
+            attributes: "; Path=/".into(),
+            secure: Secure::Auto,
+            wait: Duration::ZERO,
+            on_lost,
+            key,
+        };
         let settings = PoolSettings { affinity: Some(affinity), ..settings() };
         let workers = vec![worker("a", nowhere(), 1), backup("b", 1, 1)];
         let pool = Pool::start("p", settings, workers, 1);

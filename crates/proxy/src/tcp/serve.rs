@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use isobar_balance::{Failure, Outcome, Tried};
+use isobar_balance::{Failure, Outcome, Tried, outlier::Asked};
 use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
@@ -65,7 +65,14 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
             let end = relay_counted(&stream, worker.stream(), early, terms.idle, count).await;
             // The slot is free only once its connection is closed.
             drop(worker);
-            lease.finish(outcome(&end));
+            match outcome(&end) {
+                // What a worker was not sent it cannot have broken on.
+                Outcome::Failed(failure) if end.from_client == 0 => {
+                    lease.fail(failure, Asked::Unseen);
+                }
+                Outcome::Failed(failure) => lease.fail(failure, Asked::by(ip)),
+                outcome => lease.finish(outcome),
+            }
             record.over(&end);
         }
         Err(reason) => {
