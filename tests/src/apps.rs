@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,17 @@ impl Python {
     }
 }
 
+impl Python {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Node {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub fn find(test: &str) -> Option<Node> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|dir| dir.join("node")).find(|p| p.exists());

@@ -62,8 +62,8 @@ fn sl_02_a_dripping_body_ends_with_the_request_time_out() {
     }
     slow.set_patience(Duration::from_secs(1)).expect("set");
     let answer = slow.response_to("POST").expect("an answer");
-    assert_eq!(answer.status, 408);
-    assert_eq!(answer.header("x-isobar-reason"), Some("body_timeout"));
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.header("x-isobar-reason"), Some("request_timeout"));
     assert_eq!(origin.connections(), 0);
 }
 

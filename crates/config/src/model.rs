@@ -198,6 +198,8 @@ pub struct Timeouts {
     pub body_idle: Duration,
     pub write_stall: Duration,
     pub keep_alive: Duration,
+    /// For TCP and upgraded tunnels of which one side has closed.
+    pub half_close: Duration,
     /// For TCP and upgraded tunnels.
     pub idle: Duration,
 }
@@ -210,6 +212,7 @@ impl Default for Timeouts {
             body_idle: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
+            half_close: Duration::from_secs(30),
             idle: Duration::from_secs(3600),
         }
     }

@@ -153,6 +153,8 @@ section! {
         // `off` could be read both ways.
         /// Between two requests of a connection; `0s`: it is closed after its answer.
         "keep_alive" => keep_alive: Dur = "75s",
+        /// Without a byte either way, for TCP and upgraded connections of which one side has closed.
+        "half_close" => half_close: Timeout = "30s",
         /// Without a byte either way, for TCP and upgraded connections.
         "idle" => idle: Timeout = "1h",
     }

@@ -18,6 +18,8 @@ use crate::shard::Shards;
 const LOOK: Duration = Duration::from_millis(10);
 /// How long pools and shards may take once told to end.
 const LAST: Duration = Duration::from_secs(2);
+/// How long the last answers may take on their way once the grace period is over.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The signals that ask for something and would otherwise end the process. They are caught before
 /// the configuration is read: what comes meanwhile is done as soon as there is somebody to do it.
@@ -118,10 +120,7 @@ async fn gracefully(control: &Arc<Control>) {
     sleep(delay).await;
     control.context.drain();
     let deadline = Instant::now() + grace;
-    if timeout_at(deadline, all_closed(control)).await.is_err() {
-        let left = control.context.connections();
-        tracing::warn!("the grace period is over: {left} connections are cut");
-    }
+    let closed = timeout_at(deadline, all_closed(control)).await;
     let pools: Vec<_> = control.lock().pools().values().cloned().collect();
     let close = async {
         for pool in pools {
@@ -129,6 +128,12 @@ async fn gracefully(control: &Arc<Control>) {
         }
     };
     let _ = timeout_at(Instant::now() + LAST, close).await;
+    if closed.is_err() {
+        // Who waits in a queue is told now that nobody will serve it.
+        let _ = timeout_at(Instant::now() + FAREWELL, all_closed(control)).await;
+        let left = control.context.connections();
+        tracing::warn!("the grace period is over: {left} connections are cut");
+    }
     tracing::info!("drained");
 }
 

@@ -251,6 +251,12 @@ impl Lease {
         self.finish(Outcome::Failed(failure));
     }
 
+    /// Closes the connection, then gives the slot back: it is free only once that is gone.
+    pub fn close(self, connection: Connection, outcome: Outcome) {
+        drop(connection);
+        self.finish(outcome);
+    }
+
     /// The worker is done.
     pub fn finish(self, outcome: Outcome) {
         self.finish_at(outcome, Instant::now());

@@ -14,9 +14,11 @@ pub(crate) enum Dropped {
     Timeout,
     ClientGone,
     Draining,
+    RequestTimeout,
 }
 
-const DROPPED: [&str; 4] = ["queue_full", "queue_timeout", "client_gone", "draining"];
+const DROPPED: [&str; 5] =
+    ["queue_full", "queue_timeout", "client_gone", "draining", "request_timeout"];
 
 #[derive(Default)]
 struct Cell {

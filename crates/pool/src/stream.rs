@@ -16,6 +16,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+/// What a full buffer grows by, at least.
+const MORE_ROOM: usize = 64 * 1024;
+
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
@@ -84,6 +87,7 @@ impl Stream {
         buffer: impl Buffer<u8, Output = usize>,
         room: usize,
     ) -> io::Result<Option<usize>> {
+        debug_assert!(room > 0, "a read without room looks like the end");
         self.try_move(Interest::READABLE, room, || self.recv(buffer))
     }
 
@@ -97,9 +101,13 @@ impl Stream {
         )
     }
 
-    /// Appends what is there to `buffer`'s spare capacity, of which there must be some; 0 = the other
-    /// side has closed.
+    /// Appends what is there to `buffer`; 0 = the other side has closed, and nothing else. A full
+    /// buffer gets more room: a read without any would look like that end. How large it may become
+    /// is the caller's to limit.
     pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        if buffer.len() == buffer.capacity() {
+            buffer.reserve(MORE_ROOM);
+        }
         let room = buffer.capacity() - buffer.len();
         loop {
             ready!(self.poll_read_ready(cx))?;

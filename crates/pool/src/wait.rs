@@ -85,6 +85,11 @@ impl Wait {
         }
     }
 
+    /// The request's own time is over, which is not its client's doing.
+    pub fn give_up(mut self: Pin<&mut Self>) {
+        self.leave(Dropped::RequestTimeout);
+    }
+
     fn leave(&mut self, why: Dropped) {
         if let Some(ticket) = self.ticket.take() {
             self.shared.recorder.dropped(why);

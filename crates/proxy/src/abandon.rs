@@ -77,10 +77,7 @@ async fn end_behind(mut lease: Lease, worker: Connection, end: Option<End>, outc
             lease.finish_at(outcome, now);
         }
         Some(End::Closing) if lease.limited() => fin(lease, worker, outcome).await,
-        _ => {
-            drop(worker);
-            lease.finish(outcome);
-        }
+        _ => lease.close(worker, outcome),
     }
 }
 

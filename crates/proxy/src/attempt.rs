@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     abandon,
+    clock::Clock,
     exchange::Exchange,
     reason::Reason,
     retry::Again,
@@ -152,27 +153,30 @@ async fn write_and_wait(
     let handed_over = lease.was_queued().then(|| lease.granted_at());
     let body_idle = exchange.listener.timeouts.body_idle;
     let limits = exchange.limits();
-    // Without a body to send, waiting begins with the lease; a connect only makes it shorter.
-    let bodiless = exchange.incoming.ended() && exchange.incoming.spool.is_none();
-    let begun = bodiless.then(|| Instant::from_std(lease.granted_at()));
-    let mut clock = Clock { limits, body_idle, begun, phase: None };
+    let mut patience = Patience { limits, body_idle, asked: None, phase: None };
     let mut interim = 0;
     loop {
-        let wait = wait(exchange, &mut upload, &mut worker, &mut clock, handed_over).await;
+        let wait = wait(exchange, &mut upload, &mut worker, &mut patience, handed_over).await;
         let reason = match wait {
             Wait::Head => {
-                exchange.now = std::time::Instant::now();
-                lease.answered(exchange.scratch.response.status(), exchange.now);
-                exchange.record.first_byte = Some(exchange.now - exchange.started);
+                let now = exchange.clock.now();
+                lease.answered(exchange.scratch.response.status(), now);
+                exchange.record.first_byte = Some(now - exchange.started);
+                if let Some(to) = exchange.to() {
+                    to.pool.observe_response(patience.waited(now));
+                }
                 return Ok(Answered { lease, worker, upload });
             }
             Wait::Interim => {
                 interim += 1;
                 if interim <= INTERIM_READ {
+                    let before = exchange.clock.now();
                     if interim > INTERIM_PASSED || exchange.pass_interim().await.is_ok() {
+                        // A client that takes it slowly is not the worker's slowness.
+                        patience.held_up(exchange.clock.now() - before);
                         continue;
                     }
-                    lease.finish(Outcome::ClientGone);
+                    lease.close(worker, Outcome::ClientGone);
                     return Err(Lost::Given(Reason::ClientGone, Again::Never));
                 }
                 Reason::BadResponse
@@ -186,7 +190,14 @@ async fn write_and_wait(
         };
         let whole = upload.finished(&exchange.incoming, &exchange.scratch.up) && !upload.gave_up();
         let silent = exchange.scratch.down.is_empty() && interim == 0;
-        let late = matches!(reason, Reason::FirstByteTimeout | Reason::RequestTimeout);
+        // While the client's bytes are waited for, it is not the worker who is late.
+        let late = match reason {
+            Reason::FirstByteTimeout => true,
+            Reason::RequestTimeout => {
+                patience.phase.is_none_or(|(awaited, _)| awaited != Awaited::Body)
+            }
+            _ => false,
+        };
         if lease.limited() && whole && silent && reason != Reason::BadResponse {
             let mut outcome = Outcome::Abandoned;
             if late {
@@ -197,6 +208,8 @@ async fn write_and_wait(
             }
             abandon::see_out(exchange, lease, worker, outcome);
         } else {
+            // The slot is free only once its connection is closed.
+            drop(worker);
             match reason {
                 Reason::BadResponse => lease.fail(Failure::Protocol, exchange.asked()),
                 _ if late => lease.fail(exchange.lateness(reason), exchange.asked()),
@@ -217,20 +230,20 @@ async fn wait(
     exchange: &mut Exchange<'_>,
     upload: &mut Upload,
     worker: &mut Connection,
-    clock: &mut Clock,
+    patience: &mut Patience,
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
-    let Exchange { client, scratch, incoming, listener, route, .. } = exchange;
+    let Exchange { client, scratch, incoming, listener, route, clock, .. } = exchange;
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
             let wrote =
                 upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.body);
             if upload.total() != before {
-                clock.moved();
+                patience.moved();
                 let to = route.as_ref().and_then(Routed::destination);
                 if let (Some(granted), Some(to)) = (handed_over.take(), to) {
-                    to.pool.observe_handover(granted.elapsed());
+                    to.pool.observe_handover(clock.now().saturating_duration_since(granted));
                 }
             }
             match wrote {
@@ -270,7 +283,7 @@ async fn wait(
         if awaited != Awaited::Body && client.poll_left(cx, on_fin).is_ready() {
             return Poll::Ready(Wait::Client(Reason::ClientGone));
         }
-        let (at, ended) = clock.next(awaited);
+        let (at, ended) = patience.next(awaited, clock);
         client.deadline.poll_at(cx, at).map(|()| ended)
     })
     .await
@@ -284,32 +297,51 @@ pub(crate) struct AttemptLimits {
 }
 
 /// What the wait may last; interim responses do not wind it up again.
-struct Clock {
+struct Patience {
     limits: AttemptLimits,
     body_idle: Duration,
-    /// When the wait for the answer began, if that is known without looking at the clock.
-    begun: Option<Instant>,
+    /// Since when the worker has all of the request, as far as it was waited for since.
+    asked: Option<Instant>,
     /// What is waited for and until when, since something last moved; computed on its first wait.
     phase: Option<(Awaited, Instant)>,
 }
 
-impl Clock {
+impl Patience {
     fn moved(&mut self) {
         self.phase = None;
     }
 
-    fn next(&mut self, awaited: Awaited) -> (Instant, Wait) {
+    /// How long the worker has been asked for its answer.
+    fn waited(&self, now: std::time::Instant) -> Duration {
+        let now = Instant::from_std(now);
+        self.asked.map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked))
+    }
+
+    /// For this long we could not listen to the worker.
+    fn held_up(&mut self, by: Duration) {
+        if let Some(asked) = &mut self.asked {
+            *asked += by;
+        }
+        if let Some((_, until)) = &mut self.phase {
+            *until += by;
+        }
+    }
+
+    fn next(&mut self, awaited: Awaited, clock: &mut Clock) -> (Instant, Wait) {
         /// "Never", as far as a connection is concerned.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let until = match self.phase {
             Some((same, until)) if same == awaited => until,
             _ => {
-                let limit = match awaited {
-                    Awaited::Body => self.body_idle,
-                    Awaited::Room | Awaited::Answer => self.limits.first_byte.unwrap_or(FAR),
-                };
-                let begun = self.begun.filter(|_| awaited == Awaited::Answer);
-                begun.unwrap_or_else(Instant::now) + limit
+                let now = Instant::from_std(clock.now());
+                match awaited {
+                    Awaited::Body => now + self.body_idle,
+                    Awaited::Room => now + self.limits.first_byte.unwrap_or(FAR),
+                    Awaited::Answer => {
+                        let asked = *self.asked.get_or_insert(now);
+                        asked + self.limits.first_byte.unwrap_or(FAR)
+                    }
+                }
             }
         };
         self.phase = Some((awaited, until));

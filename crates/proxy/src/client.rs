@@ -8,11 +8,12 @@ use std::{
     net::IpAddr,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use isobar_pool::Stream;
+use rustix::{buffer::spare_capacity, io::Errno};
 use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
@@ -42,8 +43,8 @@ pub(crate) struct Client {
     pub(crate) patience: Duration,
     /// The client closed its sending side.
     pub(crate) fin: bool,
-    /// It came in as its listener was removed, on whose terms it is served once.
-    farewell: Option<Arc<ListenerPlan>>,
+    /// The request under way had arrived before the answer to the one before it was sent.
+    pub(crate) pipelined: bool,
     place: Place,
 }
 
@@ -53,6 +54,8 @@ pub(crate) enum First {
     Bytes,
     Silence,
     Gone,
+    /// None has come, and none will be served.
+    Leave,
 }
 
 /// Serves an accepted socket on the calling shard.
@@ -66,6 +69,10 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
     let standing = Rc::clone(&place.standing);
     let task = match &plan.serve {
         Serve::Http(_) => {
+            if !context.serves_http(listener) {
+                // Its listener went as it came in: it is served once, on the terms of that.
+                *standing.farewell.borrow_mut() = Some(plan);
+            }
             let (silent_since, patience) = (Instant::now(), h1::FIRST_BYTE);
             let client = Client {
                 context: Arc::clone(context),
@@ -77,7 +84,7 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
                 silent_since,
                 patience,
                 fin: false,
-                farewell: (!context.has_listener(listener)).then_some(plan),
+                pipelined: false,
                 place,
             };
             tokio::task::spawn_local(h1::serve(client))
@@ -94,14 +101,22 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
 }
 
 impl Client {
-    /// No request that might still come will be served: the process ends, or its listener is gone.
+    /// No request that might still come will be served: the process ends, or its listener is gone
+    /// or speaks another protocol now.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.context.is_draining() || !self.context.has_listener(self.listener)
+        self.context.is_draining() || !self.context.serves_http(self.listener)
     }
 
     /// What its next request is served by.
     pub(crate) fn plan(&mut self) -> Option<Arc<ListenerPlan>> {
-        self.context.listener(self.listener).or_else(|| self.farewell.take())
+        let serves = |plan: &Arc<ListenerPlan>| matches!(plan.serve, Serve::Http(_));
+        let plan = self.context.listener(self.listener).filter(serves);
+        plan.or_else(|| self.place.standing.farewell.take())
+    }
+
+    /// Whether another request can come: what arrived ahead of a FIN still counts.
+    pub(crate) fn may_ask_again(&self) -> bool {
+        !self.fin || !self.inbuf.is_empty()
     }
 
     /// Waits for the first bytes of a request, at most so long behind the last one, without holding a
@@ -109,11 +124,18 @@ impl Client {
     pub(crate) async fn first_bytes(&mut self, at_most: Duration) -> First {
         self.place.standing.idle_since.set(Some(self.silent_since));
         let until = self.silent_since + at_most;
-        let Self { stream, inbuf, deadline, .. } = self;
+        let Self { stream, inbuf, deadline, place, .. } = self;
+        let standing = &place.standing;
         let arrived = deadline
             .within(until, |cx| {
                 // Only who has something to say is given memory.
-                let _ = ready!(stream.poll_read_ready(cx));
+                if stream.poll_read_ready(cx).is_pending() {
+                    if standing.leaves.get() {
+                        return Poll::Ready(last_look(stream, inbuf));
+                    }
+                    standing.waker.get_or_init(|| cx.waker().clone());
+                    return Poll::Pending;
+                }
                 let mut memory = scratch::buffer();
                 let read = stream.poll_recv(cx, &mut memory);
                 match read {
@@ -126,6 +148,7 @@ impl Client {
         self.place.standing.idle_since.set(None);
         match arrived {
             Some(Ok(1..)) => First::Bytes,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => First::Leave,
             Some(_) => First::Gone,
             None => First::Silence,
         }
@@ -133,18 +156,21 @@ impl Client {
 
     /// Reads whatever arrives behind the current request, to learn whether the client is still
     /// there. Ready only when it has left: by a reset, or by closing its sending side where that
-    /// means so, which is told once and hides a reset behind it.
+    /// means so.
     pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>, on_fin: ClientFin) -> Poll<()> {
-        /// A reset must be noticed within a second (H1-43), and behind a full buffer nobody wakes
-        /// us for it.
+        /// A reset must be noticed within a second (H1-43), and behind a full buffer or a FIN
+        /// nobody wakes us for it.
         const LOOK: Duration = Duration::from_millis(500);
         loop {
-            if self.fin {
-                return Poll::Pending;
+            if self.fin && on_fin == ClientFin::Abort {
+                return Poll::Ready(());
             }
-            if self.inbuf.len() >= scratch::BUFFER {
+            if self.fin || self.inbuf.len() >= scratch::BUFFER {
                 if self.stream.is_broken() {
                     return Poll::Ready(());
+                }
+                if self.inbuf.is_empty() {
+                    scratch::recycle(&mut self.inbuf);
                 }
                 // Only to be woken: the caller's own deadline is later.
                 let _ = self.deadline.poll_at(cx, Instant::now() + LOOK);
@@ -159,12 +185,7 @@ impl Client {
             }
             scratch::furnish(&mut self.inbuf);
             match ready!(self.stream.poll_recv(cx, &mut self.inbuf)) {
-                Ok(0) => {
-                    self.fin = true;
-                    if on_fin == ClientFin::Abort {
-                        return Poll::Ready(());
-                    }
-                }
+                Ok(0) => self.fin = true,
                 Ok(_) => {}
                 Err(_) => return Poll::Ready(()),
             }
@@ -179,17 +200,40 @@ impl Client {
         stall: Duration,
         sent: &mut u64,
     ) -> io::Result<()> {
+        self.write(bytes, stall, sent, Meanwhile::Keep).await
+    }
+
+    /// As `write_all`, the connection's last bytes: a client that still sends may only read once it
+    /// has sent all, so that what comes meanwhile is thrown away.
+    pub(crate) async fn write_last(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+        sent: &mut u64,
+    ) -> io::Result<()> {
+        self.write(bytes, stall, sent, Meanwhile::Discard).await
+    }
+
+    async fn write(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+        sent: &mut u64,
+        input: Meanwhile,
+    ) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
-            let Self { stream, deadline, .. } = self;
             // The clock is read only if the first attempt did not succeed.
             let mut until = None;
             let wrote = std::future::poll_fn(|cx| {
-                if let Poll::Ready(wrote) = stream.poll_send(cx, &bytes[written..]) {
+                if let Poll::Ready(wrote) = self.stream.poll_send(cx, &bytes[written..]) {
                     return Poll::Ready(wrote);
                 }
+                if input == Meanwhile::Discard {
+                    self.discard(cx)?;
+                }
                 let until = *until.get_or_insert_with(|| Instant::now() + stall);
-                deadline.poll_at(cx, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
+                self.deadline.poll_at(cx, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
             });
             let wrote = wrote.await?;
             written += wrote;
@@ -198,30 +242,84 @@ impl Client {
         Ok(())
     }
 
+    /// Reads and throws away what is there of the client's input. `Err`: it was reset.
+    pub(crate) fn discard(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.inbuf.clear();
+        while !self.fin && self.stream.poll_read_ready(cx).is_ready() {
+            let mut memory = scratch::buffer();
+            let read = self.stream.poll_recv(cx, &mut memory);
+            scratch::recycle(&mut memory);
+            match read {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0)) => self.fin = true,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Tells the client that no more comes and lets it read what was sent: closing a socket with
     /// unread input would reset it and destroy the answer on its way (RFC 9112 §9.6).
-    pub(crate) async fn linger(&mut self) {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        const MOST: usize = 1024 * 1024;
+    pub(crate) async fn linger(&mut self, patience: Patience) {
+        let (silence, most) = match patience {
+            Patience::Body => (Duration::from_secs(5), Duration::from_secs(30)),
+            Patience::Request => (Duration::from_secs(1), Duration::from_secs(1)),
+        };
         if self.stream.shutdown_write().is_err() {
             return;
         }
-        let until = Instant::now() + PATIENCE;
-        let Self { stream, inbuf, deadline, .. } = self;
-        scratch::furnish(inbuf);
-        let mut discarded = 0;
-        deadline
-            .within(until, |cx| {
-                loop {
-                    inbuf.clear();
-                    match ready!(stream.poll_recv(cx, inbuf)) {
-                        Ok(n @ 1..) if discarded < MOST => discarded += n,
-                        _ => return Poll::Ready(()),
-                    }
+        scratch::recycle(&mut self.inbuf);
+        let end = Instant::now() + most;
+        loop {
+            let until = end.min(Instant::now() + silence);
+            let over = std::future::poll_fn(|cx| {
+                if self.stream.poll_read_ready(cx).is_pending() {
+                    return self.deadline.poll_at(cx, until).map(|()| true);
                 }
-            })
-            .await;
+                Poll::Ready(self.discard(cx).is_err() || self.fin)
+            });
+            if over.await || Instant::now() >= end {
+                return;
+            }
+        }
     }
+
+    /// Whether there is something to read, as far as that is known without a look.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        !self.inbuf.is_empty() || (!self.fin && self.stream.poll_read_ready(&mut cx).is_ready())
+    }
+}
+
+/// What a connection that is to leave has received, which its runtime may not have heard of yet.
+/// `Interrupted`: nothing.
+fn last_look(stream: &Stream, inbuf: &mut Vec<u8>) -> io::Result<usize> {
+    let mut memory = scratch::buffer();
+    match stream.recv(spare_capacity(&mut memory)) {
+        Ok(read @ 1..) => {
+            *inbuf = memory;
+            Ok(read)
+        }
+        Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::Interrupted.into()),
+        ended => Ok(ended?),
+    }
+}
+
+/// What is done with the input while an answer is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Keep,
+    Discard,
+}
+
+/// How long a client that is no longer listened to may go on sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A body that nobody wants: for as long as it comes, half a minute at most.
+    Body,
+    /// A request that crossed our last answer on its way.
+    Request,
 }
 
 /// Whether a connection is between two requests, and how to end it if so.
@@ -231,6 +329,12 @@ struct Standing {
     /// silent, the one that has been for longest makes room first.
     idle_since: Cell<Option<Instant>>,
     task: OnceCell<AbortHandle>,
+    /// It is to end, after a request that has arrived already.
+    leaves: Cell<bool>,
+    /// Wakes it while it is between two requests.
+    waker: OnceCell<Waker>,
+    /// What that request is served by, if its listener is no more.
+    farewell: RefCell<Option<Arc<ListenerPlan>>>,
 }
 
 thread_local! {
@@ -243,15 +347,31 @@ struct Standings {
     free: Vec<usize>,
 }
 
-/// Ends every connection of this shard that is between two requests.
-pub(crate) fn close_idle() {
-    end(&between_requests(|_| true));
+/// Asks every connection of this shard to leave: at once where it is between two requests and has
+/// not sent another, else with the answer under way.
+pub(crate) fn ask_to_leave() {
+    leave(|_| true, None);
 }
 
-/// Ends those that came in by this listener and are between two requests. The others end with their
-/// answer.
-pub(crate) fn close_idle_of(listener: ListenerId) {
-    end(&between_requests(|standing| standing.listener == listener));
+/// Asks those that came in by this listener, which was `plan`, to leave.
+pub(crate) fn ask_to_leave_of(listener: ListenerId, plan: &Arc<ListenerPlan>) {
+    leave(|standing| standing.listener == listener, Some(plan));
+}
+
+fn leave(wanted: impl Fn(&Standing) -> bool, farewell: Option<&Arc<ListenerPlan>>) {
+    STANDINGS.with_borrow(|standings| {
+        for standing in standings.all.iter().flatten().filter(|standing| wanted(standing)) {
+            standing.leaves.set(true);
+            if let Some(plan) = farewell {
+                *standing.farewell.borrow_mut() = Some(Arc::clone(plan));
+            }
+            if let Some(waker) =
+                standing.waker.get().filter(|_| standing.idle_since.get().is_some())
+            {
+                waker.wake_by_ref();
+            }
+        }
+    });
 }
 
 /// Makes room for others: ends those of a listener's connections (or of all) on this shard that have
@@ -296,8 +416,14 @@ struct Place {
 
 impl Place {
     fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
-        let (idle_since, task) = (Cell::default(), OnceCell::new());
-        let standing = Rc::new(Standing { listener, idle_since, task });
+        let standing = Rc::new(Standing {
+            listener,
+            idle_since: Cell::default(),
+            task: OnceCell::new(),
+            leaves: Cell::new(false),
+            waker: OnceCell::new(),
+            farewell: RefCell::default(),
+        });
         let index = STANDINGS.with_borrow_mut(|standings| {
             let index = standings.free.pop().unwrap_or_else(|| {
                 standings.all.push(None);

@@ -19,6 +19,7 @@ use crate::{
     abandon, affinity, asker,
     attempt::{self, Attempt, AttemptLimits},
     client::Client,
+    clock::Clock,
     filter::Passed,
     forward,
     h1::Next,
@@ -44,9 +45,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) scratch: &'c mut Scratch,
     pub(crate) incoming: Incoming,
     pub(crate) started: Instant,
-    /// The latest look at the clock that is good enough for what follows at once: a look costs
-    /// as much as parsing half a head.
-    pub(crate) now: Instant,
+    /// The only source of "now": an instant kept in a variable is wrong behind the next wait.
+    pub(crate) clock: Clock,
     pub(crate) record: Record,
     /// Who the client is, past the proxies that are trusted.
     pub(crate) client_ip: Option<IpAddr>,
@@ -57,7 +57,7 @@ pub(crate) struct Exchange<'c> {
 /// Serves the request whose first bytes are in the client's buffer.
 pub(crate) async fn run(client: &mut Client) -> Next {
     let Some(listener) = client.plan() else { return Next::Close };
-    let now = Instant::now();
+    let mut clock = Clock::new();
     let mut scratch = Scratch::lend();
     let mut exchange = Exchange {
         client,
@@ -67,8 +67,8 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         filters: None,
         scratch: &mut scratch,
         incoming: Incoming::new(Body::None, 0),
-        started: now,
-        now,
+        started: clock.now(),
+        clock,
         record: Record::default(),
         client_ip: None,
         parsed: false,
@@ -102,7 +102,6 @@ impl Exchange<'_> {
             self.hold_nothing();
         } else {
             self.hold_body(pool).await?;
-            self.now = Instant::now();
         }
         let mut tried = Tried::default();
         let mut tries = Tries::default();
@@ -141,7 +140,6 @@ impl Exchange<'_> {
                 Attempt::Failed(reason, again) => (reason, again),
             };
             last = reason;
-            self.now = Instant::now();
             // Who refused is closed to all; it need not be remembered.
             if again != Again::Free {
                 tried.insert(worker);
@@ -247,7 +245,7 @@ impl Exchange<'_> {
     /// is there.
     async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
         let asker = asker::Request { client_ip: self.client_ip, head: &self.scratch.request };
-        let now = self.now;
+        let now = self.clock.now();
         let asked = match pool.lease(&LeaseRequest { asker: &asker, tried, now }) {
             // Everybody was tried: the same worker again rather than nobody.
             Err(LeaseError::NoOther) => {
@@ -263,18 +261,20 @@ impl Exchange<'_> {
         let mut wait = std::pin::pin!(wait);
         let queued = Instant::now();
         let request = self.limits().request;
+        let on_fin = self.queued_fin();
         let client = &mut *self.client;
         let granted = std::future::poll_fn(|cx| {
             if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
                 return Poll::Ready(granted.map_err(Reason::from));
             }
-            if client.poll_left(cx, ClientFin::Abort).is_ready() {
+            if client.poll_left(cx, on_fin).is_ready() {
                 return Poll::Ready(Err(Reason::ClientGone));
             }
             match request {
-                Some(until) => {
-                    client.deadline.poll_at(cx, until).map(|()| Err(Reason::RequestTimeout))
-                }
+                Some(until) => client.deadline.poll_at(cx, until).map(|()| {
+                    wait.as_mut().give_up();
+                    Err(Reason::RequestTimeout)
+                }),
                 None => Poll::Pending,
             }
         })
@@ -284,6 +284,15 @@ impl Exchange<'_> {
             Err(_) => queued.elapsed(),
         };
         granted
+    }
+
+    /// What a FIN means while the request waits in the queue. One that came with its predecessors may
+    /// have a FIN behind it all, and its client reads on; if not, the answers before it were reset.
+    fn queued_fin(&self) -> ClientFin {
+        match self.client.pipelined {
+            true => self.listener.client_fin,
+            false => ClientFin::Abort,
+        }
     }
 
     /// The request as this lease's worker gets it, in `scratch.up`.

@@ -24,6 +24,7 @@ use crate::{
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
+    table::ClientFin,
     tcp,
     upload::{Awaited, Broken, Upload},
 };
@@ -83,8 +84,17 @@ struct Download {
     is_stream: bool,
     /// When the worker has said nothing for this long, the body has broken.
     idle: std::time::Duration,
+    /// Whose move it was when nothing moved any more.
+    awaited: By,
     worker_keeps: bool,
     client_keeps: bool,
+}
+
+/// Who is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Worker,
+    Client,
 }
 
 /// Whether the first byte may go out before the last one came.
@@ -119,7 +129,7 @@ impl Download {
             && framing != ResponseFraming::UntilClose
             && finished
             && !upload.gave_up()
-            && !exchange.client.fin
+            && exchange.client.may_ask_again()
             // Bytes sent in the hope of an upgrade are no request (H1-37).
             && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
             && exchange.client_may_stay();
@@ -146,6 +156,7 @@ impl Download {
             hold: if limited && fits && !stream { Hold::Whole } else { Hold::Nothing },
             is_stream: stream,
             idle,
+            awaited: By::Worker,
             worker_keeps,
             client_keeps,
         }
@@ -158,7 +169,11 @@ impl Download {
         }
         let stall = exchange.listener.timeouts.write_stall;
         let body_idle = exchange.listener.timeouts.body_idle;
-        let on_fin = exchange.listener.client_fin;
+        // Who reads a stream and closes its side has left; a FIN before it began told nothing of it.
+        let on_fin = match self.is_stream && !exchange.client.fin {
+            true => ClientFin::Abort,
+            false => exchange.listener.client_fin,
+        };
         let request_limit = exchange.limits().request.filter(|_| !self.is_stream);
         let mut until = None;
         let done = std::future::poll_fn(|cx| {
@@ -181,6 +196,13 @@ impl Download {
                     }
                     moved = (incoming.received(), self.upload.total()) != before;
                     awaited = self.upload.awaits(incoming, up);
+                }
+                // A client that still sends may only read once it has sent all.
+                if (self.from.is_none() || self.upload.gave_up()) && !incoming.ended() {
+                    if client.discard(cx).is_err() {
+                        return Poll::Ready(Err(Reason::ClientGone));
+                    }
+                    incoming.drop_rest();
                 }
                 let may_write = self.hold == Hold::Nothing || self.from.is_none();
                 if may_write && self.sent < scratch.out.len() {
@@ -236,6 +258,10 @@ impl Download {
                     Awaited::Body => (body_idle, Reason::BodyTimeout),
                     Awaited::Room | Awaited::Answer => (self.idle, Reason::SilentMidBody),
                 };
+                self.awaited = match waiting || awaited == Awaited::Body {
+                    true => By::Client,
+                    false => By::Worker,
+                };
                 let until = *until.get_or_insert_with(|| Instant::now() + limit);
                 let (at, reason) = match request_limit {
                     Some(at) if at < until => (at, Reason::RequestTimeout),
@@ -264,7 +290,8 @@ impl Download {
         scratch::furnish(&mut scratch.down);
         match worker.stream().poll_recv(cx, &mut scratch.down) {
             Poll::Ready(read) => {
-                exchange.now = std::time::Instant::now();
+                // A large body keeps a turn busy for long.
+                exchange.clock.outdate();
                 Poll::Ready(match read {
                     Ok(1..) => self.take(exchange),
                     ended => self.ended(exchange, ended),
@@ -353,10 +380,6 @@ impl Download {
 
     fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
         let Some((mut lease, worker)) = self.from.take() else { return };
-        if let Some(to) = exchange.to() {
-            let took = exchange.now.saturating_duration_since(lease.granted_at());
-            to.pool.observe_response(took);
-        }
         let outcome = Outcome::Served { status: exchange.record.status };
         let Exchange { scratch, incoming, .. } = exchange;
         let response = &scratch.response;
@@ -366,13 +389,13 @@ impl Download {
             if let Some(seconds) = response.idle_timeout() {
                 lease.announced(std::time::Duration::from_secs(seconds.into()));
             }
-            lease.keep(worker, exchange.now);
-            lease.finish_at(outcome, exchange.now);
+            let now = exchange.clock.now();
+            lease.keep(worker, now);
+            lease.finish_at(outcome, now);
         } else if lease.limited() && closes {
             abandon::await_fin(lease, worker, outcome);
         } else {
-            drop(worker);
-            lease.finish(outcome);
+            lease.close(worker, outcome);
         }
     }
 
@@ -383,6 +406,10 @@ impl Download {
             let failure = match reason {
                 Reason::BadResponse => Failure::Protocol,
                 Reason::ResetMidBody => Failure::ResetMidBody,
+                Reason::RequestTimeout if self.awaited == By::Client => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
                 Reason::RequestTimeout | Reason::SilentMidBody => Failure::Timeout,
                 // The client's doing, or ours.
                 _ => {
@@ -397,11 +424,12 @@ impl Download {
 
     fn next(&self, exchange: &Exchange<'_>) -> Next {
         let whole_request = exchange.incoming.ended() && !self.upload.gave_up();
+        let asked_to = !exchange.scratch.request.keep_alive();
         match self.client_keeps {
-            true if whole_request => Next::Request,
-            _ if !whole_request || !exchange.client.inbuf.is_empty() => Next::Linger,
-            _ if exchange.client.fin || !self.client_keeps => Next::Close,
-            _ => Next::Linger,
+            _ if !whole_request => Next::Linger,
+            true => Next::Request,
+            false if exchange.client.fin || asked_to => Next::Close,
+            false => Next::Part,
         }
     }
 }
@@ -422,6 +450,7 @@ async fn tunnel(
         given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
     });
     if !asked {
+        drop(worker);
         lease.fail(Failure::Protocol, exchange.asked());
         exchange.record.status = 0;
         return Err(Reason::BadResponse);
@@ -434,16 +463,17 @@ async fn tunnel(
     scratch.out = out;
     record.forwarding = true;
     if switched.is_err() {
-        lease.finish(Outcome::ClientGone);
+        lease.close(worker, Outcome::ClientGone);
         record.reason = Some(Reason::ClientGone);
         return Ok(Next::Close);
     }
     let early =
         tcp::Early { from_client: &client.inbuf, from_worker: &scratch.down[scratch.parsed..] };
-    let end = tcp::relay(&client.stream, worker.stream(), early, listener.timeouts.idle).await;
+    let silence = tcp::Silence::of(&listener.timeouts);
+    let end = tcp::relay(&client.stream, worker.stream(), early, silence).await;
     client.inbuf.clear();
     record.received += end.from_client;
     record.sent += end.from_worker;
-    lease.finish(Outcome::Served { status: 101 });
+    lease.close(worker, Outcome::Served { status: 101 });
     Ok(if end.clean { Next::Close } else { Next::Reset })
 }

@@ -6,7 +6,8 @@
 use std::{cell::Cell, time::Duration};
 
 use crate::{
-    client::{Client, First},
+    client::{Client, First, Patience},
+    clock::in_turns,
     exchange, scratch,
 };
 
@@ -18,16 +19,26 @@ pub(crate) const FIRST_BYTE: Duration = Duration::from_secs(10);
 pub(crate) enum Next {
     /// Ready for another request.
     Request,
+    /// Nothing more is to come: the client said so, or has left.
     Close,
-    /// The client may still be sending: shut down, discard, close.
+    /// It is our wish that ends it, and another request may be on its way.
+    Part,
+    /// A body is still to come, or nobody knows what: shut down, discard, close.
     Linger,
     /// The message under way is to be seen as broken: reset.
     Reset,
 }
 
 pub(crate) async fn serve(mut client: Client) {
-    while !client.inbuf.is_empty() || client.first_bytes(client.patience).await == First::Bytes {
-        match Box::pin(requests(&mut client)).await {
+    loop {
+        if client.inbuf.is_empty() {
+            match client.first_bytes(client.patience).await {
+                First::Bytes => {}
+                First::Leave => return client.linger(Patience::Request).await,
+                First::Silence | First::Gone => return,
+            }
+        }
+        match in_turns(Box::pin(requests(&mut client))).await {
             Then::Idle => {}
             Then::Over => return,
         }
@@ -45,9 +56,18 @@ async fn requests(client: &mut Client) -> Then {
     loop {
         match exchange::run(client).await {
             Next::Request => {}
-            Next::Close => return Then::Over,
+            Next::Close => {
+                if client.has_unread() {
+                    client.linger(Patience::Request).await;
+                }
+                return Then::Over;
+            }
+            Next::Part => {
+                client.linger(Patience::Request).await;
+                return Then::Over;
+            }
             Next::Linger => {
-                client.linger().await;
+                client.linger(Patience::Body).await;
                 return Then::Over;
             }
             Next::Reset => {
@@ -56,10 +76,8 @@ async fn requests(client: &mut Client) -> Then {
                 return Then::Over;
             }
         }
-        if client.is_leaving() {
-            return Then::Over;
-        }
-        if !client.inbuf.is_empty() {
+        client.pipelined = !client.inbuf.is_empty();
+        if client.pipelined {
             continue;
         }
         scratch::recycle(&mut client.inbuf);
@@ -71,6 +89,10 @@ async fn requests(client: &mut Client) -> Then {
             First::Bytes => {}
             First::Silence => return Then::Idle,
             First::Gone => return Then::Over,
+            First::Leave => {
+                client.linger(Patience::Request).await;
+                return Then::Over;
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use isobar_http1::{Body, FieldId, FieldSet, RequestHead};
+use isobar_http1::{Body, FieldId, FieldSet, RequestHead, Version};
 
 use crate::{
     exchange::Exchange,
@@ -91,6 +91,10 @@ fn write_lines(exchange: &mut Exchange<'_>) {
         line(lines, b"Max-Forwards", itoa::Buffer::new().format(hops).as_bytes());
         request.remove(FieldId::MaxForwards);
     }
+    if takes_trailers(request) {
+        // RFC 9110 §10.1.4: it speaks of one connection, and ours to the worker passes trailers, too.
+        lines.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
     lines.extend_from_slice(b"Via: ");
     for via in request.values(FieldId::Via) {
         lines.extend_from_slice(via);
@@ -100,6 +104,18 @@ fn write_lines(exchange: &mut Exchange<'_>) {
     lines.extend_from_slice(client.context.pseudonym.as_bytes());
     lines.extend_from_slice(b"\r\n");
     request.remove_all(OURS);
+}
+
+/// Whether the client takes trailers, and may be sent some: not while it asks for another protocol.
+fn takes_trailers(request: &RequestHead) -> bool {
+    let named = |te: &[u8]| {
+        let coding = te.split(|&byte| byte == b';').next().unwrap_or_default();
+        coding.trim_ascii().eq_ignore_ascii_case(b"trailers")
+    };
+    let listed = |value: &[u8]| value.split(|&byte| byte == b',').any(named);
+    request.version() == Version::Http11
+        && request.upgrade().is_none()
+        && request.values(FieldId::Te).any(listed)
 }
 
 /// Settles the request's id: a trusted, valid one is kept, else it gets a new one.

@@ -12,6 +12,7 @@ mod answer;
 mod asker;
 mod attempt;
 mod client;
+mod clock;
 mod deadline;
 mod descriptors;
 mod exchange;

@@ -6,6 +6,7 @@
 //! spinning.
 
 use std::{
+    cell::Cell,
     io,
     net::{IpAddr, TcpListener},
     os::{
@@ -23,7 +24,7 @@ use rustix::{
     net::{SendFlags, SocketFlags},
 };
 use tokio::{
-    io::{Interest, unix::AsyncFd},
+    io::{AsyncReadExt, Interest, unix::AsyncFd},
     sync::oneshot,
 };
 
@@ -33,6 +34,7 @@ use crate::{
     forwarded,
     gate::Admission,
     reason::Reason,
+    scratch,
     shard::ProxyContext,
     table::{ListenerId, ListenerPlan, Serve},
 };
@@ -79,12 +81,15 @@ enum Family {
 impl Accepted {
     /// Registers the socket with the calling shard's reactor.
     pub(crate) fn into_stream(self) -> io::Result<(Stream, Option<IpAddr>, Terms)> {
-        let stream = match self.family {
-            Family::Tcp => Stream::Tcp(tokio::net::TcpStream::from_std(self.socket.into())?),
-            Family::Unix => Stream::Unix(tokio::net::UnixStream::from_std(self.socket.into())?),
-        };
-        Ok((stream, self.client, self.terms))
+        Ok((register(self.socket, self.family)?, self.client, self.terms))
     }
+}
+
+fn register(socket: OwnedFd, family: Family) -> io::Result<Stream> {
+    Ok(match family {
+        Family::Tcp => Stream::Tcp(tokio::net::TcpStream::from_std(socket.into())?),
+        Family::Unix => Stream::Unix(tokio::net::UnixStream::from_std(socket.into())?),
+    })
 }
 
 /// Accepts until `stopped` is dropped or sent, then empties the back-log once and ends. A listener that
@@ -112,7 +117,10 @@ pub(crate) async fn accept(
             let terms = Terms { listener: id, plan, admission };
             each(Accepted { socket, family, client, terms });
         }
-        None => turn_away(context, &plan, &socket, client),
+        None => {
+            turn_away(context, &plan, &socket, client);
+            part(socket, family);
+        }
     };
     let mut trouble = Trouble { complained: None, short: false, pause: FIRST_PAUSE };
     let last = loop {
@@ -187,7 +195,7 @@ fn accept_raw(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)
     Ok((fd, address.map(|address| address.ip().to_canonical())))
 }
 
-/// Over its client's limit: told why if it speaks HTTP, closed unread, and on record.
+/// Over its client's limit: told why if it speaks HTTP, not served, and on record.
 fn turn_away(
     context: &ProxyContext,
     plan: &ListenerPlan,
@@ -216,6 +224,34 @@ fn turn_away(
         entry.proto = Some("tcp");
     }
     context.access_log.write(&entry);
+}
+
+/// Lets a client that was turned away read why: closed with its request unread, the connection would
+/// be reset, and the answer lost. Beyond a few at a time that is what happens.
+fn part(socket: OwnedFd, family: Family) {
+    const MOST: usize = 64;
+    const PATIENCE: Duration = Duration::from_secs(1);
+    thread_local! {
+        static PARTING: Cell<usize> = const { Cell::new(0) };
+    }
+    if PARTING.get() >= MOST {
+        return;
+    }
+    let Ok(mut stream) = register(socket, family) else { return };
+    PARTING.set(PARTING.get() + 1);
+    tokio::task::spawn_local(async move {
+        let mut memory = scratch::buffer();
+        let discard = async {
+            stream.shutdown_write()?;
+            while stream.read_buf(&mut memory).await? > 0 {
+                memory.clear();
+            }
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(PATIENCE, discard).await;
+        scratch::recycle(&mut memory);
+        PARTING.set(PARTING.get() - 1);
+    });
 }
 
 /// What keeps this socket from accepting, other than its listener's limit.

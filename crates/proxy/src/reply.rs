@@ -72,7 +72,10 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
     exchange.show_answer(&mut out, alive);
     exchange.record.head = (out.len() - body) as u64;
     let stall = exchange.listener.timeouts.write_stall;
-    let wrote = exchange.client.write_all(&out, stall, &mut exchange.record.sent).await;
+    let wrote = match keep {
+        true => exchange.client.write_all(&out, stall, &mut exchange.record.sent).await,
+        false => exchange.client.write_last(&out, stall, &mut exchange.record.sent).await,
+    };
     exchange.scratch.out = out;
     Ok(match wrote {
         Err(_) => {
@@ -80,6 +83,6 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, own: &Own<'_>) -> Result<N
             Next::Close
         }
         Ok(()) if keep => Next::Request,
-        Ok(()) => Next::Linger,
+        Ok(()) => exchange.last_words(),
     })
 }

@@ -5,7 +5,7 @@
 //! to the client, whose body is gone, or which a second execution could harm; and what was sent to
 //! a worker before draws on the pool's retry budget. What an attempt is, is not known here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isobar_pool::Pool;
 use tokio::time::Instant as Deadline;
@@ -71,7 +71,7 @@ impl Tries {
     /// Whether the attempt that failed for `reason` is followed by another one; if so, it counts.
     pub(crate) fn again(
         &mut self,
-        exchange: &Exchange<'_>,
+        exchange: &mut Exchange<'_>,
         pool: &Pool,
         reason: Reason,
         again: Again,
@@ -95,7 +95,7 @@ impl Tries {
             // The client's doing, or ours: another worker would not help.
             _ => false,
         };
-        let now = Deadline::from_std(exchange.now);
+        let now = Deadline::from_std(exchange.clock.now());
         let late = exchange.limits().request.is_some_and(|until| now >= until);
         let possible = wanted
             && self.counted < policy.attempts
@@ -120,7 +120,6 @@ impl Tries {
         if route.retry.statuses.is_empty() || !route.retry.statuses.contains(&status) {
             return false;
         }
-        exchange.now = Instant::now();
         let before = self.counted;
         let again = self.again(exchange, pool, Reason::NoWorker, Again::Unanswered);
         if !again {

@@ -57,6 +57,8 @@ enum Command {
     Listen(ListenerId, ListenSocket),
     /// With what it was.
     Unlisten(ListenerId, Arc<ListenerPlan>),
+    /// It goes on, with another protocol than before.
+    Switch(ListenerId, Arc<ListenerPlan>),
     /// There is a new table.
     Renew,
     /// Of this listener's connections; of all, where none is named.
@@ -92,8 +94,13 @@ impl ProxyContext {
         let table = Arc::new(table);
         let before = self.table.swap(Arc::clone(&table));
         for (id, plan) in (0..).map(ListenerId).zip(&before.listeners) {
-            if let Some(plan) = plan.as_ref().filter(|_| table.listener(id).is_none()) {
-                self.command_all(|| Command::Unlisten(id, Arc::clone(plan)));
+            let Some(plan) = plan else { continue };
+            match table.listener(id) {
+                None => self.command_all(|| Command::Unlisten(id, Arc::clone(plan))),
+                Some(now) if now.is_http() != plan.is_http() => {
+                    self.command_all(|| Command::Switch(id, Arc::clone(plan)));
+                }
+                Some(_) => {}
             }
         }
         self.command_all(|| Command::Renew);
@@ -183,8 +190,8 @@ impl ProxyContext {
         self.with_table(|table| table.listener(id).cloned())
     }
 
-    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
-        self.with_table(|table| table.listener(id).is_some())
+    pub(crate) fn serves_http(&self, id: ListenerId) -> bool {
+        self.with_table(|table| table.listener(id).is_some_and(|plan| plan.is_http()))
     }
 
     fn with_table<T>(&self, look: impl FnOnce(&RouteTable) -> T) -> T {
@@ -221,18 +228,19 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
                 });
             }
             Command::Unlisten(id, plan) => {
+                client::ask_to_leave_of(id, &plan);
                 if let Some(stop) = accepting.remove(&id) {
                     let _ = stop.send(plan);
                 }
-                client::close_idle_of(id);
             }
+            Command::Switch(id, plan) => client::ask_to_leave_of(id, &plan),
             // Who serves nobody lets go of the old one as well.
             Command::Renew => context.with_table(|_| ()),
             Command::Evict(gate) => client::evict_idle(&context, gate.as_ref()),
             Command::Drain => {
                 // Dropping the senders is the signal.
                 accepting.clear();
-                client::close_idle();
+                client::ask_to_leave();
             }
             Command::Stop => break,
         }

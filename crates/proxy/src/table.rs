@@ -41,6 +41,12 @@ pub struct ListenerPlan {
     pub gate: Arc<Gate>,
 }
 
+impl ListenerPlan {
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.serve, Serve::Http(_))
+    }
+}
+
 /// What a listener does with a connection.
 pub enum Serve {
     Http(Routes),
@@ -58,6 +64,8 @@ pub struct ListenerTimeouts {
     pub write_stall: Duration,
     /// Between two requests.
     pub keep_alive: Duration,
+    /// As `idle`, once one side has closed its direction.
+    pub half_close: Duration,
     /// Without a byte either way: TCP connections and upgraded tunnels.
     pub idle: Duration,
 }

@@ -8,5 +8,8 @@ mod relay;
 mod serve;
 mod waiting;
 
-pub(crate) use relay::{Early, relay};
+/// How often a reset is looked for that nobody would wake us for, because it came behind a FIN.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub(crate) use relay::{Early, Silence, relay};
 pub(crate) use serve::serve_tcp;

@@ -77,6 +77,16 @@ impl Incoming {
         if self.ended { behind_whole } else { ClientFin::Answer }
     }
 
+    /// What is still to come is read past: no attempt gets it.
+    pub(crate) fn drop_rest(&mut self) {
+        self.dropped = true;
+    }
+
+    /// The lines behind its last chunk that may be passed on.
+    fn trailers(&self) -> &[u8] {
+        self.reader.trailers()
+    }
+
     /// This attempt has taken all there is and will be.
     fn is_taken(&self) -> bool {
         self.ended && self.spool.as_ref().is_none_or(|spool| spool.is_drained())
@@ -162,7 +172,7 @@ impl Upload {
         }
         upload.frame(held, up);
         if incoming.is_taken() {
-            upload.frame_end(up);
+            upload.frame_end(incoming.trailers(), up);
         }
         upload
     }
@@ -234,7 +244,7 @@ impl Upload {
                 }
             }
             if incoming.is_taken() {
-                self.frame_end(up);
+                self.frame_end(incoming.trailers(), up);
             }
         }
     }
@@ -252,9 +262,9 @@ impl Upload {
         }
     }
 
-    fn frame_end(&self, up: &mut Vec<u8>) {
+    fn frame_end(&self, trailers: &[u8], up: &mut Vec<u8>) {
         if self.framing == Body::Chunked {
-            up.extend_from_slice(chunked::LAST);
+            chunked::encode_last(trailers, up);
         }
     }
 }

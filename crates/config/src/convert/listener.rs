@@ -261,6 +261,7 @@ fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
         body_idle: or(raw.body_idle, default.body_idle),
         write_stall: or(raw.write_stall, default.write_stall),
         keep_alive: raw.keep_alive.value().map_or(default.keep_alive, |d| d.0),
+        half_close: or(raw.half_close, default.half_close),
         idle: or(raw.idle, default.idle),
     }
 }

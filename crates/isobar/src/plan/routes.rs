@@ -245,6 +245,7 @@ fn timeouts(timeouts: &model::Timeouts) -> ListenerTimeouts {
         body_idle: timeouts.body_idle,
         write_stall: timeouts.write_stall,
         keep_alive: timeouts.keep_alive,
+        half_close: timeouts.half_close,
         idle: timeouts.idle,
     }
 }

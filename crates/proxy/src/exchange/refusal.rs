@@ -13,7 +13,7 @@ impl Exchange<'_> {
     pub(crate) fn may_keep(&self) -> bool {
         self.parsed
             && self.incoming.ended()
-            && !self.client.fin
+            && self.client.may_ask_again()
             && self.scratch.request.keep_alive()
             && self.scratch.request.upgrade().is_none()
             && self.client_may_stay()
@@ -63,12 +63,24 @@ impl Exchange<'_> {
         self.show_answer(&mut out, alive);
         self.record.head = (out.len() - body) as u64;
         let stall = self.listener.timeouts.write_stall;
-        let wrote = self.client.write_all(&out, stall, &mut self.record.sent).await;
+        let wrote = match keep {
+            true => self.client.write_all(&out, stall, &mut self.record.sent).await,
+            false => self.client.write_last(&out, stall, &mut self.record.sent).await,
+        };
         self.scratch.out = out;
         match wrote {
             Err(_) => Next::Close,
             Ok(()) if keep => Next::Request,
-            Ok(()) => Next::Linger,
+            Ok(()) if reason == Reason::BadRequest => Next::Linger,
+            Ok(()) => self.last_words(),
+        }
+    }
+
+    /// What an answer leaves of a connection that does not go on.
+    pub(crate) fn last_words(&self) -> Next {
+        match self.parsed && self.incoming.ended() {
+            true => Next::Part,
+            false => Next::Linger,
         }
     }
 

@@ -50,12 +50,15 @@ impl Exchange<'_> {
         let Self { client, incoming, .. } = self;
         while !incoming.ended() && body.len() < most {
             let idle = Deadline::now() + body_idle;
-            let until = request.map_or(idle, |request| request.min(idle));
+            let (until, late) = match request {
+                Some(request) if request < idle => (request, Reason::RequestTimeout),
+                _ => (idle, Reason::BodyTimeout),
+            };
             let read = std::future::poll_fn(|cx| {
                 if let Poll::Ready(read) = incoming.poll_more(client, cx, body) {
                     return Poll::Ready(read);
                 }
-                client.deadline.poll_at(cx, until).map(|()| Err(Reason::BodyTimeout))
+                client.deadline.poll_at(cx, until).map(|()| Err(late))
             });
             read.await?;
         }

@@ -1,6 +1,6 @@
 //! One exchange's way through its filters, and its response's way back.
 
-use std::{sync::Arc, task::Poll, time::Instant};
+use std::{sync::Arc, task::Poll};
 
 use isobar_http1::{
     Connection as Keep, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead,
@@ -33,7 +33,7 @@ impl Exchange<'_> {
             let step = filter.request(&mut RequestCx {
                 head: &mut self.scratch.request,
                 client_ip: self.client_ip,
-                now: self.now,
+                now: self.clock.now(),
                 body: &mut self.incoming,
                 path,
             });
@@ -55,10 +55,7 @@ impl Exchange<'_> {
                     (passed.answered, passed.fields) = (true, fields);
                     return Err(reason);
                 }
-                Step::Wait(waiting) => {
-                    step = self.wait_for(waiting).await?;
-                    self.now = Instant::now();
-                }
+                Step::Wait(waiting) => step = self.wait_for(waiting).await?,
             }
         }
     }

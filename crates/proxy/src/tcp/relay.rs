@@ -17,6 +17,9 @@ use isobar_pool::Stream;
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until};
 
+use super::LOOK;
+use crate::table::ListenerTimeouts;
+
 const SCRATCH: usize = 64 * 1024;
 /// Reads of one direction before other tasks get their turn.
 const TURNS: u32 = 16;
@@ -32,6 +35,26 @@ thread_local! {
 pub(crate) struct Early<'a> {
     pub(crate) from_client: &'a [u8],
     pub(crate) from_worker: &'a [u8],
+}
+
+/// How long nothing may move.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence {
+    pub(crate) idle: Duration,
+    /// Once one side has closed its direction: it may be gone, and hold on to the other.
+    pub(crate) half_close: Duration,
+}
+
+impl Silence {
+    pub(crate) fn of(timeouts: &ListenerTimeouts) -> Self {
+        Self { idle: timeouts.idle, half_close: timeouts.half_close }
+    }
+
+    /// Until when, from `now` on.
+    fn until(self, now: Instant, half_closed: bool) -> Instant {
+        let limit = if half_closed { self.half_close.min(self.idle) } else { self.idle };
+        now.checked_add(limit).unwrap_or(now + FAR)
+    }
 }
 
 /// How a relay ended.
@@ -50,7 +73,7 @@ pub(crate) struct RelayEnd {
 pub(crate) enum How {
     /// Both sides sent all they had.
     Done,
-    /// No byte moved for the idle time.
+    /// No byte moved for as long as that is allowed.
     Idle,
     ClientReset,
     WorkerReset,
@@ -61,9 +84,9 @@ pub(crate) async fn relay(
     client: &Stream,
     worker: &Stream,
     early: Early<'_>,
-    idle: Duration,
+    silence: Silence,
 ) -> RelayEnd {
-    relay_counted(client, worker, early, idle, |_, _| {}).await
+    relay_counted(client, worker, early, silence, |_, _| {}).await
 }
 
 /// As [`relay`]; tells `count` the bytes from client and worker whenever some moved.
@@ -71,15 +94,15 @@ pub(super) async fn relay_counted(
     client: &Stream,
     worker: &Stream,
     early: Early<'_>,
-    idle: Duration,
+    silence: Silence,
     mut count: impl FnMut(u64, u64),
 ) -> RelayEnd {
     // The client's socket has it from its listener (L4-03). If it fails, the idle time-out is left.
     let _ = worker.set_keepalive();
     let mut up = Direction { unsure: true, ..Direction::new(early.from_client) };
     let mut down = Direction::new(early.from_worker);
-    let after = |now: Instant| now.checked_add(idle).unwrap_or(now + FAR);
-    let mut until = after(Instant::now());
+    let mut half_closed = false;
+    let mut until = silence.until(Instant::now(), half_closed);
     let mut timer = pin!(sleep_until(until));
     let how = std::future::poll_fn(|cx| {
         let before = (up.written, down.written);
@@ -94,16 +117,29 @@ pub(super) async fn relay_counted(
             (_, Poll::Ready(Err(broken))) => broken.blame(How::WorkerReset, How::ClientReset),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => How::Done,
             _ => {
-                if up.moved + down.moved != moved_before {
-                    until = after(Instant::now());
+                let closes = !half_closed && (up.has_ended() || down.has_ended());
+                if closes || up.moved + down.moved != moved_before {
+                    half_closed |= closes;
+                    until = silence.until(Instant::now(), half_closed);
+                }
+                if closes {
+                    timer.as_mut().reset(until.min(Instant::now() + LOOK));
                 }
                 // The timer stays where it is until it fires; only then does it learn of `until`.
                 loop {
                     ready!(timer.as_mut().poll(cx));
-                    if Instant::now() >= until {
+                    let now = Instant::now();
+                    if now >= until {
                         break How::Idle;
                     }
-                    timer.as_mut().reset(until);
+                    // A reset always means left, and behind a FIN nobody wakes us for it.
+                    if up.has_ended() && client.is_broken() {
+                        break How::ClientReset;
+                    }
+                    if down.has_ended() && worker.is_broken() {
+                        break How::WorkerReset;
+                    }
+                    timer.as_mut().reset(if half_closed { until.min(now + LOOK) } else { until });
                 }
             }
         };
@@ -165,6 +201,10 @@ impl Direction {
             moved: 0,
             written: 0,
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state != State::Open
     }
 
     /// Ready when this direction is over; pending with a wake-up in store else.

@@ -13,7 +13,7 @@ use isobar_balance::{Failure, Outcome, Tried, outlier::Asked};
 use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
-    relay::{Early, How, RelayEnd, relay_counted},
+    relay::{Early, How, RelayEnd, Silence, relay_counted},
     waiting::Watch,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) async fn serve_tcp(
 ) {
     let terms = Terms {
         listener: &listener.name,
-        idle: listener.timeouts.idle,
+        silence: Silence::of(&listener.timeouts),
         metrics: &listener.metrics,
         log: &context.access_log,
     };
@@ -48,7 +48,7 @@ pub(crate) async fn serve_tcp(
 /// What of its listener a connection needs.
 struct Terms<'a> {
     listener: &'a str,
-    idle: Duration,
+    silence: Silence,
     metrics: &'a ListenerMetrics,
     log: &'a AccessLog,
 }
@@ -62,7 +62,7 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
             }
             let count = |up, down| terms.metrics.add_bytes(up, down);
             let early = Early::default();
-            let end = relay_counted(&stream, worker.stream(), early, terms.idle, count).await;
+            let end = relay_counted(&stream, worker.stream(), early, terms.silence, count).await;
             // The slot is free only once its connection is closed.
             drop(worker);
             match outcome(&end) {

@@ -4,28 +4,36 @@
 //! may wait for the answer to them. A reset is always a good-bye.
 
 use std::{
+    future::Future,
     io,
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use isobar_pool::Stream;
 use rustix::net::RecvFlags;
-use tokio::io::Interest;
+use tokio::{
+    io::Interest,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::LOOK;
 
 pub(super) struct Watch {
-    /// The client closed its side behind bytes that are not read yet. That hides all that follows.
-    blind: bool,
+    /// The client closed its side behind bytes that are not read yet: nobody wakes us for a reset
+    /// behind that, which is looked for now and then.
+    blind: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { blind: false }
+        Self { blind: None }
     }
 
     /// Ready once the client has left.
     pub(super) fn poll_left(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
         let mut seen = false;
-        while !self.blind {
+        while self.blind.is_none() {
             if ready!(stream.poll_read_ready(cx)).is_err() || stream.is_broken() {
                 return Poll::Ready(());
             }
@@ -33,9 +41,17 @@ impl Watch {
                 Seen::End => return Poll::Ready(()),
                 // The runtime forgot that there are bytes; if it says so again at once, it is for
                 // the end behind them, which it never forgets.
-                Seen::Bytes => self.blind = std::mem::replace(&mut seen, true),
+                Seen::Bytes if seen => self.blind = Some(Box::pin(sleep(LOOK))),
+                Seen::Bytes => seen = true,
                 Seen::Nothing => {}
             }
+        }
+        while let Some(look) = &mut self.blind {
+            if stream.is_broken() {
+                return Poll::Ready(());
+            }
+            ready!(look.as_mut().poll(cx));
+            look.as_mut().reset(Instant::now() + LOOK);
         }
         Poll::Pending
     }
@@ -114,6 +130,21 @@ mod tests {
         client.set_zero_linger().unwrap();
         drop(client);
         left(&mut watch, &stream).await;
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_seen_behind_bytes_and_a_fin() {
+        let (mut client, stream) = pair().await;
+        let mut watch = Watch::new();
+        client.write_all(b"hello").await.unwrap();
+        client.shutdown().await.unwrap();
+        stream.readable().await.unwrap();
+        stays(&mut watch, &stream).await;
+        client.set_zero_linger().unwrap();
+        drop(client);
+        let began = Instant::now();
+        left(&mut watch, &stream).await;
+        assert!(began.elapsed() < LOOK * 2);
     }
 
     #[tokio::test]

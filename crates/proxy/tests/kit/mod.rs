@@ -28,13 +28,18 @@ pub fn runtime() -> tokio::runtime::LocalRuntime {
         .expect("a runtime")
 }
 
-/// A route for everything, to a worker with one slot.
-pub async fn route(filters: Option<Arc<Chain>>, metrics: Arc<RouteMetrics>) -> RouteSpec {
+/// Of a worker with one slot.
+pub async fn pool() -> Arc<Pool> {
     let slots = NonZeroU32::new(1);
     let address = Address::Tcp(origin().await);
     let worker = WorkerSpec { name: "w".into(), address, weight: None, slots, tier: 0 };
+    Pool::start("app", settings(), vec![worker], 1)
+}
+
+/// A route for everything, to a worker with one slot.
+pub async fn route(filters: Option<Arc<Chain>>, metrics: Arc<RouteMetrics>) -> RouteSpec {
     let destination = Destination {
-        pool: Pool::start("app", settings(), vec![worker], 1),
+        pool: pool().await,
         request_timeout: None,
         first_byte: None,
         body_idle: None,
@@ -90,6 +95,7 @@ pub fn plan(routes: Routes, metrics: Arc<ListenerMetrics>) -> ListenerPlan {
             body_idle: BOUND,
             write_stall: BOUND,
             keep_alive: BOUND,
+            half_close: BOUND,
             idle: BOUND,
         },
         limits: ListenerLimits {

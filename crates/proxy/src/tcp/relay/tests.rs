@@ -17,11 +17,21 @@ async fn pair() -> (TcpStream, Stream) {
     (outside.unwrap(), Stream::Tcp(inside.unwrap().0))
 }
 
+/// The same whether or not a side has closed.
+impl From<Duration> for Silence {
+    fn from(limit: Duration) -> Self {
+        Self { idle: limit, half_close: limit }
+    }
+}
+
 /// Client, worker, and the relay between them; its streams are closed when it ends.
-async fn relayed(idle: Duration) -> (TcpStream, TcpStream, impl Future<Output = RelayEnd>) {
+async fn relayed(
+    silence: impl Into<Silence>,
+) -> (TcpStream, TcpStream, impl Future<Output = RelayEnd>) {
     let (client, inner_client) = pair().await;
     let (worker, inner_worker) = pair().await;
-    let end = async move { relay(&inner_client, &inner_worker, Early::default(), idle).await };
+    let silence = silence.into();
+    let end = async move { relay(&inner_client, &inner_worker, Early::default(), silence).await };
     (client, worker, end)
 }
 
@@ -104,6 +114,57 @@ async fn l4_03_a_silent_relay_ends_and_a_busy_one_does_not() {
     assert!(lasted >= expected && lasted < expected + Duration::from_secs(1), "{lasted:?}");
 }
 
+/// Whichever side closes first: the other one has so long, from the last byte on.
+#[tokio::test]
+async fn a_half_closed_relay_ends_when_nothing_moves() {
+    const HALF: Duration = Duration::from_millis(300);
+    for client_closes in [true, false] {
+        let silence = Silence { idle: IDLE, half_close: HALF };
+        let (client, worker, end) = relayed(silence).await;
+        let (mut closes, mut stays) =
+            if client_closes { (client, worker) } else { (worker, client) };
+        let talk = async move {
+            let mut heard = [0; 1];
+            tokio::time::sleep(HALF * 2).await;
+            // Open on both sides it only has to be idle for less than a minute.
+            closes.write_all(b"x").await.unwrap();
+            stays.read_exact(&mut heard).await.unwrap();
+            closes.shutdown().await.unwrap();
+            for _ in 0..4 {
+                tokio::time::sleep(HALF / 2).await;
+                stays.write_all(b"y").await.unwrap();
+                closes.read_exact(&mut heard).await.unwrap();
+            }
+            let began = Instant::now();
+            assert_eq!(closes.read(&mut heard).await.unwrap(), 0, "its connection is closed");
+            (began.elapsed(), stays)
+        };
+        let (end, (took, _stays)) = tokio::join!(end, talk);
+        assert_eq!((end.how, end.clean), (How::Idle, true));
+        assert!(took >= HALF / 2 && took < HALF * 4, "{took:?}");
+    }
+}
+
+/// Either side closes its direction and is reset while the other says nothing.
+#[tokio::test]
+async fn a_reset_is_noticed_behind_a_fin() {
+    for client_leaves in [true, false] {
+        let (client, worker, end) = relayed(IDLE).await;
+        let (mut leaves, _stays) = if client_leaves { (client, worker) } else { (worker, client) };
+        let leave = async move {
+            leaves.shutdown().await.unwrap();
+            tokio::time::sleep(LOOK / 2).await;
+            leaves.set_zero_linger().unwrap();
+            drop(leaves);
+            Instant::now()
+        };
+        let (end, left) = tokio::join!(end, leave);
+        let who = if client_leaves { How::ClientReset } else { How::WorkerReset };
+        assert_eq!(end.how, who);
+        assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn an_endless_idle_time_is_one() {
     let (client, worker, end) = relayed(Duration::MAX).await;
@@ -120,7 +181,7 @@ async fn what_was_read_early_comes_first() {
     client.shutdown().await.unwrap();
     worker.shutdown().await.unwrap();
     let early = Early { from_client: b"1", from_worker: b"a" };
-    let end = relay(&inner_client, &inner_worker, early, IDLE).await;
+    let end = relay(&inner_client, &inner_worker, early, IDLE.into()).await;
     drop((inner_client, inner_worker));
     let (mut to_worker, mut to_client) = (String::new(), String::new());
     worker.read_to_string(&mut to_worker).await.unwrap();
@@ -141,7 +202,7 @@ async fn bytes_somebody_looked_at_without_reading_are_not_lost() {
     let read = tokio::spawn(read_slowly(worker));
     drop(client);
     let (_, received) = tokio::join!(
-        async move { relay(&inner_client, &inner_worker, Early::default(), IDLE).await },
+        async move { relay(&inner_client, &inner_worker, Early::default(), IDLE.into()).await },
         read
     );
     assert_eq!(received.unwrap(), 3 * SCRATCH as u64);
@@ -156,7 +217,7 @@ async fn unix_sockets_are_relayed_as_well() {
     client.shutdown().await.unwrap();
     worker.write_all(b"ho").await.unwrap();
     worker.shutdown().await.unwrap();
-    let end = relay(&inner_client, &inner_worker, Early::default(), IDLE).await;
+    let end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into()).await;
     assert_eq!((end.from_client, end.from_worker, end.how), (2, 2, How::Done));
 }
 
@@ -230,7 +291,7 @@ async fn a_reader_that_does_not_read_stops_the_writer() {
     // The clock only runs on when no byte moves any more.
     let end = tokio::select! {
         () = writer => None,
-        end = relay(&inner_client, &inner_worker, Early::default(), IDLE) => Some(end),
+        end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into()) => Some(end),
     };
     assert_eq!(end.map(|end| end.how), Some(How::Idle));
 }

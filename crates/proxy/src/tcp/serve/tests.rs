@@ -63,8 +63,9 @@ impl Served {
     fn serve(&self, pool: &Arc<Pool>, stream: Stream) -> impl Future<Output = ()> + use<> {
         let (metrics, log, pool) = (self.metrics.clone(), self.log.clone(), pool.clone());
         async move {
-            let idle = Duration::from_secs(60);
-            let terms = Terms { listener: "db", idle, metrics: &metrics, log: &log };
+            let minute = Duration::from_secs(60);
+            let silence = Silence { idle: minute, half_close: minute };
+            let terms = Terms { listener: "db", silence, metrics: &metrics, log: &log };
             serve(&terms, &pool, stream, None).await;
         }
     }
