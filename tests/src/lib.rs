@@ -20,4 +20,5 @@ pub mod origin;
 pub mod queueing;
 pub mod scratch;
 pub mod skip;
+pub mod terminal;
 pub mod wait;

@@ -1,20 +1,12 @@
 //! `isobar demo`: without a terminal its figures add up; in one it draws, and gives the terminal
 //! back as it was.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use isobar_tests::isobar::binary;
 use isobar_tests::scratch::Scratch;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use isobar_tests::terminal::Terminal;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const HEADLINE: &str = "requests that waited while a worker was free";
 
 #[test]
@@ -57,7 +49,7 @@ fn in_a_terminal_it_draws_until_q_and_gives_the_terminal_back() {
     terminal.wait_for(HEADLINE);
     assert!(terminal.shown.contains("\u{1b}[?1049h"), "no alternate screen");
     assert!(!terminal.is_cooked());
-    terminal.master.write_all(b"q").expect("types");
+    terminal.type_in("q");
     assert_eq!(terminal.wait().code(), Some(0));
     assert!(terminal.is_cooked(), "left in raw mode");
     let summary = terminal.shown.rsplit("\u{1b}[?1049l").next().unwrap_or_default();
@@ -69,7 +61,7 @@ fn in_a_terminal_it_draws_until_q_and_gives_the_terminal_back() {
 fn control_c_ends_it_too() {
     let mut terminal = Terminal::start(&["demo"]);
     terminal.wait_for(HEADLINE);
-    terminal.master.write_all(b"\x03").expect("types");
+    terminal.type_in("\x03");
     assert_eq!(terminal.wait().code(), Some(0));
     assert!(terminal.is_cooked(), "left in raw mode");
 }
@@ -78,84 +70,8 @@ fn control_c_ends_it_too() {
 fn a_closed_terminal_ends_it() {
     let mut terminal = Terminal::start(&["demo"]);
     terminal.wait_for(HEADLINE);
-    let Terminal { master, .. } = &mut terminal;
-    // Nobody else holds this end: as when a window is closed.
-    let null = File::options().read(true).write(true).open("/dev/null").expect("null");
-    drop(std::mem::replace(master, null));
+    terminal.close();
     terminal.wait();
-}
-
-/// A pseudo terminal of 80 × 24 with the binary in it.
-struct Terminal {
-    master: File,
-    line: File,
-    /// All that came so far.
-    shown: String,
-    child: Child,
-}
-
-impl Terminal {
-    fn start(arguments: &[&str]) -> Terminal {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).expect("a pseudo terminal");
-        grantpt(&master).and_then(|()| unlockpt(&master)).expect("its other end");
-        let name = ptsname(&master, Vec::new()).expect("its name").into_string().expect("UTF-8");
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&master, size).expect("its size");
-        let mut open = File::options();
-        open.read(true).write(true).custom_flags(OFlags::NOCTTY.bits() as i32);
-        let line = open.open(name).expect("opens it");
-        let end = || Stdio::from(line.try_clone().expect("a copy"));
-        // In a session of its own, so that the terminal is really its own.
-        let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(binary()).args(arguments).env("TERM", "xterm-256color");
-        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("setsid");
-        Terminal { master: master.into(), line, shown: String::new(), child }
-    }
-
-    fn wait_for(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        while !self.shown.contains(text) {
-            assert!(Instant::now() < until, "no {text:?} in {:?}", self.shown);
-            self.look();
-        }
-    }
-
-    /// Reads what is shown, or waits a little for it.
-    fn look(&mut self) {
-        let mut ready = [PollFd::new(&self.master, PollFlags::IN)];
-        let moment = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-        poll(&mut ready, Some(&moment)).expect("polls");
-        if ready[0].revents().contains(PollFlags::IN) {
-            let mut buffer = [0; 16 << 10];
-            let read = self.master.read(&mut buffer).unwrap_or(0);
-            self.shown += &String::from_utf8_lossy(&buffer[..read]);
-        }
-    }
-
-    fn is_cooked(&self) -> bool {
-        let modes = tcgetattr(&self.line).expect("its modes").local_modes;
-        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            self.look();
-            if let Some(status) = self.child.try_wait().expect("waits") {
-                self.look();
-                return status;
-            }
-            assert!(Instant::now() < until, "it does not end");
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// `1,204` after `name: `.

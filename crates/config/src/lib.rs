@@ -69,6 +69,14 @@ pub fn load_str_with(
     finish(env, registry, |cx| include::load_text(text, cx))
 }
 
+/// Reads a span of time as the configuration writes it: `30s`, `1h30m`. Else: what was expected.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    units::duration(text).map_err(|bad| match bad.hint {
+        Some(hint) => format!("expected {}; {hint}", bad.expected),
+        None => format!("expected {}", bad.expected),
+    })
+}
+
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -20,10 +20,12 @@ use crate::plan::socket::{self, Bound, SocketFile};
 use crate::wellknown;
 
 mod api;
+pub(crate) mod bounds;
 mod guard;
 mod page;
 pub(crate) mod path;
 mod problem;
+mod process;
 mod server;
 mod view;
 mod visitors;
@@ -111,6 +113,10 @@ fn elsewhere(wanted: &Path, mode: u32, why: &io::Error) -> Option<Bound> {
 }
 
 impl Doors {
+    pub(crate) fn addresses(&self) -> Vec<(Door, String)> {
+        self.0.iter().map(|(door, bound)| (*door, bound.address.clone())).collect()
+    }
+
     pub(crate) fn serve(self, control: &Arc<Control>) -> Open {
         let mut files = Vec::new();
         for (door, bound) in self.0 {

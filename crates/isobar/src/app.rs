@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isobar_config::model::{AccessLogFormat, AccessLogPath, Shards};
 use isobar_config::{Config, Loaded};
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::drain::{Requests, Signals};
 use crate::logging::Level;
-use crate::metrics::Fairness;
+use crate::metrics::recent::Recent;
 use crate::plan::Live;
 use crate::{admin, descriptors, drain, logging, notify, registry, reload, shard};
 
@@ -51,7 +51,10 @@ pub(crate) struct Control {
     pub(crate) tally: reload::Tally,
     pub(crate) shutdown: mpsc::Sender<()>,
     pub(crate) panics: Arc<AtomicU64>,
-    pub(crate) fairness: Fairness,
+    pub(crate) recent: Recent,
+    pub(crate) started: Instant,
+    /// Where the admin API and the metrics listener are.
+    pub(crate) doors: Vec<(admin::Door, String)>,
     phase: watch::Sender<Phase>,
     /// Written by one task at a time (start, then reload); never held across an await.
     live: Mutex<Live>,
@@ -159,6 +162,7 @@ async fn live(
     level: Level,
     requests: Requests,
 ) -> Result<(), String> {
+    let started = Instant::now();
     let panics = logging::count_panics();
     let signals =
         Signals::catch(requests).map_err(|error| format!("cannot catch signals: {error}"))?;
@@ -186,7 +190,9 @@ async fn live(
         tally: reload::Tally::default(),
         shutdown,
         panics,
-        fairness: Fairness::default(),
+        recent: Recent::default(),
+        started,
+        doors: doors.addresses(),
         phase: watch::Sender::new(Phase::Starting),
         live: Mutex::new(Live::new(config.clone(), cells)),
     });
@@ -195,7 +201,7 @@ async fn live(
     control.enter(Phase::Ready);
     tokio::spawn(notify::keep_alive());
     tokio::spawn(reload::run(control.clone(), queue));
-    tokio::spawn(Fairness::sample(control.clone()));
+    tokio::spawn(Recent::sample(control.clone()));
     tracing::info!(shards = count, "ready: {}", control.lock().config().summary());
 
     let ended = drain::until_told(&control, signals, shutdown_asked, shards).await;

@@ -1,8 +1,9 @@
 //! The command line: what can be said, which function does it, which code the process ends with.
 //!
 //! Exit codes: 0 ok, 1 bad configuration or the command failed, 2 usage. Diagnostics go to stderr,
-//! data to stdout. A command that is planned but not built yet says so and fails; it is never
-//! ignored. This module knows nothing of threads, sockets or YAML.
+//! data to stdout. A command that is planned but not built yet is hidden, says so and ends with 2; it
+//! is never ignored. `args` has the arguments that several commands share. This module knows nothing of
+//! threads, sockets or YAML.
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{app, demo, registry};
 
+mod args;
 mod change;
 mod check;
 mod client;
@@ -23,6 +25,7 @@ pub(crate) mod output;
 mod pages;
 mod status;
 
+use args::{Admin, AdminAddress, Drain, Members, Output, Slots, Weight};
 use client::Reach;
 use output::{complain, say};
 
@@ -45,21 +48,50 @@ fn run(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()) * 2);
         }
     };
-    match cli.command.run() {
+    let done = match cli.command {
+        Some(command) => command.run(),
+        None => pages::help(None),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(Failed::Told(message)) => {
             complain(&message);
             ExitCode::FAILURE
+        }
+        Err(Failed::Usage(message)) => {
+            complain(&message);
+            ExitCode::from(2)
         }
     }
 }
 
-/// `isobar -t` is how users of nginx ask for `isobar check`.
+/// `isobar -t` is how users of nginx ask for `isobar check`; some write `isobar -c FILE -t`.
 fn spell_out(mut args: Vec<OsString>) -> Vec<OsString> {
-    if let Some(first) = args.get_mut(1).filter(|first| *first == "-t") {
-        *first = "check".into();
+    let at = match args.get(1) {
+        Some(first) if first == "-t" => Some(1),
+        Some(first) if first == "-c" => args.iter().position(|arg| arg == "-t"),
+        _ => None,
+    };
+    if let Some(at) = at {
+        args.remove(at);
+        args.insert(1, "check".into());
     }
     args
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Failed {
+    /// Exit code 1.
+    Told(Told),
+    /// Exit code 2: nothing was tried.
+    Usage(Told),
+}
+
+impl From<Told> for Failed {
+    fn from(message: Told) -> Failed {
+        Failed::Told(message)
+    }
 }
 
 /// What to tell the user about a command that failed; empty = it has been told already.
@@ -74,7 +106,7 @@ pub(crate) type Told = String;
 #[command(disable_help_subcommand = true, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -86,43 +118,53 @@ enum Command {
     /// Validate a configuration: every problem at once (also: isobar -t)
     Check(Check),
     /// Have the running process read its configuration again
-    Reload(Admin),
+    Reload(Reload),
     /// Show the pools and workers of the running process
     Status(Status),
-    /// Give a worker no new requests
-    Drain(WorkerArgs),
-    /// Give a worker requests again
-    Undrain(WorkerArgs),
-    /// Take a worker out, probes included
-    Maintenance(WorkerArgs),
-    /// Set a worker's weight
-    Weight(Number),
-    /// Set a worker's slots
-    Slots(Number),
+    /// Give a worker, or all workers of a pool, no new requests
+    Drain(Drain),
+    /// Give a worker, or all workers of a pool, requests again
+    Undrain(Members),
+    /// Take a worker, or all workers of a pool, out: probes included
+    Maintenance(Members),
+    /// Set a worker's weight, or take that back
+    Weight(Weight),
+    /// Set a worker's slots, or take that back
+    Slots(Slots),
     /// Succeed if the running process is ready (for a container's HEALTHCHECK)
-    Healthcheck(Admin),
+    Healthcheck(Healthcheck),
     /// Show the version
     Version(Version),
-    /// Spawn worker processes and balance over them (not built yet)
-    Spawn(Later),
     /// Show the balancer at work: unequal workers, a load, a live table; nothing to install
     Demo(Demo),
-    /// Restart a managed pool (not built yet)
-    Restart(Later),
-    /// Live view (not built yet)
-    Top(Later),
-    /// Why is it uneven? (not built yet)
-    Diagnose(Later),
     /// Dry run of one request: which route takes it, and which worker
     Explain(Explain),
-    /// Compare strategies in virtual time (not built yet)
-    Simulate(Later),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a shell's completions
     Completions(Completions),
-    /// Print the manual page, of a command too
+    /// Show the manual page, of a command too
     Man(ManArgs),
+    /// Show this help, or a command's
+    Help(HelpArgs),
+    #[command(hide = true, disable_help_flag = true)]
+    Spawn(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Restart(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Scale(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Logs(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Top(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Dashboard(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Diagnose(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Simulate(Later),
+    #[command(hide = true, disable_help_flag = true)]
+    Config(Later),
 }
 
 #[derive(Args)]
@@ -143,17 +185,19 @@ struct Proxy {
     #[arg(long, value_name = "NAME", help = strategies())]
     strategy: Option<String>,
     /// Requests each worker may serve at once [default: no limit]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = args::proxy_slots)]
     slots: Option<NonZeroU32>,
 }
 
 #[derive(Args)]
 struct Check {
+    /// The configuration, as with -c
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArg,
-    /// How to print what is found
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -168,49 +212,35 @@ fn strategies() -> String {
 }
 
 #[derive(Args)]
-struct AdminAddress {
-    /// Its admin address: unix:/PATH, /PATH or HOST:PORT [search: $ISOBAR_ADMIN, the
-    /// configuration's, /run/isobar/admin.sock, $XDG_RUNTIME_DIR/isobar/admin.sock]
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<String>,
-}
-
-/// How to reach the running process.
-#[derive(Args)]
-struct Admin {
+struct Reload {
     #[command(flatten)]
-    address: AdminAddress,
-    /// The configuration that names its admin address [search: $ISOBAR_CONFIG, ./isobar.yaml,
-    /// /etc/isobar/isobar.yaml]
-    #[arg(short, long = "config", value_name = "FILE")]
-    config: Option<PathBuf>,
+    admin: Admin,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Args)]
 struct Status {
+    /// Only this pool [default: all]
+    pool: Option<String>,
+    /// Show it again every second, until q or Ctrl-C; without a terminal: once
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     admin: Admin,
-    /// The admin API's answer as it is
-    #[arg(long)]
+    #[command(flatten)]
+    output: Output,
+    /// As --format json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
 #[derive(Args)]
-struct WorkerArgs {
-    /// The pool's name
-    pool: String,
-    /// The worker's name, as `isobar status` shows it
-    worker: String,
+struct Healthcheck {
     #[command(flatten)]
     admin: Admin,
-}
-
-#[derive(Args)]
-struct Number {
     #[command(flatten)]
-    worker: WorkerArgs,
-    /// In force until the configuration has another one
-    n: NonZeroU32,
+    output: Output,
 }
 
 #[derive(Args)]
@@ -234,8 +264,10 @@ struct Demo {
 
 #[derive(Args)]
 struct Version {
-    /// As JSON, with the platform
-    #[arg(long)]
+    #[command(flatten)]
+    output: Output,
+    /// As --format json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
@@ -273,9 +305,14 @@ struct Explain {
     admin: AdminAddress,
     #[command(flatten)]
     config: ConfigArg,
-    /// How to print the answer
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct HelpArgs {
+    /// The command whose help it is
+    command: Option<String>,
 }
 
 #[derive(Args)]
@@ -285,56 +322,57 @@ struct Later {
 }
 
 impl Command {
-    fn run(self) -> Result<(), Told> {
+    fn run(self) -> Result<(), Failed> {
         match self {
-            Command::Run(args) => app::run_file(&find::config(args.config)?),
+            Command::Run(args) => app::run_file(&find::config(args.config)?)?,
             Command::Proxy(args) => {
-                app::run_proxy(&args.from, &args.to, args.strategy.as_deref(), args.slots)
+                app::run_proxy(&args.from, &args.to, args.strategy.as_deref(), args.slots)?;
             }
-            Command::Check(args) => check::run(&find::config(args.config.config)?, args.format),
-            Command::Reload(admin) => change::reload(&admin.reach()),
-            Command::Status(args) => status::run(&args.admin.reach(), args.json),
-            Command::Drain(args) => args.state("drain"),
-            Command::Undrain(args) => args.state("up"),
-            Command::Maintenance(args) => args.state("maintenance"),
-            Command::Weight(args) => args.set("weight"),
-            Command::Slots(args) => args.set("slots"),
-            Command::Healthcheck(admin) => status::healthcheck(&admin.reach_any()),
-            Command::Version(args) => {
-                version(args.json);
-                Ok(())
+            Command::Check(args) => {
+                check::run(&find::config(args.file.or(args.config.config))?, args.output.format)?;
             }
-            Command::Spawn(later) => later.refuse("spawn"),
-            Command::Demo(args) => demo::run(args.options()),
-            Command::Restart(later) => later.refuse("restart"),
-            Command::Top(later) => later.refuse("top"),
-            Command::Diagnose(later) => later.refuse("diagnose"),
-            Command::Explain(args) => args.explain(),
-            Command::Simulate(later) => later.refuse("simulate"),
-            Command::Schema => {
-                pages::schema();
-                Ok(())
+            Command::Reload(args) => change::reload(&args.admin.reach()?, args.output.format)?,
+            Command::Status(args) => {
+                let format = args.output.or_json(args.json);
+                if let (Format::Json, true) = (format, args.watch) {
+                    let message = "--watch is for people: it has no --format json";
+                    return Err(Failed::Usage(message.to_owned()));
+                }
+                let pool = args.pool.as_deref();
+                match args.watch {
+                    true => status::watch(&args.admin.reach()?, pool)?,
+                    false => status::run(&args.admin.reach()?, pool, format)?,
+                }
             }
-            Command::Completions(args) => {
-                pages::completions(args.shell);
-                Ok(())
+            Command::Drain(args) => args.run()?,
+            Command::Undrain(args) => args.set("up")?,
+            Command::Maintenance(args) => args.set("maintenance")?,
+            Command::Weight(args) => args.run()?,
+            Command::Slots(args) => args.run()?,
+            Command::Healthcheck(args) => {
+                status::healthcheck(&args.admin.reach_any()?, args.output.format)?;
             }
+            Command::Version(args) => version(args.output.or_json(args.json)),
+            Command::Demo(args) => demo::run(args.options())?,
+            Command::Explain(args) => args.explain()?,
+            Command::Schema => pages::schema(),
+            Command::Completions(args) => pages::completions(args.shell),
             Command::Man(args) => match args.into {
-                Some(dir) => pages::man_into(&dir),
-                None => pages::man(args.command.as_deref()),
+                Some(dir) => pages::man_into(&dir)?,
+                None => pages::man(args.command.as_deref())?,
             },
+            Command::Help(args) => pages::help(args.command.as_deref())?,
+            Command::Spawn(later) => later.refuse("spawn")?,
+            Command::Restart(later) => later.refuse("restart")?,
+            Command::Scale(later) => later.refuse("scale")?,
+            Command::Logs(later) => later.refuse("logs")?,
+            Command::Top(later) => later.refuse("top")?,
+            Command::Dashboard(later) => later.refuse("dashboard")?,
+            Command::Diagnose(later) => later.refuse("diagnose")?,
+            Command::Simulate(later) => later.refuse("simulate")?,
+            Command::Config(later) => later.refuse("config")?,
         }
-    }
-}
-
-impl Admin {
-    fn reach(self) -> Reach {
-        Reach::new(find::admin(self.address.admin, self.config))
-    }
-
-    /// Also the read-only metrics listener: it knows `/ready`, too.
-    fn reach_any(self) -> Reach {
-        Reach::new(find::admin_or_metrics(self.address.admin, self.config))
+        Ok(())
     }
 }
 
@@ -350,22 +388,9 @@ impl Explain {
             client: self.client,
             listener: self.listener,
         };
-        let reach = Reach::new(find::admin(self.admin.admin, self.config.config));
-        explain::run(&question, &loaded.config, &reach, self.format)
-    }
-}
-
-impl WorkerArgs {
-    fn state(self, state: &str) -> Result<(), Told> {
-        let wanted = serde_json::json!({ "state": state });
-        change::worker(&self.admin.reach(), &self.pool, &self.worker, &wanted)
-    }
-}
-
-impl Number {
-    fn set(self, what: &str) -> Result<(), Told> {
-        let WorkerArgs { pool, worker, admin } = self.worker;
-        change::worker(&admin.reach(), &pool, &worker, &serde_json::json!({ what: self.n }))
+        // Another file's process says nothing about this one's pools.
+        let running = Reach::new(find::admin(self.admin.admin, Some(path))?).find();
+        explain::run(&question, &loaded.config, running.ok().as_ref(), self.output.format)
     }
 }
 
@@ -382,80 +407,26 @@ impl Demo {
 }
 
 impl Later {
-    fn refuse(self, command: &str) -> Result<(), Told> {
+    fn refuse(self, command: &str) -> Result<(), Failed> {
         drop(self.args);
-        Err(format!("isobar {command}: not built yet"))
+        Err(not_built(command))
     }
 }
 
-fn version(json: bool) {
+fn not_built(command: &str) -> Failed {
+    Failed::Usage(format!("isobar {command}: not built yet"))
+}
+
+fn version(format: Format) {
     let version = env!("CARGO_PKG_VERSION");
-    if json {
-        let os = std::env::consts::OS;
-        let arch = std::env::consts::ARCH;
-        say(&serde_json::json!({ "name": "isobar", "version": version, "os": os, "arch": arch }));
-    } else {
-        say(&format_args!("isobar {version}"));
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    match format {
+        Format::Text => say(&format_args!("isobar {version}")),
+        Format::Json => say(&serde_json::json!({
+            "name": "isobar", "version": version, "os": os, "arch": arch,
+        })),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(spell_out(line.split_whitespace().map(OsString::from).collect()))
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_argument_says_what_it_is() {
-        use clap::CommandFactory;
-        for command in Cli::command().get_subcommands() {
-            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                assert!(!help.is_empty(), "{} {}", command.get_name(), argument.get_id());
-            }
-        }
-    }
-
-    #[test]
-    fn dash_t_is_check() {
-        let cli = parse("isobar -t -c a.yaml").unwrap();
-        let Command::Check(check) = cli.command else { panic!("not check") };
-        assert_eq!(check.config.config, Some("a.yaml".into()));
-    }
-
-    #[test]
-    fn proxy_takes_several_workers() {
-        let line = "isobar proxy --from 127.0.0.1:0 --to a:1 --to unix:/b --slots 1";
-        let Command::Proxy(proxy) = parse(line).unwrap().command else { panic!("not proxy") };
-        assert_eq!(proxy.to, ["a:1", "unix:/b"]);
-        assert_eq!(proxy.slots, NonZeroU32::new(1));
-    }
-
-    #[test]
-    fn slots_of_nought_is_a_usage_error() {
-        assert!(parse("isobar proxy --from a --to b --slots 0").is_err());
-        assert!(parse("isobar slots app w1 0").is_err());
-    }
-
-    #[test]
-    fn weight_names_pool_worker_and_number() {
-        let cli = parse("isobar weight app unix:/run/a.sock 3 --admin /tmp/a.sock").unwrap();
-        let Command::Weight(weight) = cli.command else { panic!("not weight") };
-        assert_eq!((weight.worker.worker.as_str(), weight.n.get()), ("unix:/run/a.sock", 3));
-    }
-
-    #[test]
-    fn what_is_not_built_yet_takes_any_arguments_and_fails() {
-        for line in ["isobar spawn -n 8 -- gunicorn -w 1", "isobar top"] {
-            assert!(parse(line).unwrap().command.run().unwrap_err().contains("not built yet"));
-        }
-    }
-}
+mod tests;

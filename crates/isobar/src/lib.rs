@@ -13,6 +13,7 @@ mod drain;
 mod logging;
 mod metrics;
 mod notify;
+mod overview;
 mod plan;
 mod registry;
 mod reload;

@@ -16,20 +16,16 @@ use crate::app::Control;
 use crate::logging;
 use crate::plan::routes::Handles;
 
-mod fairness;
 mod family;
 mod process;
+pub(crate) mod quantile;
+pub(crate) mod recent;
 
-pub(crate) use fairness::Fairness;
 use family::Families;
 
 /// The page in Prometheus' text format.
 pub(crate) fn encode(control: &Control) -> prometheus::Result<String> {
-    // The lock is held for two copies of pointers, not for the page.
-    let (pools, handles) = {
-        let live = control.lock();
-        (live.pools().values().cloned().collect::<Vec<_>>(), live.handles().clone())
-    };
+    let (pools, handles) = recent::serving(control);
     let mut out = Families::default();
     requests(&mut out, &handles);
     listeners(&mut out, control, &handles);
@@ -89,7 +85,7 @@ fn listeners(out: &mut Families, control: &Control, handles: &Handles) {
 }
 
 fn pools_and_workers(out: &mut Families, control: &Control, pools: &[Arc<Pool>]) {
-    let fairness = control.fairness.ratios();
+    let fairness = control.recent.fairness();
     for pool in pools {
         let status = pool.status();
         workers(out, &status);

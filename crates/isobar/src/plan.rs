@@ -73,6 +73,8 @@ impl Retiring {
 
 struct Listening {
     id: ListenerId,
+    /// The listener's name and where it really listens.
+    place: (String, String),
     _file: Option<SocketFile>,
 }
 
@@ -189,16 +191,18 @@ impl Live {
         for (listener, plan) in self.listener_plans(&config) {
             for key in listener.binds.iter().map(|bind| key(listener, bind)) {
                 let id = match (self.listening.remove(&key), opened.remove(&key)) {
-                    (Some(kept), _) => {
+                    (Some(mut kept), _) => {
                         let id = kept.id;
+                        kept.place.0.clone_from(&listener.name);
                         listening.insert(key, kept);
                         id
                     }
                     (None, Some(bound)) => {
                         let id = ListenerId(self.ids);
                         self.ids += 1;
-                        fresh.push((id, bound.socket, bound.address, listener.name.clone()));
-                        listening.insert(key, Listening { id, _file: bound.file });
+                        let place = (listener.name.clone(), bound.address);
+                        fresh.push((id, bound.socket, place.clone()));
+                        listening.insert(key, Listening { id, place, _file: bound.file });
                         id
                     }
                     (None, None) => continue,
@@ -220,7 +224,7 @@ impl Live {
             }
         }
         self.config = config;
-        let open = |(id, socket, address, name)| {
+        let open = |(id, socket, (name, address))| {
             context.listen(id, socket);
             format!("{address} ({name})")
         };
@@ -231,6 +235,11 @@ impl Live {
     pub(crate) fn retired(&mut self) -> Vec<Arc<Pool>> {
         let over = self.retiring.extract_if(.., |_, retiring| retiring.is_over());
         over.map(|(_, retiring)| retiring.pool).collect()
+    }
+
+    /// Each listener's name and one of the addresses where it listens.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &(String, String)> {
+        self.listening.values().map(|listening| &listening.place)
     }
 
     /// Takes the listeners' unix sockets out of the file system.

@@ -33,14 +33,14 @@ fn check_accepts_and_refuses() {
 }
 
 #[test]
-fn usage_errors_are_2_and_what_is_not_built_is_1() {
+fn usage_errors_are_2_and_so_is_what_is_not_built() {
     assert_eq!(isobar(&["nonsense"]).status.code(), Some(2));
     assert_eq!(isobar(&["proxy", "--from", "127.0.0.1:0"]).status.code(), Some(2));
     let output = isobar(&["top", "--x"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("not built yet"));
     assert!(output.stdout.is_empty());
-    let output = isobar(&["version", "--json"]);
+    let output = isobar(&["version", "--format", "json"]);
     let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(version["name"], "isobar");
 }
@@ -77,7 +77,7 @@ fn healthcheck_and_status_speak_to_the_running_process() {
     assert!(status.contains("app  least_connections, 0 waiting"), "{status}");
     let line = status.lines().find(|line| line.contains("w1")).unwrap();
     assert!(line.contains(" up "), "{status}");
-    let json = running.command(&["status", "--json"]).stdout;
+    let json = running.command(&["status", "--format", "json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["pools"][0]["workers"][0]["health"], "up");
 

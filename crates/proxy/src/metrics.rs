@@ -57,7 +57,8 @@ impl RouteMetrics {
         Self { shards: PerShard::new(cells) }
     }
 
-    pub(crate) fn observe(&self, status: u16, took: Duration) {
+    /// A request was answered with this status, so long after its first byte.
+    pub fn observe(&self, status: u16, took: Duration) {
         let cell = self.shards.here();
         let position = POSITIONS.get(usize::from(status)).copied();
         cell.codes[usize::from(position.unwrap_or(CODES.len() as u8))].add(1);

@@ -58,12 +58,12 @@ fn bind(text: &str, expected: &str) -> Result<BindAddress, Bad> {
         };
     }
     text.parse().map(BindAddress::Tcp).map_err(|_| {
-        if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"))
-            && port.parse::<u16>().is_ok()
-        {
-            bad().hint(format!("`0.0.0.0:{port}`, or \"[::]:{port}\" for both families"))
-        } else if text.parse::<u16>().is_ok() {
-            bad().hint(format!("`0.0.0.0:{text}`"))
+        if let Some(port) = bare_port(text) {
+            // nginx and Caddy would take every address, which is not to happen by accident.
+            bad().hint(format!(
+                "`127.0.0.1:{port}` for this machine only, `0.0.0.0:{port}` for everybody (\"[::]:{port}\": \
+                 over IPv6, too)"
+            ))
         } else if let Some((host, port)) = host_and_port(text) {
             match is_localhost(host) {
                 true => bad().hint(format!("`127.0.0.1:{port}`, or \"[::1]:{port}\"")),
@@ -113,10 +113,16 @@ impl Read for WorkerAddress {
                 Some((host, port)) => {
                     return Some(WorkerAddress::Host { host: host.to_ascii_lowercase(), port });
                 }
-                None if is_host(text) => {
-                    cx.wrong(node, bad.hint(format!("the port is missing, like `{text}:8000`")))
-                }
-                None => cx.wrong(node, explain(text, bad)),
+                None => cx.wrong(
+                    node,
+                    match bare_port(text) {
+                        Some(port) => bad.hint(format!("did you mean `127.0.0.1:{port}`?")),
+                        None if is_host(text) => {
+                            bad.hint(format!("the port is missing, like `{text}:8000`"))
+                        }
+                        None => explain(text, bad),
+                    },
+                ),
             },
         }
         None
@@ -156,6 +162,12 @@ fn explain(text: &str, bad: Bad) -> Bad {
     } else {
         bad
     }
+}
+
+/// `8080`, `:8080` and `*:8080` name no address.
+fn bare_port(text: &str) -> Option<u16> {
+    let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")).unwrap_or(text);
+    port.parse().ok().filter(|_| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn host_and_port(text: &str) -> Option<(&str, u16)> {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use isobar_balance::state::AdminState;
-use isobar_pool::{Pool, PoolStatus, WorkerChange};
+use isobar_pool::{Pool, WorkerChange};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem, answer, json_answer};
-use super::{Door, page, path, view};
+use super::{Door, bounds, page, path, process, view};
 use crate::app::{Control, Phase};
 use crate::metrics;
+use crate::overview::Overview;
 use crate::reload::Outcome;
 
 pub(crate) async fn get(control: &Arc<Control>, door: Door, path: &str) -> Result<Answer, Problem> {
@@ -28,10 +29,22 @@ pub(crate) async fn get(control: &Arc<Control>, door: Door, path: &str) -> Resul
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         }),
         (["metrics"], _) => scrape(control).await,
-        (_, Door::Metrics) => Err(missing(path)),
-        ([""], _) => Ok(page::answer(&statuses(control))),
-        (["v1", "pools"], _) => Ok(json_answer(&view::pools(&statuses(control)))),
-        (["v1", "pools", pool], _) => Ok(json_answer(&view::pool(&find(control, pool)?.status()))),
+        (_, Door::Metrics) => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "the metrics listener has /live, /ready and /metrics only; the rest is at the `admin` \
+             address",
+        )),
+        ([""], _) => {
+            let process = process::about(control);
+            let pools = blocking(control, |control| Ok(view::pools(control))).await?;
+            Ok(page::answer(&Overview::of(&process, &pools)))
+        }
+        (["v1", "process"], _) => Ok(json_answer(&process::about(control))),
+        (["v1", "pools"], _) => {
+            let pools = blocking(control, |control| Ok(view::pools(control))).await?;
+            Ok(json_answer(&json!({ "pools": pools })))
+        }
+        (["v1", "pools", name], _) => Ok(json_answer(&one(control, find(control, name)?).await?)),
         (["v1", "requests", _], _) => {
             let detail = "what became of one request: not built yet; see the access log";
             Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))
@@ -60,6 +73,11 @@ pub(crate) async fn post(
             let body = json!({ "state": "draining" }).to_string();
             Ok(answer(StatusCode::ACCEPTED, "application/json", body))
         }
+        ["v1", "pools", pool] => {
+            let pool = find(control, pool)?;
+            change_all(&pool, parse(body)?).await;
+            Ok(json_answer(&one(control, pool).await?))
+        }
         ["v1", "pools", pool, "workers", worker] => {
             change(&find(control, pool)?, worker, parse(body)?).await
         }
@@ -78,17 +96,52 @@ struct Nothing {}
 struct Change {
     state: Option<State>,
     #[serde(default, deserialize_with = "given")]
-    weight: Option<Option<NonZeroU32>>,
+    weight: Option<Option<Bounded<{ bounds::WEIGHT }>>>,
     #[serde(default, deserialize_with = "given")]
-    slots: Option<Option<NonZeroU32>>,
+    slots: Option<Option<Bounded<{ bounds::SLOTS }>>>,
+}
+
+/// What may be changed of all workers of a pool at once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeAll {
+    state: Option<State>,
+}
+
+/// From 1 to `MOST`, as in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bounded<const MOST: u32>(NonZeroU32);
+
+impl<'de, const MOST: u32> Deserialize<'de> for Bounded<MOST> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = Value::deserialize(deserializer)?;
+        let number = given.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= MOST);
+        number.and_then(NonZeroU32::new).map(Bounded).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "{given}: expected a whole number from 1 to {MOST}, or null for the file's; to give \
+                 a worker no requests: \"state\": \"drain\""
+            ))
+        })
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 enum State {
     Up,
     Drain,
     Maintenance,
+}
+
+impl From<State> for AdminState {
+    fn from(state: State) -> AdminState {
+        match state {
+            State::Up => AdminState::Up,
+            State::Drain => AdminState::Drain,
+            State::Maintenance => AdminState::Maintenance,
+        }
+    }
 }
 
 /// Tells null from absent.
@@ -108,13 +161,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 async fn change(pool: &Arc<Pool>, worker: &str, wanted: Change) -> Result<Answer, Problem> {
     let change = WorkerChange {
-        state: wanted.state.map(|state| match state {
-            State::Up => AdminState::Up,
-            State::Drain => AdminState::Drain,
-            State::Maintenance => AdminState::Maintenance,
-        }),
-        weight: wanted.weight,
-        slots: wanted.slots,
+        state: wanted.state.map(AdminState::from),
+        weight: wanted.weight.map(|weight| weight.map(|Bounded(n)| n)),
+        slots: wanted.slots.map(|slots| slots.map(|Bounded(n)| n)),
     };
     let unknown =
         |error: isobar_pool::UnknownWorker| Problem::new(StatusCode::NOT_FOUND, error.to_string());
@@ -122,6 +171,22 @@ async fn change(pool: &Arc<Pool>, worker: &str, wanted: Change) -> Result<Answer
     let status = pool.status();
     let now = status.workers.iter().find(|status| status.name == worker);
     Ok(json_answer(&now.map_or_else(|| json!({}), view::worker)))
+}
+
+/// All workers that the pool has now; one that is found later is up.
+async fn change_all(pool: &Arc<Pool>, wanted: ChangeAll) {
+    if let Some(state) = wanted.state.map(AdminState::from) {
+        let change = WorkerChange { state: Some(state), ..WorkerChange::default() };
+        for worker in pool.status().workers {
+            // One that has left meanwhile needs none.
+            let _ = pool.set_worker(&worker.name, change).await;
+        }
+    }
+}
+
+/// One pool, with its last minute.
+async fn one(control: &Arc<Control>, pool: Arc<Pool>) -> Result<Value, Problem> {
+    blocking(control, move |control| Ok(view::one_pool(control, &pool))).await
 }
 
 async fn reload(control: &Arc<Control>) -> Result<Answer, Problem> {
@@ -141,18 +206,22 @@ async fn reload(control: &Arc<Control>) -> Result<Answer, Problem> {
 
 /// Encoded off the control thread: a pool of 10,000 workers must not delay a probe.
 async fn scrape(control: &Arc<Control>) -> Result<Answer, Problem> {
-    let control = control.clone();
-    let failed = |error: &dyn std::fmt::Display| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-    };
-    let page = tokio::task::spawn_blocking(move || metrics::encode(&control)).await;
-    let page = page.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    Ok(answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page))
+    let page =
+        blocking(control, |control| metrics::encode(control).map_err(|error| failed(&error)));
+    Ok(answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page.await?))
 }
 
-fn statuses(control: &Control) -> Vec<PoolStatus> {
-    let pools: Vec<Arc<Pool>> = control.lock().pools().values().cloned().collect();
-    pools.iter().map(|pool| pool.status()).collect()
+async fn blocking<T: Send + 'static>(
+    control: &Arc<Control>,
+    work: impl FnOnce(&Control) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let control = control.clone();
+    let done = tokio::task::spawn_blocking(move || work(&control)).await;
+    done.unwrap_or_else(|error| Err(failed(&error)))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 fn find(control: &Control, pool: &str) -> Result<Arc<Pool>, Problem> {
@@ -176,7 +245,7 @@ mod tests {
     fn null_goes_back_to_the_file_and_absence_leaves_alone() {
         let change: Change = parse(br#"{"weight":null,"slots":2}"#).unwrap();
         assert_eq!(change.weight, Some(None));
-        assert_eq!(change.slots, Some(NonZeroU32::new(2)));
+        assert_eq!(change.slots, Some(NonZeroU32::new(2).map(Bounded)));
         assert!(change.state.is_none());
         assert!(parse::<Change>(br#"{"slots":2}"#).unwrap().weight.is_none());
     }
@@ -187,6 +256,12 @@ mod tests {
         {
             assert_eq!(parse::<Change>(body).err().map(|p| p.status.as_u16()), Some(400));
         }
+        // What the file may not say either: a sequence of turns as long as this would fill memory.
+        for body in [&br#"{"weight":10001}"#[..], br#"{"slots":1000001}"#, br#"{"slots":"2"}"#] {
+            let said = parse::<Change>(body).err().map(|problem| problem.to_string()).unwrap();
+            assert!(said.contains("a whole number from 1 to 10"), "{said}");
+        }
+        assert!(parse::<ChangeAll>(br#"{"weight":2}"#).is_err());
         assert!(parse::<Nothing>(b" ").is_ok());
     }
 }

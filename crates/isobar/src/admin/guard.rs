@@ -26,7 +26,10 @@ pub(crate) fn admit(door: Door, method: &Method, headers: &HeaderMap) -> Result<
 }
 
 fn read_only() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this listener is read-only")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the metrics listener is read-only; the rest is at the `admin` address",
+    )
 }
 
 fn same_site(headers: &HeaderMap) -> Result<(), Problem> {

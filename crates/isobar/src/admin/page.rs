@@ -1,67 +1,79 @@
-//! `GET /`: the pools and their workers as a plain table. Everything that has a name somewhere is
-//! escaped, and the page may load and run nothing.
+//! The page at `/`: what `isobar status` shows, drawn anew every two seconds by the browser itself. No
+//! script and nothing from elsewhere; every name is escaped, and the page may load and run nothing.
 
 use std::fmt::Write;
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
-use isobar_pool::{PoolStatus, WorkerStatus};
 
 use super::problem::{self, Answer};
-use super::view;
+use crate::overview::{Cell, Overview, Table, Tone};
 
-const STYLE: &str = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}\
-td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}";
+const STYLE: &str = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;margin:.5em 0}\
+td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}p{margin:.2em 0}\
+.good{color:#060}.warning{color:#850}.bad{color:#a00;font-weight:bold}\
+@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}td,th{border-color:#444}\
+.good{color:#6c6}.warning{color:#db6}.bad{color:#f77}}";
 
-pub(crate) fn answer(pools: &[PoolStatus]) -> Answer {
-    let mut answer = problem::answer(StatusCode::OK, "text/html; charset=utf-8", page(pools));
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+pub(crate) fn answer(overview: &Overview) -> Answer {
+    let mut answer = problem::answer(StatusCode::OK, "text/html; charset=utf-8", page(overview));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
+                  base-uri 'none'; form-action 'none'";
     let policy = HeaderValue::from_static(policy);
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     answer
 }
 
-fn page(pools: &[PoolStatus]) -> String {
+fn page(overview: &Overview) -> String {
     let mut out = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Isobar</title>\
-         <style>{STYLE}</style><h1>Isobar</h1>\n"
+        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=2>\
+         <title>Isobar</title><style>{STYLE}</style><h1>Isobar</h1>\n"
     );
-    for pool in pools {
-        let (name, waiting) = (escape(&pool.name), pool.queue_depth);
-        let _ = write!(
-            out,
-            "<h2>{name}</h2><p>{}, {waiting} waiting</p>\n<table><tr><th>worker<th>address\
-             <th>health<th>in flight<th>slots<th>weight<th>served<th>failed</tr>\n",
-            escape(pool.strategy)
-        );
-        pool.workers.iter().for_each(|worker| row(&mut out, worker));
-        out.push_str("</table>\n");
-        for source in &pool.discovery {
-            let (name, workers) = (escape(&source.name), source.workers);
-            let problem = source.problem.as_deref().map_or(String::from("found"), escape);
-            let _ = writeln!(out, "<p>{name}: {workers} workers, {problem}</p>");
-        }
+    for (word, value) in &overview.head {
+        let _ = writeln!(out, "<p>{} {}</p>", escape(word), escape(value));
     }
+    table(&mut out, &overview.listeners);
+    for pool in &overview.pools {
+        let _ = writeln!(out, "<h2>{}</h2><p>{}</p>", escape(&pool.name), escape(&pool.about));
+        paragraphs(&mut out, &pool.recent);
+        table(&mut out, &pool.workers);
+        paragraphs(&mut out, &pool.discovery);
+    }
+    paragraphs(&mut out, &overview.notes);
     out
 }
 
-fn row(out: &mut String, worker: &WorkerStatus) {
-    let number = |n: Option<std::num::NonZeroU32>| n.map_or("-".into(), |n| n.to_string());
-    let (served, failed) = view::served_and_failed(worker);
-    out.push_str("<tr>");
-    for cell in [
-        worker.name.clone(),
-        worker.address.to_string(),
-        worker.health.to_string(),
-        worker.in_flight.to_string(),
-        number(worker.slots),
-        number(worker.weight),
-        served.to_string(),
-        failed.to_string(),
-    ] {
-        let _ = write!(out, "<td>{}", escape(&cell));
+fn paragraphs(out: &mut String, lines: &[impl AsRef<str>]) {
+    for line in lines {
+        let _ = writeln!(out, "<p>{}</p>", escape(line.as_ref()));
+    }
+}
+
+fn table(out: &mut String, table: &Table) {
+    if table.rows.is_empty() {
+        return;
+    }
+    out.push_str("<table><tr>");
+    for word in table.head {
+        let _ = write!(out, "<th>{}", escape(&word.to_lowercase()));
     }
     out.push_str("</tr>\n");
+    for row in &table.rows {
+        out.push_str("<tr>");
+        row.iter().for_each(|cell| self::cell(out, cell));
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table>\n");
+}
+
+fn cell(out: &mut String, cell: &Cell) {
+    let class = match cell.tone {
+        Tone::Plain | Tone::Faint => "",
+        Tone::Good => " class=good",
+        Tone::Warning => " class=warning",
+        Tone::Bad => " class=bad",
+    };
+    let _ = write!(out, "<td{class}>{}", escape(&cell.text));
 }
 
 fn escape(text: &str) -> String {
@@ -82,23 +94,30 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn names_cannot_become_markup() {
-        let name = String::from("<script>alert('1')</script>&\"");
-        let pool = PoolStatus {
-            name,
-            version: 1,
-            strategy: "least_connections",
-            queue_depth: 0,
-            retries_denied: 0,
-            panic: false,
-            discovery: Vec::new(),
-            discovery_failures: 0,
-            workers: Vec::new(),
-        };
-        let page = page(&[pool]);
+        let name = "<script>alert('1')</script>&\"";
+        let pool = json!({
+            "name": name, "strategy": name, "workers": [{ "name": name, "health": "up" }],
+        });
+        let process = json!({ "file": name, "listeners": [{ "name": name }] });
+        let page = page(&Overview::of(&process, &[pool]));
         assert!(!page.contains("<script"));
-        assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
+        let escaped = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;";
+        assert_eq!(page.matches(escaped).count(), 5);
+    }
+
+    #[test]
+    fn it_draws_itself_anew_and_asks_nobody_else() {
+        let answer = answer(&Overview::default());
+        let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        let page = page(&Overview::default());
+        assert!(page.contains("http-equiv=refresh"));
+        for outside in ["src=", "href=", "url(", "@import", "http:", "https:"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! Names in paths: a worker may be called `unix:/run/app.sock`, so names are percent-encoded and a
 //! path is taken apart before it is decoded. Used by the server and by the commands.
 
+/// The path of one pool.
+pub(crate) fn pool(pool: &str) -> String {
+    format!("/v1/pools/{}", encode(pool))
+}
+
 /// The path of one worker.
 pub(crate) fn worker(pool: &str, worker: &str) -> String {
     format!("/v1/pools/{}/workers/{}", encode(pool), encode(worker))

@@ -1,20 +1,83 @@
 //! What is true, as JSON: `/v1/pools` and `/v1/config`. The keys are an interface; secrets are
 //! left out.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use isobar_balance::Health;
+use isobar_balance::state::AdminState;
 use isobar_config::Config;
 use isobar_config::model::{self, AdminBind, Check, ListenerKind, Shards};
 use isobar_pool::discovery::SourceStatus;
-use isobar_pool::{PoolStatus, WorkerStatus};
+use isobar_pool::{Pool, PoolStatus, WorkerStatus};
 use serde_json::{Map, Value, json};
 
-pub(crate) fn pools(pools: &[PoolStatus]) -> Value {
-    json!({ "pools": pools.iter().map(pool).collect::<Vec<_>>() })
+use crate::app::Control;
+use crate::metrics::quantile::Quantile;
+use crate::metrics::recent::{self, Now, PoolMinute};
+
+/// All pools that serve, by their names.
+pub(crate) fn pools(control: &Control) -> Vec<Value> {
+    let (pools, handles) = recent::serving(control);
+    let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
+    let protocols = protocols(control.lock().config());
+    let minutes = control.recent.minutes(&pools, &handles);
+    let pool = |now: &Now| {
+        let name = now.status.name.as_str();
+        pool(&now.status, protocols.get(name).copied(), minutes.get(name))
+    };
+    pools.iter().map(pool).collect()
 }
 
-pub(crate) fn pool(pool: &PoolStatus) -> Value {
+/// One pool that serves, or did a moment ago.
+pub(crate) fn one_pool(control: &Control, one: &Pool) -> Value {
+    let (_, handles) = recent::serving(control);
+    let now = [Now::of(one)];
+    let protocols = protocols(control.lock().config());
+    let minutes = control.recent.minutes(&now, &handles);
+    let name = one.name();
+    pool(&now[0].status, protocols.get(name).copied(), minutes.get(name))
+}
+
+/// What each pool serves: a pool has one kind of listener.
+fn protocols(config: &Config) -> BTreeMap<String, &'static str> {
+    let mut protocols = BTreeMap::new();
+    for listener in config.listeners.values() {
+        match &listener.kind {
+            ListenerKind::Tcp { pool } => drop(protocols.insert(pool.clone(), "tcp")),
+            ListenerKind::Http { routes } => {
+                for route in routes {
+                    match &route.action {
+                        model::Action::Pool(to) => drop(protocols.insert(to.pool.clone(), "http")),
+                        model::Action::Split(members) => protocols
+                            .extend(members.iter().map(|(to, _)| (to.pool.clone(), "http"))),
+                        model::Action::Redirect(_) | model::Action::Respond(_) => {}
+                    }
+                }
+            }
+        }
+    }
+    protocols
+}
+
+fn pool(pool: &PoolStatus, protocol: Option<&'static str>, minute: Option<&PoolMinute>) -> Value {
+    let worker = |worker: &WorkerStatus| {
+        let recent = minute.and_then(|minute| minute.workers.get(&*worker.name));
+        let mut value = self::worker(worker);
+        value["last_minute"] = match (minute, recent) {
+            (Some(minute), Some(recent)) => json!({
+                "requests": recent.requests,
+                "per_second": per_second(recent.requests, minute.span),
+                "errors": recent.errors,
+                "mean_ms": recent.mean.map(|mean| mean.as_secs_f64() * 1000.0),
+            }),
+            _ => Value::Null,
+        };
+        value
+    };
     json!({
         "name": pool.name,
+        "protocol": protocol,
         "version": pool.version,
         "strategy": pool.strategy,
         "queue": { "depth": pool.queue_depth },
@@ -22,8 +85,31 @@ pub(crate) fn pool(pool: &PoolStatus) -> Value {
         "panic": pool.panic,
         "discovery": pool.discovery.iter().map(source).collect::<Vec<_>>(),
         "discovery_failures": pool.discovery_failures,
+        "last_minute": minute.map(last_minute),
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
     })
+}
+
+fn last_minute(minute: &PoolMinute) -> Value {
+    json!({
+        "seconds": minute.span.as_secs_f64(),
+        "requests": minute.requests,
+        "per_second": per_second(minute.requests, minute.span),
+        "p50_ms": minute.p50.map(Quantile::millis),
+        "p99_ms": minute.p99.map(Quantile::millis),
+        "errors": minute.errors,
+        "codes": minute.codes,
+        "queue": {
+            "waited": minute.waited,
+            "p99_ms": minute.wait_p99.map(Quantile::millis),
+            "dropped": minute.dropped,
+        },
+    })
+}
+
+fn per_second(count: u64, span: Duration) -> f64 {
+    // The first moments of a process say nothing about a rate.
+    count as f64 / span.as_secs_f64().max(1.0)
 }
 
 /// Where workers are looked for; `problem` is why the last look failed.
@@ -37,6 +123,11 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
     let requests: Map<String, Value> =
         worker.requests.iter().map(|(outcome, n)| ((*outcome).to_owned(), json!(n))).collect();
     let mut overrides = Map::new();
+    match worker.admin {
+        AdminState::Up => {}
+        AdminState::Drain => drop(overrides.insert("state".into(), json!("drain"))),
+        AdminState::Maintenance => drop(overrides.insert("state".into(), json!("maintenance"))),
+    }
     if worker.weight != worker.file_weight {
         overrides.insert("weight".into(), json!(worker.weight));
     }
@@ -73,6 +164,10 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
         "overrides": overrides,
         "in_flight": worker.in_flight,
         "abandoned": worker.abandoned,
+        "holds": {
+            "requests": worker.in_flight.saturating_sub(worker.abandoned),
+            "abandoned": worker.abandoned,
+        },
         "served": served,
         "failed": failed,
         "requests": requests,
@@ -87,7 +182,7 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
 }
 
 /// Answers of any status count as served; a client that left is neither's fault.
-pub(crate) fn served_and_failed(worker: &WorkerStatus) -> (u64, u64) {
+fn served_and_failed(worker: &WorkerStatus) -> (u64, u64) {
     let mut sums = (0, 0);
     for (outcome, count) in &worker.requests {
         match *outcome {

@@ -15,7 +15,7 @@ use isobar_proxy::explain::{Reading, Request, Verdict};
 use isobar_proxy::route::{Match, Miss};
 use serde_json::{Value, json};
 
-use super::client::Reach;
+use super::client::Process;
 use super::output::say;
 use super::{Format, Told};
 use crate::plan::routes;
@@ -34,7 +34,7 @@ pub(crate) struct Question {
 pub(crate) fn run(
     question: &Question,
     config: &Config,
-    reach: &Reach,
+    running: Option<&Process>,
     format: Format,
 ) -> Result<(), Told> {
     let url = Url::parse(&question.url)?;
@@ -74,7 +74,7 @@ pub(crate) fn run(
                 Err(why) => said["refused"] = json!({ "status": 400, "why": why }),
                 Ok(()) => {
                     said["target"] = json!(request.target());
-                    routed(&mut said, &request, listener, list, config, reach);
+                    routed(&mut said, &request, listener, list, config, running);
                 }
             }
         }
@@ -106,7 +106,7 @@ fn routed(
     listener: &model::Listener,
     list: &[model::Route],
     config: &Config,
-    reach: &Reach,
+    running: Option<&Process>,
 ) {
     let matches: Vec<_> = list.iter().map(matches).collect();
     let verdicts = request.verdicts(&matches);
@@ -125,13 +125,13 @@ fn routed(
     said["filters"] = filters.map(filter).collect();
     match &route.action {
         model::Action::Pool(to) => {
-            said["pools"] = json!([pool::explain(&config.pools[&to.pool], None, request, reach)]);
+            said["pools"] = json!([pool::explain(&config.pools[&to.pool], None, request, running)]);
         }
         model::Action::Split(members) => {
             let sum: u32 = members.iter().map(|(_, share)| share.get()).sum();
             let member = |(to, share): &(model::Destination, std::num::NonZeroU32)| {
                 let share = f64::from(share.get()) / f64::from(sum);
-                pool::explain(&config.pools[&to.pool], Some(share), request, reach)
+                pool::explain(&config.pools[&to.pool], Some(share), request, running)
             };
             said["pools"] = members.iter().map(member).collect();
         }

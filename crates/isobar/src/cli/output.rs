@@ -25,10 +25,23 @@ pub(crate) fn complain(message: &str) {
     }
 }
 
-/// <https://no-color.org>: set and not empty means no.
+/// Nothing that a name holds may steer the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 pub(crate) fn stderr_colour() -> Colour {
+    colour(&std::io::stderr())
+}
+
+pub(crate) fn stdout_colour() -> Colour {
+    colour(&std::io::stdout())
+}
+
+/// <https://no-color.org>: set and not empty means no.
+fn colour(to: &impl IsTerminal) -> Colour {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match std::io::stderr().is_terminal() && !refused {
+    match to.is_terminal() && !refused {
         true => Colour::Always,
         false => Colour::Never,
     }

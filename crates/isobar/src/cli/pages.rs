@@ -5,7 +5,7 @@
 //! definition. Nothing is listed here but what neither of them knows (signals, files, exit codes).
 
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -14,8 +14,32 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::output::say_bytes;
-use super::{Cli, Told};
+use super::{Cli, Failed, Told, not_built};
 use crate::registry;
+
+mod pager;
+
+/// The help of the whole, or of one command.
+pub(super) fn help(command: Option<&str>) -> Result<(), Failed> {
+    let mut root = Cli::command();
+    root.build();
+    let wanted = match command {
+        None => Some(&mut root),
+        Some(name) => root.find_subcommand_mut(name),
+    };
+    match (wanted, command) {
+        (Some(wanted), Some(name)) if wanted.is_hide_set() => Err(not_built(name)),
+        (Some(wanted), _) => {
+            // Nobody is left to tell if it cannot be written.
+            let _ = wanted.print_long_help();
+            Ok(())
+        }
+        (None, name) => Err(Failed::Usage(format!(
+            "there is no command `{}`; `isobar help` lists them",
+            name.unwrap_or_default()
+        ))),
+    }
+}
 
 pub(super) fn schema() {
     let schema = isobar_config::schema(&registry::registry());
@@ -24,15 +48,31 @@ pub(super) fn schema() {
 
 pub(super) fn completions(shell: Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "isobar", &mut script);
+    clap_complete::generate(shell, &mut shown(), "isobar", &mut script);
     say_bytes(&script);
 }
 
-/// The page of the whole, or of one command.
+/// The command line without what is not built: a shell would offer it.
+fn shown() -> clap::Command {
+    let all = Cli::command();
+    let mut shown = clap::Command::new("isobar").version(env!("CARGO_PKG_VERSION"));
+    shown = shown.disable_help_subcommand(true);
+    if let Some(about) = all.get_about() {
+        shown = shown.about(about.clone());
+    }
+    shown.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
+}
+
+/// The page of the whole, or of one command: formatted and through the pager on a terminal, as it is
+/// for a file or another program.
 pub(super) fn man(command: Option<&str>) -> Result<(), Told> {
     let pages = pages().map_err(|error| error.to_string())?;
     let name = command.map_or("isobar".to_owned(), |command| format!("isobar-{command}"));
     match pages.into_iter().find(|page| page.name == name) {
+        Some(page) if io::stdout().is_terminal() => {
+            let formatted = pager::formatted(&page.name, &page.text);
+            formatted.or_else(|_| pager::paged(&mut wanted(command))).map_err(|e| e.to_string())
+        }
         Some(page) => {
             say_bytes(&page.text);
             Ok(())
@@ -52,16 +92,23 @@ pub(super) fn man_into(dir: &Path) -> Result<(), Told> {
     Ok(())
 }
 
+fn wanted(command: Option<&str>) -> clap::Command {
+    let mut root = shown();
+    root.build();
+    let found = command.and_then(|name| root.find_subcommand(name).cloned());
+    found.unwrap_or(root)
+}
+
 struct Page {
     name: String,
     text: Vec<u8>,
 }
 
 fn pages() -> io::Result<Vec<Page>> {
-    let mut root = Cli::command();
+    let mut root = shown();
     root.build();
     let mut pages = vec![main_page(&root)?];
-    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in root.get_subcommands() {
         let name = format!("isobar-{}", command.get_name());
         let mut text = Vec::new();
         let page = Man::new(command.clone()).title(name.to_uppercase()).source(SOURCE);

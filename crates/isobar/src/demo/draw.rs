@@ -11,7 +11,7 @@ mod look;
 mod side;
 mod timeline;
 
-pub(super) use look::Look;
+pub(crate) use look::Look;
 use look::{Align, Pen};
 use side::Columns;
 

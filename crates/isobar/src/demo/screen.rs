@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
@@ -16,29 +17,31 @@ use ratatui::crossterm::terminal::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::draw::{Look, draw};
+use super::draw::draw;
 use super::view::View;
 
 /// Between two pictures: calm, and still alive.
 pub(super) const FRAME: Duration = Duration::from_millis(200);
 
+pub(crate) use super::draw::Look;
+
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-pub(super) struct Screen {
+pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     look: Look,
 }
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     None,
     Quit,
 }
 
 /// Somebody looks, can press a key, and the terminal can move its cursor.
-pub(super) fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     let named = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
     named && stdout().is_terminal() && io::stdin().is_terminal()
 }
@@ -48,7 +51,7 @@ pub(super) fn has_panicked() -> bool {
 }
 
 impl Screen {
-    pub(super) fn open() -> io::Result<Screen> {
+    pub(crate) fn open() -> io::Result<Screen> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             PANICKED.store(true, SeqCst);
@@ -74,12 +77,26 @@ impl Screen {
 
     pub(super) fn draw(&mut self, view: &View) -> io::Result<()> {
         let look = self.look;
-        self.terminal.draw(|frame| draw(frame.buffer_mut(), view, look)).map(drop)
+        self.paint(|buffer| draw(buffer, view, look))
+    }
+
+    /// Shows what `paint` leaves in an empty picture.
+    pub(crate) fn paint(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        self.terminal.draw(|frame| paint(frame.buffer_mut())).map(drop)
+    }
+
+    pub(crate) fn look(&self) -> Look {
+        self.look
     }
 
     /// Until the next picture is due, or a key says something. A new size shows in that picture.
     pub(super) fn wait(&mut self) -> io::Result<Wish> {
-        let due = Instant::now() + FRAME;
+        self.wait_for(FRAME)
+    }
+
+    /// So long, or until a key says something.
+    pub(crate) fn wait_for(&mut self, time: Duration) -> io::Result<Wish> {
+        let due = Instant::now() + time;
         while let Some(left) = due.checked_duration_since(Instant::now()) {
             match typed(left)? {
                 Typed::Nothing => {}
@@ -108,7 +125,8 @@ enum Typed {
 fn typed(time: Duration) -> io::Result<Typed> {
     let stdin = io::stdin();
     let mut keyboard = [PollFd::new(&stdin, PollFlags::IN)];
-    let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let time = Timespec { tv_sec: seconds, tv_nsec: time.subsec_nanos().into() };
     match poll(&mut keyboard, Some(&time)) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),

@@ -8,11 +8,11 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Clone)]
-pub(super) struct Stop(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
     /// From now on these signals end the demo and not the process. A second one does.
-    pub(super) fn on_signals() -> Result<Stop, String> {
+    pub(crate) fn on_signals() -> Result<Stop, String> {
         let stop = Stop(Arc::default());
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
@@ -47,7 +47,7 @@ impl Stop {
         thread.map(|_| stop).map_err(|error| format!("no thread: {error}"))
     }
 
-    pub(super) fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         *self.lock()
     }
 

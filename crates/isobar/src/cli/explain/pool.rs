@@ -14,16 +14,17 @@ use isobar_config::model;
 use isobar_proxy::explain::Request;
 use serde_json::{Value, json};
 
-use super::Reach;
+use super::Process;
+use crate::admin::path;
 
 /// `share`: of a split.
 pub(super) fn explain(
     pool: &model::Pool,
     share: Option<f64>,
     request: &Request,
-    reach: &Reach,
+    running: Option<&Process>,
 ) -> Value {
-    let live = reach.fetch(&format!("/v1/pools/{}", pool.name)).ok();
+    let live = running.and_then(|process| process.fetch(&path::pool(&pool.name)).ok());
     let live = live.and_then(|answer| answer.accepted().ok());
     let members: Vec<Member> = match &live {
         Some(live) => live["workers"].as_array().into_iter().flatten().map(Member::live).collect(),

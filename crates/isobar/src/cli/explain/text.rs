@@ -59,7 +59,7 @@ fn pool(out: &mut String, pool: &Value) {
     };
     let state = match pool["state"].as_str() {
         Some("running") => format!("as it runs, {} waiting", pool["waiting"]),
-        _ => String::from("as in the file: no running process answered"),
+        _ => String::from("as in the file: no process that runs it answered"),
     };
     let (name, strategy) = (plain(&pool["pool"]), plain(&pool["strategy"]));
     let _ = writeln!(out, "{:<9} {name}{share}: {strategy} ({state})", "pool");

@@ -8,7 +8,7 @@ use crate::demo::view::{Kind, Side};
 
 /// How it may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::demo) enum Look {
+pub(crate) enum Look {
     Colour,
     /// `NO_COLOR` or a terminal without.
     Plain,
