@@ -40,6 +40,70 @@ fn every_hostile_file_is_refused_with_its_place() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What people who come from other tools write, and all that is told about it. A message that is changed
+/// on purpose: `BLESS=1 cargo test -p isobar-tests --test check habits`, then read the difference.
+#[test]
+fn the_habits_of_other_tools_are_answered_word_by_word() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/hostile-configs/habits"));
+    let entries = fs::read_dir(folder).expect("the folder");
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    let mut wrong = String::new();
+    for file in &files {
+        let name = file.file_name().expect("a name");
+        let output = Command::new(binary())
+            .args(["check", "-c"])
+            .arg(name)
+            .current_dir(folder)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .output()
+            .expect("runs the binary");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{}: {said}", file.display());
+        assert_eq!(output.stdout, b"", "{}", file.display());
+        let told = file.with_extension("txt");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&told, &said).expect("writes");
+        }
+        if fs::read_to_string(&told).unwrap_or_default() != said {
+            wrong.push_str(&format!("{} now says:\n{said}\n", file.display()));
+        }
+    }
+    assert!(files.len() >= 60, "only {} files", files.len());
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The count is there in both forms, and JSON stays an array of problems.
+#[test]
+fn the_count_of_problems_ends_the_answer() {
+    let scratch = Scratch::new();
+    let file = scratch.file("isobar.yaml");
+    let run = |text: &str, format: &str| {
+        fs::write(&file, text).expect("writes");
+        let mut command = Command::new(binary());
+        let command = command.args(["check", "--format", format, "-c"]).arg(&file);
+        command.env("NO_COLOR", "1").output().expect("runs the binary")
+    };
+    let bad = "trusted_proxies: [10.0.0.1/8]\nlisteners: { web: { bind: 80, pool: a } }\npools: { b: { workers: [] } }\n";
+    let good = "trusted_proxies: [10.0.0.1/8]\nlisteners: { web: { bind: 127.0.0.1:0, pool: a } }\npools: { a: { workers: [127.0.0.1:1] } }\n";
+    for (text, count, code) in [(bad, "3 errors, 1 warning", 1), (good, "1 warning", 0)] {
+        for format in ["text", "json"] {
+            let output = run(text, format);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(said.lines().last(), Some(count), "{format}: {said}");
+            assert_eq!(output.status.code(), Some(code), "{format}: {said}");
+        }
+        let json: serde_json::Value =
+            serde_json::from_slice(&run(text, "json").stdout).expect("JSON");
+        let kinds = json.as_array().expect("an array").iter().map(|p| p["severity"].as_str());
+        assert_eq!(kinds.filter(|kind| *kind == Some("warning")).count(), 1, "{json}");
+    }
+    let quiet = run(&good.replace("10.0.0.1/8", "10.0.0.0/8"), "text");
+    assert_eq!(quiet.stderr, b"");
+}
+
 #[test]
 fn what_is_no_file_of_sane_size_is_refused() {
     let scratch = Scratch::new();

@@ -43,6 +43,7 @@ fn the_package_is_installed_started_and_removed() {
         let page = system.join(format!("usr/share/man/man1/{page}.1.gz"));
         assert!(page.exists(), "{}", page.display());
     }
+    assert!(system.join("usr/share/man/man5/isobar.yaml.5.gz").exists());
 
     // As the unit says, but in that root and on ports that are free.
     let config = system.join("etc/isobar/isobar.yaml");

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::leaf::BindAddress;
+use crate::leaf::{BindAddress, LogTarget};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogPath, AdminBind, Bind, Config, Log, LogFormat, LogLevel,
     RouteTimeouts, Shards,
@@ -20,6 +21,7 @@ use crate::source::Span;
 
 mod affinity;
 mod answer;
+mod circles;
 mod filter;
 mod listener;
 mod matches;
@@ -51,12 +53,16 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let raw_pools = std::mem::take(&mut file.pools).value().unwrap_or_default();
     let mut pools = BTreeMap::new();
     let mut where_slots = HashMap::new();
+    let mut addresses = circles::Addresses::default();
     for (name, raw) in raw_pools.0 {
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
         let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
         let mut http_only = pool::HttpOnly::default();
         let known = name.value.clone();
+        if let Some(raw) = &raw {
+            addresses.add(&known, raw);
+        }
         if let Some(raw) = raw
             && let Some((pool, only)) =
                 pool::convert(&name.value, raw, registry, &mut where_slots, cx)
@@ -77,8 +83,12 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
     let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);
     let listeners = listeners(&mut file, &mut names, &mut binds, cx);
+    circles::report(&listeners, &addresses, cx);
     names.check_unused_sites(cx);
     names.report_unused(cx);
+    if let Some(log) = file.access_log.as_given() {
+        log_folder(log, cx);
+    }
     let log = file.log.value();
     let (level, format) = log.map_or((Field::Absent, Field::Absent), |l| (l.level, l.format));
     Config {
@@ -103,6 +113,37 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     }
 }
 
+/// A log is not opened where its folder is not there; the process would not start.
+fn log_folder(log: &Spanned<Switch<raw::AccessLog>>, cx: &mut Cx<'_>) {
+    let Switch::On(raw::AccessLog { path, .. }) = &log.value else { return };
+    let Some(Spanned { value: LogTarget(AccessLogPath::File(path)), span }) = path.as_given()
+    else {
+        return;
+    };
+    if path.is_dir() {
+        let draft = Draft::error(*span, format!("`{}` is a folder", path.display()));
+        cx.report(draft.expected("the path of a file, like `/var/log/isobar/access.log`"));
+    } else if let Some(folder) = missing_folder(path) {
+        let message = format!("there is no folder `{}`", folder.display());
+        let hint = match path.is_absolute() {
+            true => format!("`mkdir -p {}`; whoever runs isobar writes there", folder.display()),
+            false => "a relative path begins where isobar is started".to_owned(),
+        };
+        // A relative one may be there where the process will be.
+        let draft = match path.is_absolute() {
+            true => Draft::error(*span, message),
+            false => Draft::warning(*span, message),
+        };
+        cx.report(draft.expected("a path in a folder that is there").hint(hint));
+    }
+}
+
+/// The folder of a file, where it is not there.
+fn missing_folder(path: &Path) -> Option<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.is_dir()).then_some(folder)
+}
+
 /// What a switch holds; absent, broken and off are the same here.
 fn on<T>(field: Field<Switch<T>>) -> Option<T> {
     field.value().and_then(Switch::on)
@@ -124,7 +165,7 @@ fn listeners(
     let raw = std::mem::take(&mut file.listeners);
     let broken = matches!(raw, Field::Broken);
     let Named(raw) = raw.value().unwrap_or_default();
-    let refused = file.refused.instead_of(&["listeners"]);
+    let refused = file.refused.excuses(&["listeners"]);
     if raw.is_empty() && !broken && !refused && !cx.incomplete {
         cx.report(Draft::error(file.span, "found no listener").expected(
             "`listeners:` with at least one, like `web: { bind: 0.0.0.0:8080, pool: app }`",
@@ -181,7 +222,7 @@ fn metrics(
     let metrics = field.given()?;
     let span = metrics.span;
     let metrics = metrics.value.on()?;
-    if metrics.bind.is_absent() && !metrics.refused.instead_of(&["bind"]) {
+    if metrics.bind.is_absent() && !metrics.refused.excuses(&["bind"]) {
         cx.report(
             Draft::error(span, "found no address for `metrics`")
                 .expected("`bind`, like `{ bind: 127.0.0.1:9464 }`, or `off`"),
@@ -228,6 +269,14 @@ impl Binds {
                     .expected("every address and port bound once")
                     .hint(format!("it is taken at {place} already{why}")),
             );
+        }
+        if let Bind::Unix { path, .. } = bind
+            && let Some(folder) = missing_folder(path)
+        {
+            let message = format!("there is no folder `{}` yet", folder.display());
+            let hint =
+                "it must be there when isobar starts; systemd makes it by `RuntimeDirectory=`";
+            cx.report(Draft::warning(span, message).hint(hint.to_owned()));
         }
         self.taken.push((bind.clone(), span));
     }

@@ -64,6 +64,38 @@ pub(crate) fn expand(
     Ok(Some(out))
 }
 
+/// `NAME` of a `$NAME`, as a shell has it: in capitals, so that `$1` and hashes are none.
+pub(crate) fn bare_variable(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let end = after.find(|c| !fits(c)).unwrap_or(after.len());
+        let (name, behind) = after.split_at(end);
+        let whole = !behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '$');
+        if name.len() >= 2 && name.starts_with(|c: char| c.is_ascii_uppercase()) && whole {
+            return Some(name);
+        }
+        rest = after.strip_prefix('$').unwrap_or(after);
+    }
+    None
+}
+
+/// Words in the name of a variable whose value nobody should see.
+const SECRET: [&str; 8] =
+    ["SECRET", "TOKEN", "PASS", "PWD", "CREDENTIAL", "PRIVATE", "API_KEY", "APIKEY"];
+
+/// Whether a text with `${VAR}` in it names a variable that holds a secret.
+pub(crate) fn names_a_secret(written: &str) -> bool {
+    let mut names = written.split("${").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        rest[..end.unwrap_or(rest.len())].to_ascii_uppercase()
+    });
+    let secret = |name: &String| {
+        SECRET.iter().any(|word| name.contains(word)) || name.ends_with("_KEY") || name == "KEY"
+    };
+    names.any(|name| secret(&name))
+}
+
 fn value(inside: &str, lookup: Lookup<'_>) -> Result<String, Bad> {
     let (name, rest) = match inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
         Some(at) => inside.split_at(at),
@@ -122,6 +154,22 @@ mod tests {
             assert_eq!(run(text), Ok(Some(filled.to_owned())), "{text}");
         }
         assert_eq!(run("plain $x"), Ok(None));
+    }
+
+    #[test]
+    fn what_a_shell_would_fill_in() {
+        for (text, name) in [
+            ("$HOME/app", Some("HOME")),
+            ("127.0.0.1:$PORT", Some("PORT")),
+            ("$$HOME", None),
+            ("$1 $a $2y$05$ABC", Some("ABC")),
+            ("$argon2id$v=19$ABcd", None),
+            ("[A-Z]+$", None),
+        ] {
+            assert_eq!(bare_variable(text), name, "{text}");
+        }
+        assert!(names_a_secret("x${DB_PASSWORD:-y}") && names_a_secret("${A}${SIGNING_KEY}"));
+        assert!(!names_a_secret("${PORT} TOKEN") && !names_a_secret("${KEYS_DIR}"));
     }
 
     #[test]

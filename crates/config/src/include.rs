@@ -11,7 +11,7 @@ use crate::problem::Draft;
 use crate::raw::{File, Worker};
 use crate::read::{Cx, Field, Many, Named, Read, Spanned};
 use crate::source::{self, FileId, MAX_FILE, MAX_TOTAL, ReadError, SourceKind, Span};
-use crate::tree;
+use crate::tree::{self, Kind, Node};
 
 const MAX_FILES: usize = 1000;
 const MAX_CHAIN: usize = 16;
@@ -103,6 +103,7 @@ impl Files {
 
     fn take(&mut self, source: u32, dir: &Path, whole: &mut Option<File>, cx: &mut Cx<'_>) {
         let file = tree::parse(source, "`listeners` and `pools`", cx)
+            .filter(|node| is_no_prose(node, cx))
             .and_then(|node| File::read(&node, cx));
         let Some(mut file) = file else {
             cx.incomplete = true;
@@ -136,6 +137,20 @@ impl Files {
             }
         }
     }
+}
+
+/// Without a single `key: value` YAML takes a whole file, whatever its language, as one text.
+fn is_no_prose(node: &Node, cx: &mut Cx<'_>) -> bool {
+    if !matches!(node.kind, Kind::Scalar(_)) {
+        return true;
+    }
+    let draft =
+        Draft::error(node.span, "found no `key: value`: this is another tool's language, or none");
+    cx.report(draft.expected("YAML, with `listeners:` and `pools:`").hint(
+        "like `listeners: { web: { bind: 0.0.0.0:8080, pool: app } }` and `pools: { app: { workers: [127.0.0.1:8001] } }`"
+            .to_owned(),
+    ));
+    false
 }
 
 fn refuse(shown: &str, from: Option<Span>, error: &ReadError, cx: &mut Cx<'_>) {

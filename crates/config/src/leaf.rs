@@ -30,7 +30,7 @@ pub(crate) use http::{
     StatusRange,
 };
 pub(crate) use matching::{
-    CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex,
+    CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex, is_plain_path,
 };
 pub(crate) use network::{Network, Networks};
 pub(crate) use on_off::OnOff;
@@ -38,7 +38,8 @@ pub(crate) use quantity::{
     Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };
 pub(crate) use route::{
-    BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus, Shares,
+    BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus,
+    Shares, whole_escapes,
 };
 
 /// Any text.

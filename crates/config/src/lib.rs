@@ -13,8 +13,10 @@ use std::path::Path;
 mod convert;
 mod env;
 mod flags;
+mod foreign;
 mod include;
 mod leaf;
+mod manual;
 mod problem;
 mod raw;
 mod read;
@@ -26,6 +28,7 @@ mod units;
 
 pub mod model;
 
+pub use manual::{manual_page, markdown};
 pub use model::{Config, ListedWorker, Summary};
 pub use problem::{Colour, Problem, Problems, Severity};
 pub use registry::{BadOption, OptionShape, Registry, Serves, StrategyDef};

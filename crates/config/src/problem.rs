@@ -4,7 +4,7 @@
 //! looks as text and as JSON, and what of a line is shown: control characters never reach the
 //! terminal, and what looks like a secret is masked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -67,6 +67,16 @@ impl Problems {
     /// All that were found, also those that are not kept.
     pub fn len(&self) -> usize {
         self.list.len() + self.beyond
+    }
+
+    /// How many of each kind, like `3 errors, 1 warning`; empty where there is none.
+    pub fn tally(&self) -> String {
+        let warnings = self.list.iter().filter(|p| p.severity == Severity::Warning).count();
+        let errors = self.len() - warnings;
+        let counted =
+            [(errors, "error"), (warnings, "warning")].into_iter().filter(|(n, _)| *n > 0);
+        let words = counted.map(|(n, word)| format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
+        words.collect::<Vec<_>>().join(", ")
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
@@ -250,9 +260,13 @@ impl Gathered {
         sources: &Sources,
         concealed: &Concealment,
     ) -> Result<Problems, Problems> {
+        self.warnings.retain(|warning| !concealed.hides(warning.span));
         if self.errors.is_empty() {
             return Ok(settle(self.warnings, 0, sources, concealed));
         }
+        // What is wrong is not also odd.
+        let wrong: HashSet<Span> = self.errors.iter().map(|error| error.span).collect();
+        self.warnings.retain(|warning| !wrong.contains(&warning.span));
         self.errors.append(&mut self.warnings);
         Err(settle(self.errors, self.beyond, sources, concealed))
     }

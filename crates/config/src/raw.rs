@@ -107,7 +107,7 @@ section! {
         /// `stdout`, `stderr` or a file, which `SIGUSR1` opens anew.
         "path" => path: LogTarget = "stdout",
     }
-    later {}
+    later { "fields", "only", "sample" }
 }
 
 section! {
@@ -136,7 +136,7 @@ section! {
         /// What edits or answers requests before their route's filters do, in order.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "tls", "proxy_protocol", "sni" }
+    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors" }
     needs { every("bind"); one_of("routes", "pool"); }
 }
 
@@ -204,7 +204,7 @@ section! {
         /// Instead of the listener's, where the path as it was sent leads to this route.
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths,
     }
-    later {}
+    later { "errors" }
     needs { one_of("pool", "split", "redirect", "respond"); }
 }
 

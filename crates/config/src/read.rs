@@ -27,6 +27,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) bytes_left: u64,
     /// Something could not be read whole: what is missing may only look missing.
     pub(crate) incomplete: bool,
+    /// The key whose value is being read.
+    pub(crate) key: &'static str,
     concealed: Concealment,
     gathered: Gathered,
 }
@@ -40,6 +42,7 @@ impl<'a> Cx<'a> {
             expansion_left: crate::env::MAX_EXPANSION,
             bytes_left: crate::source::MAX_TOTAL,
             incomplete: false,
+            key: "",
             concealed: Concealment::default(),
             gathered: Gathered::default(),
         }
@@ -74,7 +77,13 @@ impl<'a> Cx<'a> {
             _ if bad.found.is_empty() => format!("found {}", node.found()),
             _ => bad.found,
         };
-        self.report(Draft::error(node.span, found).expected(bad.expected).hint(bad.hint));
+        let secret = matches!(&node.kind, Kind::Scalar(s) if s.is_secret());
+        let hint = match bad.hint {
+            Some(_) if secret => None,
+            None if !self.concealed.hides(node.span) => habit(node, self.key),
+            hint => hint,
+        };
+        self.report(Draft::error(node.span, found).expected(bad.expected).hint(hint));
     }
 
     pub(crate) fn not_built(&mut self, span: Span, what: &str) {
@@ -95,11 +104,43 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A key no section has, or one whose time has not come.
-    pub(crate) fn other_key(
+    /// The keys that a section does not have, or whose time has not come; `all` are its entries.
+    pub(crate) fn other_keys(
+        &mut self,
+        others: &[(&Node, &Node)],
+        all: &[(Node, Node)],
+        keys: &Keys,
+        refused: &mut Refused,
+    ) {
+        let mut told = None;
+        for (key, value) in others {
+            let name = key.key().unwrap_or_default();
+            let foreign = match self.gathered.is_full() || keys.later.contains(&name) {
+                true => None,
+                false => {
+                    let may_show =
+                        ![key.span, value.span].iter().any(|at| self.concealed.hides(*at));
+                    crate::foreign::key(keys.section, name, value, may_show)
+                }
+            };
+            // A file that is another tool's altogether is told so once.
+            if let Some(foreign) = foreign.as_ref().filter(|foreign| foreign.ours.is_none())
+                && keys.section == "the configuration"
+                && told.replace(foreign.hint.clone()).as_ref() == Some(&foreign.hint)
+            {
+                refused.unknown = true;
+                continue;
+            }
+            self.other_key(key, value, foreign, all, keys, refused);
+        }
+    }
+
+    fn other_key(
         &mut self,
         key: &Node,
         value: &Node,
+        foreign: Option<crate::foreign::Meant>,
+        all: &[(Node, Node)],
         keys: &Keys,
         refused: &mut Refused,
     ) {
@@ -114,20 +155,55 @@ impl<'a> Cx<'a> {
             }
             return;
         }
-        let all = keys.built.iter().chain(keys.later).copied();
-        let meant = if self.gathered.is_full() { None } else { nearest(name, all) };
-        let expected = format!("one of {}", keys.built.join(", "));
+        // More words about a mistake would be read by nobody.
+        if self.gathered.is_full() {
+            refused.unknown = true;
+            self.report(Draft::error(key.span, format!("unknown key {shown}")));
+            return;
+        }
         let message = match self.concealed.hides(key.span) {
             true => format!("unknown key in {}, which is not shown", keys.section),
             false => format!("unknown key {shown} in {}", keys.section),
         };
-        self.report(Draft::error(key.span, message).expected(expected).hint(meant.map(suggestion)));
+        let (meant, expected, hint) = match foreign {
+            Some(foreign) => {
+                let expected = foreign.ours.map(|ours| format!("`{ours}`"));
+                let elsewhere = || "no such key here".to_owned();
+                (foreign.ours, expected.unwrap_or_else(elsewhere), Some(foreign.hint))
+            }
+            None => {
+                let meant = nearest(name, keys.built.iter().chain(keys.later).copied());
+                (meant, format!("one of {}", keys.built.join(", ")), meant.map(suggestion))
+            }
+        };
+        let hint = hint.or_else(|| missing(all, keys));
+        self.report(Draft::error(key.span, message).expected(expected).hint(hint));
         match meant {
             Some(key) if keys.later.contains(&key) => refused.later = true,
             Some(key) => refused.meant.push(key),
             None => refused.unknown = true,
         }
     }
+}
+
+/// What the section lacks: an unknown key may be meant to give it.
+fn missing(all: &[(Node, Node)], keys: &Keys) -> Option<String> {
+    let given = |key: &&str| all.iter().any(|(name, _)| name.key() == Some(*key));
+    let mut lacks: Vec<String> = Vec::new();
+    for (rule, needed) in keys.needs {
+        match *rule {
+            "every" => {
+                let absent = needed.iter().filter(|key| !given(key));
+                lacks.extend(absent.map(|key| format!("`{key}`")));
+            }
+            "one_of" | "some_of" if !needed.iter().any(given) => {
+                let each: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
+                lacks.push(format!("one of {}", each.join(", ")));
+            }
+            _ => {}
+        }
+    }
+    (!lacks.is_empty()).then(|| format!("{} lacks {}", keys.section, lacks.join(" and ")))
 }
 
 /// A section of secrets, or of where they are: what stands in its place, or in it under a wrong key,
@@ -176,6 +252,11 @@ impl Refused {
         self.later || self.meant.iter().any(|meant| keys.contains(meant))
     }
 
+    /// Whether it was told already, in a way, that these keys are missing.
+    pub(crate) fn excuses(&self, keys: &[&str]) -> bool {
+        self.unknown || self.instead_of(keys)
+    }
+
     /// The same section goes on in another file.
     pub(crate) fn and(&mut self, more: Refused) {
         self.later |= more.later;
@@ -200,6 +281,8 @@ pub(crate) struct Keys {
     pub(crate) built: &'static [&'static str],
     /// Will be one, but is not built yet.
     pub(crate) later: &'static [&'static str],
+    /// What they mean to each other: the name of a rule, and keys.
+    pub(crate) needs: &'static [(&'static str, &'static [&'static str])],
 }
 
 pub(crate) trait Read: Sized {
@@ -208,6 +291,11 @@ pub(crate) trait Read: Sized {
 
     /// The JSON Schema of what `read` takes: never narrower than it.
     fn shape(shapes: &mut Shapes<'_>) -> Value;
+
+    /// How a list of it is written, for whoever wrote `node` instead of a list.
+    fn as_items(_node: &Node) -> Option<String> {
+        None
+    }
 }
 
 /// A value and its place.
@@ -289,7 +377,16 @@ impl<T> Switch<T> {
 
 impl<T: Read> Read for Switch<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if is_off(node) { Some(Switch::Off) } else { T::read(node, cx).map(Switch::On) }
+        if is_off(node) {
+            return Some(Switch::Off);
+        }
+        // A file may be named like that.
+        if says_no(node) && cx.key != "include" {
+            let bad = Bad::new("", "`off`, or what it should be");
+            cx.wrong(node, bad.hint("did you mean `off`?"));
+            return None;
+        }
+        T::read(node, cx).map(Switch::On)
     }
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
@@ -325,7 +422,14 @@ impl<T: Read> Read for Many<T> {
             Kind::List(items) => read_all(items, cx).map(Many),
             _ => {
                 let bad = Bad::new("", "a list");
-                cx.wrong(node, bad.hint("a list of one thing is written `[thing]`"));
+                let hint = T::as_items(node).unwrap_or_else(|| match &node.kind {
+                    Kind::Map(_) => {
+                        "each item begins with `- `; a list of one thing is written `[thing]`"
+                            .to_owned()
+                    }
+                    _ => "a list of one thing is written `[thing]`".to_owned(),
+                });
+                cx.wrong(node, bad.hint(hint));
                 None
             }
         }
@@ -355,7 +459,8 @@ impl<T> Default for Named<T> {
 impl<T: Read> Read for Named<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
-            cx.mismatch(node, "a map from names, like `{ NAME: … }`");
+            let bad = Bad::new("", "a map from names, like `{ NAME: … }`");
+            cx.wrong(node, Bad { hint: named_items(node), ..bad });
             return None;
         };
         let mut named = Vec::with_capacity(entries.len());
@@ -380,6 +485,58 @@ impl<T: Read> Read for Named<T> {
 
 pub(crate) fn is_off(node: &Node) -> bool {
     matches!(&node.kind, Kind::Scalar(s) if matches!(&*s.text, "off" | "false"))
+}
+
+/// Words that mean `off` to people, and to other tools.
+fn says_no(node: &Node) -> bool {
+    let Kind::Scalar(scalar) = &node.kind else { return false };
+    let words = [
+        "no",
+        "n",
+        "off",
+        "false",
+        "none",
+        "never",
+        "disabled",
+        "disable",
+        "unlimited",
+        "infinite",
+        "infinity",
+        "inf",
+        "-1",
+    ];
+    scalar.text.len() <= 9 && words.contains(&scalar.text.to_ascii_lowercase().as_str())
+}
+
+/// A list of named things is a map here.
+fn named_items(node: &Node) -> Option<String> {
+    let Kind::List(items) = &node.kind else { return None };
+    let Kind::Map(entries) = &items.first()?.kind else {
+        return Some("a name is a key: no `- ` before it, and a `:` behind it".to_owned());
+    };
+    let named = entries.iter().find(|(key, _)| matches!(key.key(), Some("name" | "id")));
+    let name = match named.map(|(_, value)| &value.kind) {
+        Some(Kind::Scalar(name)) if !name.is_secret() && name.text.len() <= 40 => &*name.text,
+        _ => "NAME",
+    };
+    Some(format!("a name is a key: `{name}:` instead of `- name: {name}`, and the rest below it"))
+}
+
+/// Habits from other files that can be seen in any value.
+fn habit(node: &Node, key: &str) -> Option<String> {
+    let Kind::Scalar(scalar) = &node.kind else { return None };
+    let text = &*scalar.text;
+    if let Some(hint) = crate::foreign::word(key, text) {
+        return Some(hint);
+    }
+    if let Some(name) = crate::env::bare_variable(text) {
+        return Some(format!("a variable is written `${{{name}}}`"));
+    }
+    let short = text.len() <= 60 && !scalar.is_secret();
+    match text.strip_suffix([';', ',']) {
+        Some(plain) if short => Some(format!("no `;` or `,` ends a line of YAML: `{plain}`")),
+        _ => None,
+    }
 }
 
 /// Turns nothing on: allowed even where the thing is not built yet.

@@ -150,7 +150,7 @@ pub(crate) mod rule {
 }
 
 /// Where the environment has its part.
-const FILLED: &str = r"\$[{$]";
+pub(crate) const FILLED: &str = r"\$[{$]";
 
 /// A string that matches the whole of `pattern`.
 pub(crate) fn text(pattern: &str) -> Value {

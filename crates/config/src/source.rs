@@ -15,7 +15,7 @@ pub(crate) const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) const MAX_TOTAL: u64 = 16 * MAX_FILE;
 
 /// A place on one line; line and column count from 1, in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Span {
     pub(crate) source: u32,
     pub(crate) line: u32,

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Scalar {
     pub(crate) text: Box<str>,
-    /// As it stands in the file, where the environment had a part in `text`: that is never shown.
+    /// As it stands in the file, where the environment had a part in `text`.
     written: Option<Box<str>>,
     plain: bool,
 }
@@ -49,11 +49,17 @@ impl Scalar {
 
     /// For messages.
     pub(crate) fn shown(&self) -> String {
-        let text = self.written.as_deref().unwrap_or(&self.text);
+        let written = self.written.as_deref().filter(|_| self.is_secret());
+        let text = written.unwrap_or(&self.text);
         match text.char_indices().nth(60) {
             Some((cut, _)) => format!("`{}…`", &text[..cut]),
             None => format!("`{text}`"),
         }
+    }
+
+    /// A variable is in it that is named like a secret: what it holds is never shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.written.as_deref().is_some_and(env::names_a_secret)
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -226,7 +232,15 @@ impl<'t> Builder<'t, '_, '_> {
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Node {
         let plain = style == ScalarStyle::Plain;
         let kind = match env::expand(text, self.cx.env, &mut self.cx.expansion_left) {
-            Ok(None) => Kind::Scalar(Scalar { text: text.into(), written: None, plain }),
+            Ok(None) => {
+                if let Some(name) = env::bare_variable(text) {
+                    let message = format!("`${name}` stands for itself here");
+                    let hint =
+                        format!("a variable is written `${{{name}}}`, and one `$` alone `$$`");
+                    self.cx.report(Draft::warning(span, message).hint(hint));
+                }
+                Kind::Scalar(Scalar { text: text.into(), written: None, plain })
+            }
             Ok(Some(filled)) => {
                 Kind::Scalar(Scalar { text: filled.into(), written: Some(text.into()), plain })
             }

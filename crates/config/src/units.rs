@@ -46,7 +46,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Bad> {
         return Err(bad().hint("a duration is never negative"));
     }
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return Err(bad().hint(format!("did you mean `{text}s`?")));
+        // So many are milliseconds in HAProxy, and seconds in nginx.
+        return Err(bad().hint(match text.parse::<u64>() {
+            Ok(100..) => format!("did you mean `{text}ms` or `{text}s`?"),
+            _ => format!("did you mean `{text}s`?"),
+        }));
     }
     let mut rest = text;
     let mut total: u128 = 0;
@@ -199,6 +203,8 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration("5").unwrap_err().hint.as_deref(), Some("did you mean `5s`?"));
+        let both = Some("did you mean `500ms` or `500s`?");
+        assert_eq!(duration("500").unwrap_err().hint.as_deref(), both);
     }
 
     #[test]

@@ -153,9 +153,12 @@ fn one_misspelt_key_is_one_error() {
         one(&text, &[part]);
         assert!(!refused(&text).contains("warning: "), "{text}");
     }
-    // A key that is like none says nothing about those that are missing.
-    let told = refused(&file("", "").replace("bind", "colour"));
-    assert!(told.contains("unknown key `colour`") && told.contains("found no address"), "{told}");
+    // A key that is like none may stand for one that is missing.
+    one(
+        &file("", "").replace("bind", "colour"),
+        &["unknown key `colour`", "hint: a listener lacks `bind`"],
+    );
+    one(&file("", "").replace("workers", "things"), &["lacks one of `workers`, `discover`"]);
 }
 
 #[test]
@@ -367,5 +370,133 @@ fn one_mistake_is_one_problem() {
         let shown = problems.render(Colour::Never);
         assert!(shown.contains(part), "{text}\n{shown}");
         assert_eq!(problems.len(), 1, "{shown}");
+    }
+}
+
+/// What is told about a file that is taken.
+#[track_caller]
+fn warnings(text: &str) -> String {
+    load_str(text, &registry()).unwrap_or_else(|p| panic!("{text}\n{p}")).warnings.to_string()
+}
+
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    let told = warnings(text);
+    assert_eq!(told.matches("warning: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
+/// What is right to read, and cannot work.
+#[test]
+fn what_can_never_work_is_told() {
+    let web = |bind: &str, worker: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: \"{bind}\", pool: app }} }}\n\
+             pools: {{ app: {{ workers: [\"{worker}\"] }} }}"
+        )
+    };
+    for (bind, worker) in [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("[::]:8080", "127.0.0.1:8080"),
+        ("[::]:8080", "[::1]:8080"),
+        ("127.0.0.1:8080", "0.0.0.0:8080"),
+        ("unix:/tmp/isobar.sock", "unix:/tmp/isobar.sock"),
+    ] {
+        says(&web(bind, worker), &["warning: this worker is the listener `web` itself"]);
+    }
+    let told = warnings(&web("0.0.0.0:8080", "localhost:8080"));
+    assert!(told.contains("this worker is the listener `web` itself"), "{told}");
+    for (bind, worker) in [
+        ("127.0.0.1:8080", "127.0.0.1:8081"),
+        ("127.0.0.1:8080", "127.0.0.2:8080"),
+        ("127.0.0.1:0", "127.0.0.1:1"),
+        ("0.0.0.0:8080", "10.0.0.5:8080"),
+        ("0.0.0.0:8080", "[::1]:8080"),
+        ("unix:/tmp/isobar.sock", "unix:/tmp/other.sock"),
+    ] {
+        assert_eq!(warnings(&web(bind, worker)), "", "{bind} {worker}");
+    }
+    // Through another listener, and not merely to one.
+    let two = |second: &str| {
+        format!(
+            "listeners:\n  a: {{ bind: 127.0.0.1:8081, pool: b }}\n  b: {{ bind: 127.0.0.1:8082, pool: {second} }}\n\
+             pools: {{ b: {{ workers: [127.0.0.1:8082] }}, a: {{ workers: [127.0.0.1:8081] }}, c: {{ workers: [127.0.0.1:1] }} }}"
+        )
+    };
+    let told = warnings(&two("a"));
+    assert_eq!(told.matches("which leads back here").count(), 2, "{told}");
+    assert!(!warnings(&two("c")).contains("leads back"));
+
+    let route = |matches: &str| {
+        file("", "").replace(
+            "pool: app }",
+            &format!("routes: [{{ match: {{ {matches} }}, pool: app }}] }}"),
+        )
+    };
+    for expression in ["^/img", "^/(img|css)", "^/imgs?", "^/users/[0-9]"] {
+        one(
+            &route(&format!("path_regex: '{expression}'")),
+            &["found `^` before an expression that has no end"],
+        );
+    }
+    for expression in ["^/img$", "^/img/.*", "^/users/[0-9]+", "/(img|css)", "/img/.*"] {
+        assert_eq!(warnings(&route(&format!("path_regex: '{expression}'"))), "");
+    }
+    says(&route("path_regex: /img"), &["this expression matches `/img` alone"]);
+    one(&route(r"path_regex: '\.php$'"), &[r"`/.*\.php`"]);
+    says(&route("path: /../admin"), &["no request has this path"]);
+    says(&route("path_prefix: /50%"), &["no request has this path"]);
+    says(&route("method: [GET, TRACE]"), &["no route takes TRACE"]);
+    assert_eq!(warnings(&route("path: /a/../b%20c")), "");
+}
+
+/// Where the process would fail at its start, or would have nowhere to write.
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let log = |path: &str| format!("access_log: {{ path: {path} }}\n{}", file("", ""));
+    one(&log("/does/not/exist/access.log"), &["1:21: error: there is no folder `/does/not/exist`"]);
+    one(&log("/tmp/."), &["`/tmp/.` is a folder"]);
+    says(&log("logs-of-nobody/access.log"), &["there is no folder `logs-of-nobody`"]);
+    assert_eq!(warnings(&log("/tmp/access.log")), "");
+    let socket = file("", "").replace("127.0.0.1:0", "\"unix:/does/not/exist/web.sock\"");
+    says(&socket, &["there is no folder `/does/not/exist` yet"]);
+    let spill = file("", ", slots: 1, buffer: { spill: { dir: /does/not/exist } }");
+    says(&spill, &["there is no folder `/does/not/exist`"]);
+}
+
+#[test]
+fn a_variable_of_a_shell_is_none_here() {
+    one(
+        &file("", "").replace("127.0.0.1:1", "127.0.0.1:$PORT"),
+        &["a variable is written `${PORT}`"],
+    );
+    let text = file("", ", affinity: { cookie: $NAME }");
+    says(&text, &["`$NAME` stands for itself here", "`${NAME}`"]);
+    for literal in ["$$NAME", "a$1", "$name"] {
+        let text = file("", &format!(", affinity: {{ cookie: '{literal}' }}"));
+        assert_eq!(warnings(&text), "", "{literal}");
+    }
+}
+
+/// The words of other tools, each with ours: that every row names a key that exists is tested beside
+/// the tables.
+#[test]
+fn a_word_of_another_tool_is_answered_with_ours() {
+    for (from, to, parts) in [
+        ("bind: 127.0.0.1:0", "listen: 80", &["did you mean `bind`? write `bind: 0.0.0.0:80`"][..]),
+        ("bind: 127.0.0.1:0", "host: 127.0.0.1", &["did you mean `bind`?"]),
+        ("pool: app", "backend: app", &["did you mean `pool`? write `pool: app`"]),
+        ("workers: [127.0.0.1:1]", "servers: ['http://a:1/']", &["write `workers: [a:1]`"]),
+        ("127.0.0.1:1]", "{ url: 'http://127.0.0.1:1/' }]", &["write `address: 127.0.0.1:1`"]),
+        ("workers:", "balance: leastconn, workers:", &["write `strategy: least_connections`"]),
+        ("workers:", "maxconn: 4, workers:", &["write `slots: 4`"]),
+        ("workers:", "strategy: round-robin, workers:", &["did you mean `round_robin`?"]),
+        ("workers:", "connect_timeout: 500, workers:", &["did you mean `500ms` or `500s`?"]),
+        ("workers:", "slots: none, workers:", &["did you mean `off`?"]),
+    ] {
+        one(&file("", "").replace(from, to), parts);
     }
 }

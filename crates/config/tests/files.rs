@@ -28,8 +28,41 @@ fn the_environment_fills_scalars_and_never_becomes_yaml() {
 
     let text = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools:\n  app:\n    workers: [127.0.0.1:1]\n    health: ${YAML}";
     let problems = load_str_with(text, &registry(), &env).unwrap_err().render(Colour::Never);
-    assert!(problems.contains("5:13: error: found `${YAML}`"), "{problems}");
-    assert!(!problems.contains("a: b"), "the environment is never shown: {problems}");
+    assert!(problems.contains("5:13: error: found `{ a: b }`"), "{problems}");
+}
+
+/// What stands in the environment is what is wrong; what is secret by its name or place is not shown.
+#[test]
+fn the_value_of_a_variable_is_shown_and_no_secret() {
+    let env = |name: &str| match name {
+        "PORT" => Some("eighty".to_owned()),
+        "DB_PASSWORD" | "API_TOKEN" | "SIGNING_KEY" => Some("12345678".to_owned()),
+        "URL" => Some("http://me:12345678@db:1".to_owned()),
+        _ => None,
+    };
+    let told = |pool: &str| {
+        let text = format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, pool: app }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1]{pool} }} }}"
+        );
+        let problems = load_str_with(&text, &registry(), &env).unwrap_err();
+        format!("{}{}", problems.render(Colour::Never), problems.to_json())
+    };
+    let shown = told(", connect_timeout: '${PORT}'");
+    assert!(shown.contains("error: found `eighty`"), "{shown}");
+    for secret in [
+        ", connect_timeout: '${DB_PASSWORD}'",
+        ", connect_timeout: 'x${API_TOKEN}'",
+        ", strategy: '${SIGNING_KEY}'",
+        ", '${DB_PASSWORD}': 1",
+        ", maxconn: '${DB_PASSWORD}'",
+        ", server: '${URL}'",
+        ", discover: { file: { a: '${API_TOKEN}' } }",
+        ", affinity: { secret: '${PORT}${URL}' }",
+    ] {
+        let told = told(secret);
+        assert!(!told.contains("12345678"), "{secret}: {told}");
+    }
 }
 
 #[test]

@@ -135,6 +135,10 @@ fn manual_pages_render_and_leave_nothing_out() {
     if let Some(shown) = rendered(&main) {
         assert!(shown.contains("isobar.yaml") && shown.contains("ISOBAR(1)"), "{shown}");
     }
+    let keys = text(&["man", "isobar.yaml"]);
+    assert!(keys.contains("\\fBslots\\fR") && keys.contains("Since: 0.1.0"));
+    let shown = rendered(&keys);
+    assert!(shown.is_none_or(|page| page.contains("Default: least_connections")));
     assert_eq!(isobar(&["man", "nothing"]).status.code(), Some(1));
 }
 

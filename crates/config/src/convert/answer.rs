@@ -83,7 +83,7 @@ const OURS: [&str; 11] = [
 ];
 
 pub(super) fn respond(raw: raw::RespondMap, cx: &mut Cx<'_>) -> Option<Respond> {
-    let misled = raw.refused.instead_of(&["status", "body"]);
+    let misled = raw.refused.excuses(&["status", "body"]);
     if raw.status.is_absent() && raw.body.is_absent() && !misled {
         cx.report(
             Draft::error(raw.span, "found an answer that says nothing")

@@ -175,7 +175,7 @@ fn rewrite(raw: Spanned<raw::Rewrite>, place: Place, cx: &mut Cx<'_>) -> Option<
 
 fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit> {
     let Spanned { value: raw, span } = raw;
-    if raw.rate.is_absent() && !raw.refused.instead_of(&["rate"]) {
+    if raw.rate.is_absent() && !raw.refused.excuses(&["rate"]) {
         cx.report(Draft::error(span, "found no rate").expected("`rate`, like `rate: 100/s`"));
     }
     let Rate { count, unit } = raw.rate.value()?;
@@ -190,7 +190,7 @@ fn rate_limit(raw: Spanned<raw::RateLimit>, cx: &mut Cx<'_>) -> Option<RateLimit
 
 fn basic_auth(raw: Spanned<Concealed<raw::BasicAuth>>, cx: &mut Cx<'_>) -> Option<BasicAuth> {
     let Spanned { value: Concealed(raw), span } = raw;
-    if raw.users.is_absent() && !raw.refused.instead_of(&["users"]) {
+    if raw.users.is_absent() && !raw.refused.excuses(&["users"]) {
         let expected = "`users`, like `users: { file: /etc/isobar/users }`";
         cx.report(Draft::error(span, "found no users").expected(expected));
     }

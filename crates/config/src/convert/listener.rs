@@ -32,7 +32,7 @@ pub(super) fn convert(
     }
     let mode_given = raw.mode.as_given().map(|m| m.span);
     let mode = raw.mode.value().map_or(MODE, |m| m.0);
-    if raw.bind.is_absent() && !raw.refused.instead_of(&["bind"]) {
+    if raw.bind.is_absent() && !raw.refused.excuses(&["bind"]) {
         cx.report(
             Draft::error(span, format!("found no address for the listener `{name}`"))
                 .expected("`bind`, like `bind: 0.0.0.0:8080`"),
@@ -57,7 +57,7 @@ pub(super) fn convert(
     let unix = bound.iter().any(|b| matches!(b, Bind::Unix { .. }));
     no_mode_without_socket(mode_given.filter(|_| addressed), unix, cx);
 
-    let misled = raw.refused.instead_of(&["routes", "pool"]);
+    let misled = raw.refused.excuses(&["routes", "pool"]);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
         Protocol::Http => http(name, span, misled, raw.routes, raw.pool, names, cx),

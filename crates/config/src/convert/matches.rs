@@ -35,6 +35,7 @@ fn one(raw: raw::Match, cx: &mut Cx<'_>) -> Match {
             cx.report(Draft::warning(*span, message).hint(instead_of_star(path)));
         }
     }
+    never(&raw, cx);
     let clients = raw.client.value().and_then(Switch::on);
     Match {
         host: raw.host.value().map(|h| h.0),
@@ -49,6 +50,45 @@ fn one(raw: raw::Match, cx: &mut Cx<'_>) -> Match {
             all.into_iter().map(|network| network.value.0).collect()
         }),
     }
+}
+
+/// What no request can have.
+fn never(raw: &raw::Match, cx: &mut Cx<'_>) {
+    for path in [&raw.path, &raw.path_prefix] {
+        let Some(Spanned { value: PathText(path), span }) = path.as_given() else { continue };
+        let why = if !crate::leaf::whole_escapes(path) {
+            "a `%` is followed by two hexadecimal digits, and `%00` is refused"
+        } else if is_above_the_root(path) {
+            "`..` leads above the root, and such a request is refused"
+        } else {
+            continue;
+        };
+        cx.report(Draft::warning(*span, "no request has this path").hint(why.to_owned()));
+    }
+    if let Some(Spanned { value, span }) = raw.method.as_given() {
+        for method in value.0.iter().filter(|method| matches!(&***method, "CONNECT" | "TRACE")) {
+            let message = format!("no route takes {method}: it is answered with 405");
+            cx.report(Draft::warning(*span, message));
+        }
+    }
+    if let Some(Spanned { value, span }) = raw.path_regex.as_given()
+        && crate::leaf::is_plain_path(&value.0.text)
+    {
+        let path = &value.0.text;
+        let message = format!("this expression matches `{path}` alone");
+        let hint =
+            format!("`path_prefix: {path}` takes all below it, `path: {path}` this one path");
+        cx.report(Draft::warning(*span, message).hint(hint));
+    }
+}
+
+fn is_above_the_root(path: &str) -> bool {
+    let mut depth = 0_i32;
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    parts.into_iter().any(|part| {
+        depth += if part == ".." { -1 } else { 1 };
+        depth < 0
+    })
 }
 
 /// What whoever writes a `*` wants.

@@ -85,7 +85,7 @@ pub(super) fn convert(
     let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
     let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
     let file = discovered(raw.discover, cx);
-    let refused = raw.refused.instead_of(&["workers", "discover"]);
+    let refused = raw.refused.excuses(&["workers", "discover"]);
     if raw.workers.is_absent() && !refused && matches!(file, Discovered::No) {
         cx.report(
             Draft::error(span, format!("the pool `{name}` has no workers"))
@@ -221,7 +221,10 @@ fn strategy(
     let Spanned { value: name, span } = raw.name.clone();
     let Some(def) = registry.strategy(&name) else {
         let built = registry.names();
-        let hint = did_you_mean(&name, built.iter().copied());
+        let ours = crate::foreign::strategy(&name).map(|ours| format!("did you mean `{ours}`?"));
+        let hint = ours
+            .or_else(|| crate::foreign::no_strategy(&name).map(str::to_owned))
+            .or_else(|| did_you_mean(&name, built.iter().copied()));
         cx.report(
             Draft::error(span, format!("there is no strategy {}", raw.shown))
                 .expected(format!("one of {}", built.join(", ")))
@@ -325,7 +328,7 @@ fn health(
     let given = field.given()?;
     let span = given.span;
     let raw = given.value.on()?;
-    let refused = raw.refused.instead_of(&["http", "tcp"]);
+    let refused = raw.refused.excuses(&["http", "tcp"]);
     if raw.http.is_absent() && raw.tcp.is_absent() && !refused {
         cx.report(
             Draft::error(span, "found no kind of check")
@@ -356,7 +359,7 @@ fn http_check(
     workers: &[Worker],
     cx: &mut Cx<'_>,
 ) -> Option<Check> {
-    if raw.path.is_absent() && !raw.refused.instead_of(&["path"]) {
+    if raw.path.is_absent() && !raw.refused.excuses(&["path"]) {
         cx.report(
             Draft::error(span, "found a check without a path").expected("`path`, like `/healthz`"),
         );

@@ -53,7 +53,7 @@ pub(super) fn routes(
         taken.insert(name.clone());
         let way = Way {
             span,
-            misled: raw.refused.instead_of(&["pool", "split", "redirect", "respond"]),
+            misled: raw.refused.excuses(&["pool", "split", "redirect", "respond"]),
             replaces_prefix: matches.iter().all(|m| m.path.is_none() && m.path_regex.is_none()),
             pool: raw.pool,
             split: raw.split,

@@ -33,7 +33,7 @@ pub(crate) fn convert(
     let mut names: HashMap<String, Span> = HashMap::new();
     let mut addresses: HashMap<String, Span> = HashMap::new();
     for Spanned { value: raw::Worker { map: raw }, span } in list {
-        if raw.address.is_absent() && !raw.refused.instead_of(&["address"]) {
+        if raw.address.is_absent() && !raw.refused.excuses(&["address"]) {
             cx.report(
                 Draft::error(span, "found a worker without an address")
                     .expected("`address: ip:port`, `address: host:port` or `address: unix:/path`"),

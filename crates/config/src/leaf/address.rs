@@ -64,13 +64,18 @@ fn bind(text: &str, expected: &str) -> Result<BindAddress, Bad> {
                 "`127.0.0.1:{port}` for this machine only, `0.0.0.0:{port}` for everybody (\"[::]:{port}\": \
                  over IPv6, too)"
             ))
+        } else if let Some((ours, theirs)) = text.split_once(':')
+            && ours.parse::<u16>().is_ok()
+            && theirs.parse::<u16>().is_ok()
+        {
+            bad().hint(format!("`0.0.0.0:{ours}`; `{theirs}` belongs to a worker's address"))
         } else if let Some((host, port)) = host_and_port(text) {
             match is_localhost(host) {
                 true => bad().hint(format!("`127.0.0.1:{port}`, or \"[::1]:{port}\"")),
                 false => bad().hint("a name is not looked up here: its IP address"),
             }
         } else {
-            explain(text, bad())
+            explain(text, bad(), 8080)
         }
     })
 }
@@ -120,7 +125,7 @@ impl Read for WorkerAddress {
                         None if is_host(text) => {
                             bad.hint(format!("the port is missing, like `{text}:8000`"))
                         }
-                        None => explain(text, bad),
+                        None => explain(text, bad, 8001),
                     },
                 ),
             },
@@ -147,11 +152,28 @@ fn socket_path(path: &str, expected: &str) -> Result<PathBuf, Bad> {
     Ok(PathBuf::from(path))
 }
 
-fn explain(text: &str, bad: Bad) -> Bad {
-    if text.contains("://") {
-        bad.hint("an address has no `http://` and no path")
-    } else if text.parse::<std::net::IpAddr>().is_ok() {
-        bad.hint("the port is missing")
+/// `example` is the port that is missing.
+fn explain(text: &str, bad: Bad, example: u16) -> Bad {
+    if text.starts_with("https://") {
+        bad.hint("an address has no `https://`: TLS to workers is not built yet, only plain HTTP")
+    } else if text.contains("://") {
+        let hint = "an address has no `http://` and no path";
+        match crate::foreign::address(text) {
+            Some(address) => bad.hint(format!("{hint}: `{address}`")),
+            None => bad.hint(hint),
+        }
+    } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        bad.hint(format!("the port is missing, like \"[::1]:{example}\""))
+    } else if text.parse::<std::net::Ipv4Addr>().is_ok() {
+        bad.hint(format!("the port is missing, like `{text}:{example}`"))
+    } else if let Some((address, path)) = text.split_once('/').filter(|(a, _)| is_address(a)) {
+        bad.hint(format!("an address has no path: `{address}`; `/{path}` is for `match`"))
+    } else if text.ends_with(';') {
+        bad.hint("no `;` ends a line of YAML")
+    } else if text.contains([' ', ',']) {
+        bad.hint(
+            "several are a list: `[127.0.0.1:8001, 127.0.0.1:8002]`; weights and slots are keys",
+        )
     } else if text
         .rsplit_once(':')
         .is_some_and(|(_, port)| port.parse::<u32>().is_ok_and(|p| p > 65_535))
@@ -168,6 +190,10 @@ fn explain(text: &str, bad: Bad) -> Bad {
 fn bare_port(text: &str) -> Option<u16> {
     let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")).unwrap_or(text);
     port.parse().ok().filter(|_| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok() || host_and_port(text).is_some()
 }
 
 fn host_and_port(text: &str) -> Option<(&str, u16)> {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::env::Bad;
 use crate::model::AccessLogPath;
+use crate::problem::Draft;
 use crate::read::{Cx, Read};
 use crate::schema::{PRINTABLE, Shapes, any_of, described, scalar, text, words};
 use crate::tree::Node;
@@ -41,7 +43,13 @@ impl Read for Directory {
             cx.mismatch(node, expected);
             return None;
         }
-        Some(Directory(PathBuf::from(&**text)))
+        let path = PathBuf::from(&**text);
+        if !path.is_dir() {
+            let message = format!("there is no folder {}", node.found());
+            let hint = "what would lie there is streamed instead".to_owned();
+            cx.report(Draft::warning(node.span, message).hint(hint));
+        }
+        Some(Directory(path))
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
@@ -61,7 +69,9 @@ impl Read for Mode {
         let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         let mode = u32::from_str_radix(text, 8).ok().filter(|m| octal && *m <= 0o777);
         if mode.is_none() {
-            cx.mismatch(node, expected);
+            let protocol = matches!(&**text, "http" | "tcp" | "udp");
+            let hint = protocol.then(|| format!("did you mean `protocol: {text}`?"));
+            cx.wrong(node, Bad { hint, ..Bad::new("", expected) });
         }
         mode.map(Mode)
     }
@@ -87,8 +97,24 @@ impl Read for LogTarget {
         match &**text {
             "stdout" => Some(LogTarget(AccessLogPath::Stdout)),
             "stderr" => Some(LogTarget(AccessLogPath::Stderr)),
-            path if path.contains('/') && !path.ends_with('/') && !control => {
+            "-" => {
+                cx.wrong(node, Bad::new("", expected).hint("did you mean `stdout`?"));
+                None
+            }
+            path if path.contains('/')
+                && !path.ends_with('/')
+                && !path.starts_with("syslog:")
+                && !control =>
+            {
                 Some(LogTarget(AccessLogPath::File(PathBuf::from(path))))
+            }
+            "journald" => {
+                cx.not_built(node.span, "`journald`");
+                None
+            }
+            remote if remote.starts_with("syslog:") => {
+                cx.not_built(node.span, "`syslog:`");
+                None
             }
             _ => {
                 cx.mismatch(node, expected);

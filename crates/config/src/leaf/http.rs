@@ -16,14 +16,23 @@ pub(crate) struct HostPattern(pub(crate) String);
 impl Read for HostPattern {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let bad = Bad::new("", "a host, like `api.example.com` or `*.example.com`");
+        one_of_several(node, bad.clone(), cx)?;
         let text = cx.scalar(node, &bad.expected)?.text.to_ascii_lowercase();
         if is_host(text.strip_prefix("*.").unwrap_or(&text)) {
             return Some(HostPattern(text.trim_end_matches('.').to_owned()));
         }
         let bad = if text.contains("://") || text.contains('/') {
             bad.hint("a host has no scheme and no path")
+        } else if let Some((host, _)) = text.rsplit_once(':').filter(|(host, _)| is_host(host)) {
+            bad.hint(format!("a host is matched without its port: `{host}`"))
         } else if text.contains(':') {
             bad.hint("a host is matched without its port")
+        } else if matches!(&*text, "*" | "_" | ".*") {
+            bad.hint("leave `host` out: every host then matches")
+        } else if let Some(domain) = text.strip_prefix('.').filter(|domain| is_host(domain)) {
+            bad.hint(format!("did you mean `\"*.{domain}\"`?"))
+        } else if text.contains([' ', ',']) {
+            bad.hint("several hosts are several matches: `match: [{ host: a.example.com }, { host: b.example.com }]`")
         } else if !text.is_ascii() {
             bad.hint("write it in its ASCII form (`xn--…`)")
         } else {
@@ -60,6 +69,37 @@ pub(super) fn is_host(text: &str) -> bool {
     text.len() <= 253 && (ipv6 || text.split('.').all(label))
 }
 
+/// A list where one value stands in a match: None = reported.
+fn one_of_several(node: &Node, bad: Bad, cx: &mut Cx<'_>) -> Option<()> {
+    let Kind::List(items) = &node.kind else { return Some(()) };
+    let key = cx.key;
+    let shown = |node: &Node| match &node.kind {
+        Kind::Scalar(s) if is_plain(&s.text) && !s.is_secret() => Some(s.text.to_string()),
+        _ => None,
+    };
+    let texts: Vec<String> = items.iter().filter_map(shown).take(3).collect();
+    let quoted = |text: &String| match text.starts_with('*') {
+        true => format!("{{ {key}: \"{text}\" }}"),
+        false => format!("{{ {key}: {text} }}"),
+    };
+    let hint = match &texts[..] {
+        [] => format!("one value of `{key}`"),
+        [one] => format!("without the brackets: `{key}: {one}`"),
+        several => {
+            let each: Vec<String> = several.iter().map(quoted).collect();
+            format!("any of several is a list of matches: `match: [{}]`", each.join(", "))
+        }
+    };
+    cx.wrong(node, bad.hint(hint));
+    None
+}
+
+/// What needs no quotes in a message's example.
+fn is_plain(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_./*".contains(c);
+    !text.is_empty() && text.len() <= 60 && text.chars().all(fits)
+}
+
 /// A path as it stands in a request line.
 #[derive(Debug, Clone)]
 pub(crate) struct PathText(pub(crate) String);
@@ -67,6 +107,7 @@ pub(crate) struct PathText(pub(crate) String);
 impl Read for PathText {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let bad = Bad::new("", "a path that begins with `/`");
+        one_of_several(node, bad.clone(), cx)?;
         let text = &cx.scalar(node, &bad.expected)?.text;
         let visible = text.bytes().all(|b| b.is_ascii_graphic());
         if text.starts_with('/') && text.len() <= 4096 && visible && !text.contains(['?', '#']) {
@@ -76,6 +117,10 @@ impl Read for PathText {
             bad.hint("a path ends before `?` and `#`")
         } else if !visible {
             bad.hint("spaces and letters beyond ASCII are percent-encoded")
+        } else if text.starts_with(['^', '~', '(']) {
+            bad.hint("an expression is `path_regex: '/users/[0-9]+'`")
+        } else if !text.starts_with('/') && is_plain(text) {
+            bad.hint(format!("a path is absolute: `/{text}`"))
         } else if !text.starts_with('/') {
             bad.hint("a path is absolute")
         } else {
@@ -163,8 +208,10 @@ impl Read for Method {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let expected = "a method, like `GET`";
         let text = &cx.scalar(node, expected)?.text;
-        if !is_token(text) {
-            cx.mismatch(node, expected);
+        if !is_token(text) || text.contains('|') {
+            let several = text.contains(['|', ',', ' ']);
+            let hint = several.then(|| "several are a list: `[GET, POST]`".to_owned());
+            cx.wrong(node, Bad { hint, ..Bad::new("", expected) });
             return None;
         }
         Some(Method(text.to_ascii_uppercase()))
@@ -253,7 +300,15 @@ impl Read for StatusRange {
         match (status(from), status(to)) {
             (Some(from), Some(to)) if from <= to => Some(StatusRange(from..=to)),
             _ => {
-                cx.mismatch(node, expected);
+                let class = text.to_ascii_lowercase();
+                let class =
+                    class.strip_suffix("xx").filter(|n| ["1", "2", "3", "4", "5"].contains(n));
+                let hint = match (class, text.contains([',', ' ', '|'])) {
+                    (Some(n), _) => Some(format!("did you mean `{n}00-{n}99`?")),
+                    (None, true) => Some("several are a list: `[200, 204]`".to_owned()),
+                    (None, false) => None,
+                };
+                cx.wrong(node, Bad { hint, ..Bad::new("", expected) });
                 None
             }
         }
@@ -288,12 +343,14 @@ impl Read for RetryCause {
         match &*scalar.text {
             "connect" => return Some(RetryCause::Connect),
             "reset" => return Some(RetryCause::Reset),
+            "grpc_unavailable" => cx.not_built(node.span, "`grpc_unavailable`"),
             text => {
                 if let Some(status) = status(text).filter(|status| *status >= 400) {
                     return Some(RetryCause::Status(status));
                 }
                 let mut bad = Bad::new("", expected);
-                bad.hint = did_you_mean(text, ["connect", "reset"]);
+                bad.hint = crate::foreign::word("when", text)
+                    .or_else(|| did_you_mean(text, ["connect", "reset"]));
                 cx.wrong(node, bad);
             }
         }

@@ -70,16 +70,55 @@ impl Read for PathRegex {
         let written = &cx.scalar(node, expected)?.text;
         let start = written.strip_prefix('^').unwrap_or(written);
         if !start.starts_with(['/', '(', '.']) {
-            cx.wrong(node, Bad::new("", expected).hint("a path begins with `/`"));
+            let end = start.strip_suffix('$').unwrap_or(start);
+            let short = start.len() <= 60 && !start.contains(['`', ' ']);
+            let hint = match start.chars().next() {
+                Some('~') => "it is always an expression: leave `~` out".to_owned(),
+                Some(c) if short && c.is_ascii_alphanumeric() => {
+                    format!("a path begins with `/`: `/{end}`")
+                }
+                Some('\\' | '[') if short => {
+                    format!("a path begins with `/`: `/.*{end}`, or `/{end}`")
+                }
+                _ => "a path begins with `/`".to_owned(),
+            };
+            cx.wrong(node, Bad::new("", expected).hint(hint));
             return None;
         }
-        compile(node, expected, cx).map(PathRegex)
+        let whole = compile(node, expected, cx)?;
+        if written.starts_with('^') && is_finite(start) {
+            let message = "found `^` before an expression that has no end";
+            let bad = Bad::new(message, "an expression for the whole path");
+            cx.wrong(
+                node,
+                bad.hint(match is_plain_path(start) {
+                    true => format!(
+                        "`path_prefix: {start}` takes all below it, `path: {start}` this one path"
+                    ),
+                    false => "end it with `.*` to take all below it, or with `$` to take no more"
+                        .to_owned(),
+                }),
+            );
+            return None;
+        }
+        Some(PathRegex(whole))
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let path = text(&format!(r"\^?[/(.].{{0,{}}}", LONGEST - 1));
         described("a regular expression for a whole path, like `/users/[0-9]+`", path)
     }
+}
+
+/// An expression without an end and without a repetition: whoever writes `^` before it means all that
+/// begins with it.
+fn is_finite(text: &str) -> bool {
+    !text.ends_with('$') && !text.contains(['*', '+', '{'])
+}
+
+/// An expression that is no more than a path.
+pub(crate) fn is_plain_path(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_~%".contains(&b))
 }
 
 /// An expression that a whole value matches.

@@ -34,7 +34,7 @@ impl<const MIN: u64, const MAX: u64> Read for Count<MIN, MAX> {
         match whole(text).filter(|n| (MIN..=MAX).contains(n)) {
             Some(n) => Some(Count(n)),
             None => {
-                cx.mismatch(node, &expected);
+                cx.wrong(node, Bad { hint: whole_hint(text), ..Bad::new("", expected) });
                 None
             }
         }
@@ -43,6 +43,20 @@ impl<const MIN: u64, const MAX: u64> Read for Count<MIN, MAX> {
     fn shape(_: &mut Shapes<'_>) -> Value {
         number(MIN, MAX)
     }
+}
+
+/// What is no whole number, and nearly one.
+fn whole_hint(text: &str) -> Option<String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if text.len() > 12 {
+        return None;
+    }
+    if let Some(number) = text.strip_suffix('%').filter(|number| digits(number)) {
+        return Some(format!("did you mean `{number}`?"));
+    }
+    let (whole, tenths) = text.split_once('.')?;
+    (digits(whole) && digits(tenths))
+        .then(|| "whole numbers alone: 3 and 2 instead of 1.5 and 1".to_owned())
 }
 
 /// A number as YAML writes numbers.

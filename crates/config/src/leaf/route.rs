@@ -113,7 +113,7 @@ fn is_location(path: &str) -> bool {
 }
 
 /// Every `%` has its two digits, and none is a NUL.
-fn whole_escapes(path: &str) -> bool {
+pub(crate) fn whole_escapes(path: &str) -> bool {
     path.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit) && digits != b"00")

@@ -56,7 +56,7 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "tls", "send_proxy_protocol", "run",
+        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow",
     }
     needs { some_of("workers", "discover"); }
 }
@@ -113,7 +113,7 @@ section! {
         /// How long what a host name resolves to is believed.
         "resolve" => resolve: Resolve,
     }
-    later { "tls", "send_proxy_protocol" }
+    later { "tls", "send_proxy_protocol", "state" }
     needs { every("address"); }
 }
 
@@ -224,7 +224,7 @@ section! {
         /// Another port than the worker's own; 0 is its own.
         "port" => port: Count<0, 65_535> = 0,
     }
-    later {}
+    later { "method", "headers", "body" }
     needs { every("path"); }
 }
 
@@ -282,6 +282,10 @@ impl Read for Worker {
             },
         };
         Some(Worker { map })
+    }
+
+    fn as_items(node: &Node) -> Option<String> {
+        crate::foreign::workers(node)
     }
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {

@@ -36,6 +36,7 @@ macro_rules! section {
                 section: $what,
                 built: &[$( $key ),*],
                 later: &[$( $later ),*],
+                needs: &[$( $( (stringify!($rule), &[$( $needed ),+]) ),* )?],
             };
         }
 
@@ -49,12 +50,17 @@ macro_rules! section {
                     return None;
                 };
                 let mut section = $name::empty(node.span);
+                let mut others = Vec::new();
                 for (key, value) in entries {
                     match key.key() {
-                        $( Some($key) => section.$field = $crate::read::Field::read(value, cx), )*
-                        _ => cx.other_key(key, value, &Self::KEYS, &mut section.refused),
+                        $( Some($key) => {
+                            cx.key = $key;
+                            section.$field = $crate::read::Field::read(value, cx);
+                        } )*
+                        _ => others.push((key, value)),
                     }
                 }
+                cx.other_keys(&others, entries, &Self::KEYS, &mut section.refused);
                 Some(section)
             }
 
@@ -89,10 +95,9 @@ macro_rules! words {
                     other => {
                         let mut bad =
                             $crate::env::Bad::new("", format!("one of {}", WORDS.join(", ")));
-                        bad.hint = $crate::read::did_you_mean(
-                            other,
-                            WORDS.iter().chain(LATER).copied(),
-                        );
+                        let words = WORDS.iter().chain(LATER).copied();
+                        bad.hint = $crate::foreign::word(cx.key, other)
+                            .or_else(|| $crate::read::did_you_mean(other, words));
                         cx.wrong(node, bad);
                     }
                 }

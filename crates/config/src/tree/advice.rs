@@ -10,6 +10,17 @@ pub(super) fn advice(kind: &ErrorKind, line: &str, above: &str) -> Option<&'stat
     if line.contains(": *") || line.contains("- *") {
         return Some("a value that begins with `*` needs quotes");
     }
+    if is_other_language(line) {
+        return Some(
+            "isobar reads YAML: `key: value`, and spaces where nginx and Caddy have braces",
+        );
+    }
+    if line.contains("${")
+        && line.contains(['{', '['])
+        && line.trim_start() != line.trim_start_matches("${")
+    {
+        return Some("a value with `${VAR}` needs quotes inside `{ }` and `[ ]`: \"${VAR}\"");
+    }
     if line.contains("[::") {
         return Some("an IPv6 address needs quotes: \"[::]:8080\"");
     }
@@ -28,8 +39,21 @@ pub(super) fn advice(kind: &ErrorKind, line: &str, above: &str) -> Option<&'stat
         | ErrorKind::InvalidFlowScalarIndent => {
             Some("a `{` or `[` is not closed by its own kind, or a comma is missing")
         }
+        ErrorKind::UnknownQuotedScalarEscape
+        | ErrorKind::InvalidQuotedScalarHexEscape
+        | ErrorKind::InvalidUnicodeEscape => {
+            Some("in double quotes `\\` begins an escape: use single quotes, like '/a\\.b'")
+        }
         _ => None,
     }
+}
+
+/// nginx's `listen 80;` and `server {`, Caddy's `example.com {`, TOML's `key = "value"`.
+fn is_other_language(line: &str) -> bool {
+    let line = line.trim_end();
+    let plain = !line.contains(": ") && !line.ends_with(':');
+    let toml = line.split_once(" = ").is_some_and(|(key, _)| !key.contains([':', '\'', '"']));
+    plain && (line.ends_with(" {") || line.ends_with(';') || toml)
 }
 
 const ALIGN: &str = "align this line, by spaces, with those above that it belongs to";

@@ -2,42 +2,42 @@
 
 use std::path::Path;
 
-use isobar_config::{Config, Problems};
+use isobar_config::{Config, Loaded, Problems};
 
 use super::output::{complain, say, stderr_colour};
 use super::{Format, Told};
 use crate::registry;
 
 pub(crate) fn run(path: &Path, format: Format) -> Result<(), Told> {
-    let outcome = isobar_config::load(path, &registry::registry());
+    let outcome = match isobar_config::load(path, &registry::registry()) {
+        Ok(loaded) => match discovered(&loaded.config) {
+            None => Ok(loaded),
+            Some(problems) => Err(problems),
+        },
+        Err(problems) => Err(problems),
+    };
+    let (problems, summary) = match outcome {
+        Ok(Loaded { config, warnings }) => (warnings, Some(config.summary())),
+        Err(problems) => (problems, None),
+    };
     match format {
-        Format::Text => match outcome {
-            Ok(loaded) => {
-                complain(&loaded.warnings.render(stderr_colour()));
-                if let Some(problems) = discovered(&loaded.config) {
-                    return Err(problems.render(stderr_colour()));
-                }
-                say(&format_args!("{}: ok: {}", path.display(), loaded.config.summary()));
-                Ok(())
-            }
-            Err(problems) => Err(problems.render(stderr_colour())),
-        },
-        Format::Json => match outcome {
-            Ok(loaded) => match discovered(&loaded.config) {
-                None => {
-                    say(&loaded.warnings.to_json());
-                    Ok(())
-                }
-                Some(problems) => {
-                    say(&problems.to_json());
-                    Err(Told::new())
-                }
-            },
-            Err(problems) => {
-                say(&problems.to_json());
-                Err(Told::new())
-            }
-        },
+        Format::Text if !problems.is_empty() => {
+            complain(&format!("{}\n{}", problems.render(stderr_colour()), problems.tally()));
+        }
+        Format::Text => {}
+        Format::Json => {
+            say(&problems.to_json());
+            // Data to stdout, and to people what it comes to.
+            complain(&problems.tally());
+        }
+    }
+    match (summary, format) {
+        (None, _) => Err(Told::new()),
+        (Some(summary), Format::Text) => {
+            say(&format_args!("{}: ok: {summary}", path.display()));
+            Ok(())
+        }
+        (Some(_), Format::Json) => Ok(()),
     }
 }
 

@@ -63,9 +63,17 @@ fn shown() -> clap::Command {
     shown.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
 }
 
-/// The page of the whole, or of one command: formatted and through the pager on a terminal, as it is
-/// for a file or another program.
+/// The page of the whole, of one command, or of the configuration: formatted and through the pager
+/// on a terminal, as it is for a file or another program.
 pub(super) fn man(command: Option<&str>) -> Result<(), Told> {
+    if command == Some("isobar.yaml") {
+        let page = isobar_config::manual_page().into_bytes();
+        let shown = io::stdout().is_terminal() && pager::formatted("isobar.yaml", &page).is_ok();
+        if !shown {
+            say_bytes(&page);
+        }
+        return Ok(());
+    }
     let pages = pages().map_err(|error| error.to_string())?;
     let name = command.map_or("isobar".to_owned(), |command| format!("isobar-{command}"));
     match pages.into_iter().find(|page| page.name == name) {

@@ -103,7 +103,7 @@ pub(super) fn warm_up(field: Field<Switch<raw::WarmUp>>, cx: &mut Cx<'_>) -> Opt
             list.into_iter().map(|path| path.value.0).collect()
         }
         Field::Broken => return None,
-        Field::Absent if raw.refused.instead_of(&["requests"]) => return None,
+        Field::Absent if raw.refused.excuses(&["requests"]) => return None,
         Field::Absent => {
             cx.report(
                 Draft::error(span, "found a warm-up without requests")
