@@ -21,8 +21,12 @@ os.environ["ISOBAR_BENCH_USERS"] = "ann:$2b$10$" + "a" * 53
 NGINX, HAPROXY = "/usr/sbin/nginx", "/usr/sbin/haproxy"
 
 
-def available():
-    return [name for name, path in (("nginx", NGINX), ("haproxy", HAPROXY)) if os.path.exists(path)]
+NAMES = ["nginx", "haproxy"]
+# What each needs: a program or file, and the Debian package that has it.
+NEEDS = {
+    "nginx": {NGINX: "nginx", "/usr/lib/nginx/modules/ngx_stream_module.so": "libnginx-mod-stream"},
+    "haproxy": {HAPROXY: "haproxy"},
+}
 
 
 def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0, filters=False):

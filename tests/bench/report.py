@@ -21,7 +21,8 @@ IDLE_KIB = 4.0
 LATE_US = 100
 
 
-def table(rows, rounds):
+def table(rows, rounds, why_not=lambda scenario, who: "no figure"):
+    """`why_not` says of a scenario and of who took part in it why a promise has no figure."""
     values = {}
     for scenario, who, figure, value in rows:
         values.setdefault((scenario, who, figure), []).append(value)
@@ -45,6 +46,11 @@ def table(rows, rounds):
             most = f"{most:.2f}" if most else ""
             spread = f"{ratio:.2f} [{min(ratios):.2f} to {max(ratios):.2f}]"
             lines.append(f"| {what}: {who} ÷ {than} | {spread} | {most} | {held} |")
+        else:
+            missing = [name for name, found in ((who, mine), (than, theirs)) if not found]
+            why = ", ".join(dict.fromkeys(why_not(scenario, name) for name in missing))
+            most = f"{most:.2f}" if most else ""
+            lines.append(f"| {what}: {who} ÷ {than} | not measured | {most} | {why} |")
     for (scenario, who, figure), found in values.items():
         if figure == "kib":
             kib = median(found)

@@ -21,7 +21,7 @@ ROUTES = 10_000
 RATE = 20000
 
 
-def run(binaries, rounds, seconds, wanted):
+def run(binaries, rounds, seconds, wanted, others):
     # Five thousand connections on both sides of a proxy.
     measure.raise_descriptor_limit()
     ports = [measure.free_port() for _ in range(4)]
@@ -31,7 +31,7 @@ def run(binaries, rounds, seconds, wanted):
     for name in NAMES:
         if wanted and name not in wanted:
             continue
-        cases = _cases(name, binaries, ports, seconds)
+        cases = _cases(name, binaries, ports, seconds, others)
         # Memory does not scatter: one round says it.
         for number in range(1 if name == "memory" else rounds):
             for who, measured in cases if number % 2 == 0 else cases[::-1]:
@@ -41,8 +41,8 @@ def run(binaries, rounds, seconds, wanted):
     return rows
 
 
-def _cases(name, binaries, ports, seconds):
-    everyone = ["isobar", *peers.available()]
+def _cases(name, binaries, ports, seconds, others):
+    everyone = ["isobar", *others]
 
     def proxy(who, **how):
         return lambda: peers.start(who, binaries, ports[:1], **how)

@@ -34,7 +34,9 @@ fn the_package_is_installed_started_and_removed() {
     std::fs::write(system.join("var/lib/dpkg/status"), "").expect("writes");
     let dpkg = |arguments: &[&str]| {
         let mut dpkg = Command::new("dpkg");
-        dpkg.arg(format!("--root={}", system.display())).arg("--force-depends").args(arguments);
+        dpkg.arg(format!("--root={}", system.display())).arg("--force-depends");
+        // There is no shell in that root: the maintainer scripts run in this one and know it.
+        dpkg.arg("--force-script-chrootless").args(arguments);
         run(&mut dpkg)
     };
     dpkg(&["-i", &package]);
@@ -44,6 +46,31 @@ fn the_package_is_installed_started_and_removed() {
         assert!(page.exists(), "{}", page.display());
     }
     assert!(system.join("usr/share/man/man5/isobar.yaml.5.gz").exists());
+
+    for file in [
+        "usr/share/bash-completion/completions/isobar",
+        "usr/share/zsh/vendor-completions/_isobar",
+        "usr/share/fish/vendor_completions.d/isobar.fish",
+        "usr/share/doc/isobar/README.md",
+        "usr/share/doc/isobar/reference.md",
+        "usr/share/doc/isobar/changelog.gz",
+        "usr/share/doc/isobar/copyright",
+        "usr/share/doc/isobar/schema.json",
+        "usr/share/doc/isobar/examples/gunicorn.yaml",
+    ] {
+        let size = std::fs::metadata(system.join(file)).map(|file| file.len());
+        assert!(size.is_ok_and(|size| size > 0), "{file}");
+    }
+    let rotated = system.join("etc/logrotate.d/isobar");
+    let rotate = std::fs::read_to_string(&rotated).expect("the logrotate file");
+    assert!(rotate.contains("/var/log/isobar/*.log") && rotate.contains("USR1"), "{rotate}");
+    for script in ["postinst", "prerm", "postrm"] {
+        let script = system.join(format!("var/lib/dpkg/info/isobar.{script}"));
+        run(Command::new("sh").arg("-n").arg(&script));
+    }
+    let logs = system.join("var/log/private/isobar");
+    std::fs::create_dir_all(&logs).expect("a folder");
+    std::fs::write(logs.join("access.log"), "a line\n").expect("writes");
 
     // As the unit says, but in that root and on ports that are free.
     let config = system.join("etc/isobar/isobar.yaml");
@@ -82,8 +109,12 @@ fn the_package_is_installed_started_and_removed() {
     wait_for(&told, "STOPPING=1");
     assert!(service.0.wait().expect("waits").success());
 
+    // Removed, its configuration and logs stay; purged, nothing does.
+    dpkg(&["-r", "isobar"]);
+    assert!(!binary.exists() && config.exists() && rotated.exists() && logs.exists());
     dpkg(&["-P", "isobar"]);
-    assert!(!binary.exists() && !config.exists(), "something was left behind");
+    let left = [&config, &rotated, &logs].into_iter().find(|path| path.exists());
+    assert!(left.is_none(), "{left:?} was left behind");
 }
 
 fn wait_for(told: &UnixDatagram, state: &str) -> String {

@@ -14,7 +14,7 @@ def everything(root, fronts):
     """Returns the paths of the tools that these fronts and all servers need."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
     debian = {"nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
-    _debian({debian[name]: name for name in debian if name in fronts} | {"node": "nodejs"})
+    debian_packages({debian[name]: name for name in debian if name in fronts} | {"node": "nodejs"})
     python = _venv(target / "venv", ["-r", str(root / "tests/apps/requirements.txt")], "gunicorn")
     isobar = os.environ.get("ISOBAR_BIN")
     _cargo(root, "-p", "isobar-tests", "--bins")
@@ -30,17 +30,25 @@ def everything(root, fronts):
     return tools
 
 
-def _debian(wanted):
-    missing = [package for path, package in wanted.items() if not (shutil.which(path) or os.path.exists(path))]
-    if not missing:
+def debian_packages(wanted):
+    """Installs the packages of these programs and files where they are missing, or names them and ends."""
+    def missing():
+        there = (path for path in wanted if shutil.which(path) or os.path.exists(path))
+        return sorted({*wanted.values()} - {wanted[path] for path in there})
+
+    if not (packages := missing()):
         return
-    if os.geteuid() != 0:
-        sys.exit(f"please install {' '.join(missing)}")
-    print(f"installing Debian packages: {' '.join(missing)}", flush=True)
+    named = f"please install {' '.join(packages)}"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit(named)
+    print(f"installing Debian packages: {' '.join(packages)}", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    subprocess.run(["apt-get", "update", "-qq"], env=environment, check=True)
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    # An index that cannot be renewed may still do.
+    subprocess.run(["apt-get", "update", "-qq"], env=environment, check=False)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode or missing():
+        sys.exit(f"apt-get could not install them: {named}")
 
 
 def _venv(folder, packages, proof):
