@@ -95,6 +95,11 @@ impl PoolState {
                     transitions.extend(self.with(worker, now, MemberState::refused).flatten());
                     continue;
                 }
+                Event::Unreachable { worker, why } => {
+                    let seen = self.with(worker, now, |member, at| member.away(why, at));
+                    transitions.extend(seen.flatten());
+                    continue;
+                }
                 Event::Recheck { worker, ok } => {
                     if ok {
                         let seen = self.with(worker, now, MemberState::rechecked);

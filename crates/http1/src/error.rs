@@ -101,6 +101,27 @@ impl Found {
         Found(format!("`{shown}{more}`").into())
     }
 
+    /// Of a field's line: what proves who somebody is does not belong in a log.
+    pub(crate) fn field(line: &[u8]) -> Found {
+        const SECRET: [&[u8]; 4] =
+            [b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"];
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        match SECRET.iter().any(|secret| name.trim_ascii().eq_ignore_ascii_case(secret)) {
+            true => Found(format!("`{}: …`", name.escape_ascii()).into()),
+            false => Found::bytes(line),
+        }
+    }
+
+    /// Of a request's first line or its target: queries tend to hold what is private.
+    pub(crate) fn target(line: &[u8]) -> Found {
+        match line.iter().position(|&byte| byte == b'?') {
+            Some(at) if at < Found::MAX => {
+                Found(format!("`{}?…`", line[..at].escape_ascii()).into())
+            }
+            _ => Found::bytes(line),
+        }
+    }
+
     /// For what has no bytes to show: `no Host`, `two of them`.
     pub(crate) fn text(text: &str) -> Found {
         Found(text.into())
@@ -116,5 +137,21 @@ impl fmt::Display for Found {
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_tells_no_secret() {
+        let field = |line: &str| Found::field(line.as_bytes()).to_string();
+        assert_eq!(field("Authorization: Basic c2VjcmV0\x01"), "`Authorization: …`");
+        assert_eq!(field("cookie : a=b"), "`cookie : …`");
+        assert_eq!(field("X-A: b\x01"), "`X-A: b\\x01`");
+        let target = |line: &str| Found::target(line.as_bytes()).to_string();
+        assert_eq!(target("GET /a?token=secret HTTP/1.1"), "`GET /a?…`");
+        assert_eq!(target("GET /a b HTTP/1.1"), "`GET /a b HTTP/1.1`");
     }
 }

@@ -102,7 +102,7 @@ impl Head {
             let Some(line) = line else {
                 self.clear();
                 let line = whole.strip_suffix(b"\r\n").unwrap_or(whole);
-                return Err(Error::FieldLine(Found::bytes(line)));
+                return Err(Error::FieldLine(Found::field(line)));
             };
             let start = std::mem::replace(&mut at, end + 1);
             let id = FieldId::of(&whole[..line.name]);

@@ -378,7 +378,7 @@ pub(crate) fn check_version(line: &[u8]) -> Result<(), Error> {
 fn line_error(bad: BadRequestLine, line: &[u8]) -> Error {
     match bad {
         BadRequestLine::Version => version_error(line),
-        BadRequestLine::Other => Error::RequestLine(Found::bytes(head::start_line(line))),
+        BadRequestLine::Other => Error::RequestLine(Found::target(head::start_line(line))),
     }
 }
 
@@ -392,6 +392,6 @@ fn version_error(text: &[u8]) -> Error {
         {
             Error::UnsupportedVersion(Found::bytes(version))
         }
-        _ => Error::Version(Found::bytes(line)),
+        _ => Error::Version(Found::target(line)),
     }
 }

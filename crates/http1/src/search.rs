@@ -161,7 +161,7 @@ fn first_bytes(head: &[u8], kind: Kind) -> Result<(), Error> {
     match kind {
         Kind::Request => match head.first() {
             Some(&b) if b != b'\r' && b != b'\n' && !crate::field::is_token_byte(b) => {
-                Err(Error::NotHttp(Found::bytes(head)))
+                Err(Error::NotHttp(Found::target(head)))
             }
             _ => Ok(()),
         },

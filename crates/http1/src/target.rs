@@ -19,7 +19,7 @@ pub(crate) enum Target<'a> {
 
 impl Target<'_> {
     pub(crate) fn of<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Error> {
-        let refuse = |expected| Err(Error::Target(Found::bytes(target), expected));
+        let refuse = |expected| Err(Error::Target(Found::target(target), expected));
         // Folded, not searched: without an early exit it is a few vector instructions.
         if !target.iter().fold(true, |ok, &b| ok & (b.is_ascii_graphic() & (b != b'#'))) {
             return refuse("printable ASCII without `#`");

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use isobar_config::model::{AccessLogFormat, AccessLogPath, Shards};
+use isobar_config::model::{self as config, AccessLogFormat, AccessLogPath, Shards};
 use isobar_config::{Config, Loaded};
 use isobar_proxy::ProxyContext;
 use isobar_proxy::access_log::{AccessLog, Flushed, Format, Sink};
@@ -105,8 +105,11 @@ pub(crate) fn run_proxy(
     to: &[String],
     strategy: Option<&str>,
     slots: Option<NonZeroU32>,
+    log: Option<AccessLogFormat>,
 ) -> Result<(), String> {
     let config = Config::proxy(from, to, strategy, slots, &registry::registry());
+    let log = log.map(|format| config::AccessLog { format, path: AccessLogPath::Stdout });
+    let config = config.map(|config| Config { access_log: log, ..config });
     let config = config.map_err(|problems| problems.to_string());
     let loaded = config.map(|config| Loaded { config, warnings: Default::default() });
     to_the_end(loaded.and_then(|loaded| run(loaded, Source::Flags)))

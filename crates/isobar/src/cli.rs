@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use isobar_config::model::AccessLogFormat;
 
 use crate::{app, demo, registry};
 
@@ -187,6 +188,25 @@ struct Proxy {
     /// Requests each worker may serve at once [default: no limit]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = args::proxy_slots)]
     slots: Option<NonZeroU32>,
+    /// Write a line per request to stdout: json (where no format is given) or combined
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "json")]
+    access_log: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Json,
+    Combined,
+}
+
+impl From<LogFormat> for AccessLogFormat {
+    fn from(format: LogFormat) -> AccessLogFormat {
+        match format {
+            LogFormat::Json => AccessLogFormat::Json,
+            LogFormat::Combined => AccessLogFormat::Combined,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -326,7 +346,8 @@ impl Command {
         match self {
             Command::Run(args) => app::run_file(&find::config(args.config)?)?,
             Command::Proxy(args) => {
-                app::run_proxy(&args.from, &args.to, args.strategy.as_deref(), args.slots)?;
+                let log = args.access_log.map(AccessLogFormat::from);
+                app::run_proxy(&args.from, &args.to, args.strategy.as_deref(), args.slots, log)?;
             }
             Command::Check(args) => {
                 check::run(&find::config(args.file.or(args.config.config))?, args.output.format)?;

@@ -16,9 +16,12 @@ use crate::stream::Stream;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody listens there; a unix socket that does not exist counts as well.
+    /// Nobody listens there.
     #[error("connection refused")]
     Refused,
+    /// Nobody has made the unix socket: as good as a refusal.
+    #[error("connection refused: there is no such socket")]
+    NoSocket,
     #[error("connecting timed out")]
     Timeout,
     /// We ran out of ports or file descriptors: says nothing about the worker.
@@ -29,9 +32,22 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Nobody is there, which is certain.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, ConnectError::Refused | ConnectError::NoSocket)
+    }
+
+    /// Why a worker is down, for people: what has a name is called by it, the rest says itself.
+    pub fn cause(&self) -> String {
+        match self {
+            ConnectError::Other(_) | ConnectError::Exhausted(_) => self.to_string(),
+            _ => self.label().to_owned(),
+        }
+    }
+
     pub fn label(&self) -> &'static str {
         match self {
-            ConnectError::Refused => "connect_refused",
+            ConnectError::Refused | ConnectError::NoSocket => "connect_refused",
             ConnectError::Timeout => "connect_timeout",
             ConnectError::Exhausted(_) => "exhausted",
             ConnectError::Other(_) => "connect_error",
@@ -45,7 +61,8 @@ impl From<io::Error> for ConnectError {
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectError::Refused,
+            io::ErrorKind::ConnectionRefused => ConnectError::Refused,
+            io::ErrorKind::NotFound => ConnectError::NoSocket,
             io::ErrorKind::TimedOut => ConnectError::Timeout,
             io::ErrorKind::AddrNotAvailable => ConnectError::Exhausted(error),
             _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
@@ -129,5 +146,9 @@ mod tests {
         ] {
             assert_eq!(ConnectError::from(io::Error::from(kind)).label(), label);
         }
+        let cause = |number| ConnectError::from(io::Error::from_raw_os_error(number)).cause();
+        assert_eq!(cause(111), "connect_refused");
+        assert!(cause(13).contains("Permission denied"), "{}", cause(13));
+        assert!(cause(113).contains("No route to host"), "{}", cause(113));
     }
 }

@@ -28,8 +28,8 @@ impl Observation {
 pub(crate) enum Seen {
     /// A connect was refused; the slots are closed already.
     Refused,
-    /// A connect failed in another way.
-    Unreachable,
+    /// A connect failed in another way, in the system's words.
+    Unreachable(String),
     /// The re-check after such a failure failed as well.
     StillAway,
     /// It connected.

@@ -28,7 +28,7 @@ pub trait Probe: Send + Sync {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    #[error("{}", .0.label())]
+    #[error("{}", .0.cause())]
     Connect(#[from] ConnectError),
     #[error("connection lost: {0}")]
     Lost(#[from] std::io::Error),

@@ -9,9 +9,11 @@ mod outliers;
 mod publish;
 mod recheck;
 mod report;
+mod said;
 mod tiers;
 mod watch;
 
+use self::said::Said;
 use self::tiers::Choosing;
 pub(crate) use self::watch::Task;
 use self::watch::Watch;
@@ -63,6 +65,7 @@ pub(crate) struct Supervisor {
     /// What the log knows already, by source.
     problems: BTreeMap<String, String>,
     discovery_failures: u64,
+    said: Said,
     next_id: u32,
     cells: usize,
     settle: Settle<bool>,
@@ -157,6 +160,7 @@ impl Supervisor {
             found: false,
             problems: BTreeMap::new(),
             discovery_failures: 0,
+            said: Said::default(),
             next_id: 0,
             cells,
             settle,
@@ -257,6 +261,7 @@ impl Supervisor {
             change.slots.map(|slots| Event::Slots { worker: name, slots }),
         ];
         let changes = self.state.apply_all(events.into_iter().flatten(), now());
+        self.said.outdated = true;
         self.settle_down(changes, Instant::now());
         Ok(())
     }
@@ -335,8 +340,12 @@ fn event(observation: &Observation, probed: bool) -> Option<Event<'_>> {
     let worker = target.name();
     match &observation.seen {
         // Where probes decide, only a refusal is clearer than they are.
-        Seen::Unreachable if probed => None,
-        Seen::Unreachable | Seen::Refused => {
+        Seen::Unreachable(_) if probed => None,
+        Seen::Unreachable(why) => {
+            target.shelf.clear();
+            Some(Event::Unreachable { worker, why })
+        }
+        Seen::Refused => {
             // Nobody at the other end of these any more.
             target.shelf.clear();
             Some(Event::Refused { worker })

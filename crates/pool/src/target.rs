@@ -134,8 +134,8 @@ impl Target {
     pub(crate) fn unreachable(self: &Arc<Self>, error: &ConnectError) {
         let seen = match (error, &self.address) {
             // Said once, by whoever comes first.
-            (ConnectError::Refused, _) if self.slots().load().is_closed() => return,
-            (ConnectError::Refused, _) => {
+            _ if error.is_refusal() && self.slots().load().is_closed() => return,
+            _ if error.is_refusal() => {
                 self.slots().close();
                 Seen::Refused
             }
@@ -143,7 +143,7 @@ impl Target {
             (ConnectError::Timeout, Address::Unix(_)) | (ConnectError::Exhausted(_), _) => return,
             // It accepts, and resets what it accepted: to connect again would prove nothing.
             (ConnectError::Other(error), _) if error.kind() == ErrorKind::ConnectionReset => return,
-            (ConnectError::Timeout | ConnectError::Other(_), _) => Seen::Unreachable,
+            _ => Seen::Unreachable(error.cause()),
         };
         self.shared.mailbox.post(Observation::now(self, seen));
     }

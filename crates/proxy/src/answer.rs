@@ -10,11 +10,13 @@ use crate::reason::Reason;
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
 /// Appends a whole response for `reason`, whose usual `status` a parser may have sharpened, and says
-/// how many bytes are body.
+/// how many bytes are body. `words`: what else the client is told, in a line of its own.
+#[expect(clippy::too_many_arguments, reason = "each of them is a part of one answer")]
 pub(crate) fn write(
     out: &mut Vec<u8>,
     status: u16,
     reason: Reason,
+    words: Option<&str>,
     request_id: &[u8],
     fields: &[(&'static str, String)],
     keep_alive: KeepAlive,
@@ -23,6 +25,7 @@ pub(crate) fn write(
     let phrase = phrase(status);
     // "404 Not Found: no_route\n"
     let body_len = 3 + 1 + phrase.len() + 2 + reason.code().len() + 1;
+    let body_len = body_len + words.map_or(0, |words| words.len() + 1);
     begin(out, status);
     let _ = write!(
         out,
@@ -34,6 +37,10 @@ pub(crate) fn write(
     );
     out.extend_from_slice(request_id);
     out.extend_from_slice(b"\r\n");
+    if words.is_some() {
+        // They quote the request: nobody takes them for anything but text.
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+    }
     if status == 405 {
         out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     }
@@ -46,6 +53,9 @@ pub(crate) fn write(
         return 0;
     }
     let _ = writeln!(out, "{status} {phrase}: {}", reason.code());
+    if let Some(words) = words {
+        let _ = writeln!(out, "{words}");
+    }
     body_len
 }
 
@@ -204,7 +214,9 @@ mod tests {
     fn the_announced_length_is_the_body() {
         for reason in [Reason::NoRoute, Reason::QueueTimeout, Reason::HeaderTooLarge] {
             let mut out = Vec::new();
-            write(&mut out, reason.status(), reason, b"id", &[], KeepAlive::Yes, HeadOnly::No);
+            let words = Some("a word in excess");
+            let status = reason.status();
+            write(&mut out, status, reason, words, b"id", &[], KeepAlive::Yes, HeadOnly::No);
             let text = String::from_utf8(out).expect("ascii");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");

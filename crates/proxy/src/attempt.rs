@@ -69,7 +69,12 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                 exchange.record.connect += connecting.elapsed();
                 match connected {
                     Ok(worker) => worker,
-                    Err(unreached) => return not_reached(lease, &unreached),
+                    Err(unreached) => {
+                        if let Unreached::Connect(error) = &unreached {
+                            exchange.record.blame(&lease, Some(error.to_string()));
+                        }
+                        return not_reached(lease, &unreached);
+                    }
                 }
             }
         };
@@ -88,6 +93,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                     lease = same;
                     continue;
                 }
+                exchange.record.blame(&same, None);
                 let asked = if wrote == 0 { Asked::Unseen } else { exchange.asked() };
                 same.fail(Failure::Reset, asked);
                 let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
@@ -134,7 +140,7 @@ fn not_reached(lease: Lease, why: &Unreached) -> Attempt {
     let (outcome, reason, again) = match why {
         Unreached::Connect(error) => {
             let (outcome, reason) = unconnected::told(error);
-            let refused = matches!(error, ConnectError::Refused);
+            let refused = error.is_refusal();
             (outcome, reason, if refused { Again::Free } else { Again::Unsent })
         }
         Unreached::RequestTimeout => (Outcome::NotSent, Reason::RequestTimeout, Again::Never),
@@ -179,6 +185,7 @@ async fn write_and_wait(
                     lease.close(worker, Outcome::ClientGone);
                     return Err(Lost::Given(Reason::ClientGone, Again::Never));
                 }
+                exchange.record.words = Some("too many interim responses (1xx)".into());
                 Reason::BadResponse
             }
             Wait::Broke => return Err(Lost::Connection { lease, wrote: upload.total() }),
@@ -188,6 +195,7 @@ async fn write_and_wait(
             Wait::BodyTimeout => Reason::BodyTimeout,
             Wait::Client(reason) => reason,
         };
+        exchange.record.blame(&lease, None);
         let whole = upload.finished(&exchange.incoming, &exchange.scratch.up) && !upload.gave_up();
         let silent = exchange.scratch.down.is_empty() && interim == 0;
         // While the client's bytes are waited for, it is not the worker who is late.
@@ -233,7 +241,8 @@ async fn wait(
     patience: &mut Patience,
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
-    let Exchange { client, scratch, incoming, listener, route, clock, .. } = exchange;
+    let Exchange { client, scratch, incoming, listener, route, clock, record, .. } = exchange;
+    record.words = None;
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
@@ -267,14 +276,20 @@ async fn wait(
                         return Poll::Ready(Wait::Head);
                     }
                     Ok(Parsed::Partial) => {}
-                    Err(_) => return Poll::Ready(Wait::BadResponse),
+                    Err(error) => {
+                        record.words = Some(error.to_string().into());
+                        return Poll::Ready(Wait::BadResponse);
+                    }
                 }
             }
             crate::scratch::furnish(&mut scratch.down);
             match worker.stream().poll_recv(cx, &mut scratch.down) {
                 Poll::Ready(Ok(1..)) => {}
                 // A head that breaks off is no head.
-                Poll::Ready(_) => return Poll::Ready(Wait::Broke),
+                Poll::Ready(ended) => {
+                    record.words = ended.err().map(|error| error.to_string().into());
+                    return Poll::Ready(Wait::Broke);
+                }
                 Poll::Pending => break,
             }
         }

@@ -167,8 +167,8 @@ impl Exchange<'_> {
                 Ok(Parsed::Complete(used)) => break used,
                 Ok(Parsed::Partial) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "refused");
                     self.record.status = error.status();
+                    self.record.words = Some(error.to_string().into());
                     return Err(Reason::of(error.reason()));
                 }
             }
@@ -229,7 +229,7 @@ impl Exchange<'_> {
         let target = request.path_and_query();
         let query = RouteQuery { target, client: self.client_ip, head: request };
         let found = routes.lead(&query).map_err(|error| {
-            tracing::debug!(%error, "refused");
+            self.record.words = Some(error.to_string().into());
             Reason::BadRequest
         })?;
         let route = found.route.ok_or(Reason::NoRoute)?;

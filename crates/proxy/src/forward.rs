@@ -165,7 +165,7 @@ impl Download {
     async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         // What came with the head came at the same time.
         if let Err(reason) = self.take(exchange) {
-            return Err(self.broke(reason, exchange.asked()));
+            return Err(self.broke(exchange, reason));
         }
         let stall = exchange.listener.timeouts.write_stall;
         let body_idle = exchange.listener.timeouts.body_idle;
@@ -272,7 +272,7 @@ impl Download {
             }
         })
         .await;
-        done.map_err(|reason| self.broke(reason, exchange.asked()))
+        done.map_err(|reason| self.broke(exchange, reason))
     }
 
     /// Reads once from the worker, behind what waits for the client.
@@ -307,7 +307,10 @@ impl Download {
         let mut used = std::mem::take(&mut scratch.parsed);
         while used < scratch.down.len() && !self.reader.is_done() {
             let progress = self.reader.advance(&scratch.down[used..]);
-            let progress = progress.map_err(|_| Reason::BadResponse)?;
+            let progress = progress.map_err(|error| {
+                exchange.record.words = Some(error.to_string().into());
+                Reason::BadResponse
+            })?;
             let start = used + progress.skip;
             let data = &scratch.down[start..start + progress.data];
             if let Some(encoding) = &mut self.encoding {
@@ -357,8 +360,11 @@ impl Download {
 
     /// The worker closed or broke the connection.
     fn ended(&mut self, exchange: &mut Exchange<'_>, how: io::Result<usize>) -> Result<(), Reason> {
-        let fin = how.is_ok();
-        if !fin || self.reader.eof().is_err() {
+        if let Err(error) = how {
+            exchange.record.words = Some(error.to_string().into());
+            return Err(Reason::ResetMidBody);
+        }
+        if self.reader.eof().is_err() {
             return Err(Reason::ResetMidBody);
         }
         self.worker_keeps = false;
@@ -400,8 +406,10 @@ impl Download {
     }
 
     /// Ends the lease of a response that will not become whole.
-    fn broke(&mut self, reason: Reason, asked: Asked) -> Reason {
+    fn broke(&mut self, exchange: &mut Exchange<'_>, reason: Reason) -> Reason {
         if let Some((lease, worker)) = self.from.take() {
+            exchange.record.blame(&lease, None);
+            let asked = exchange.asked();
             drop(worker);
             let failure = match reason {
                 Reason::BadResponse => Failure::Protocol,
@@ -450,6 +458,8 @@ async fn tunnel(
         given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
     });
     if !asked {
+        let words = String::from("101: it switched to a protocol that nobody asked it for");
+        exchange.record.blame(&lease, Some(words));
         drop(worker);
         lease.fail(Failure::Protocol, exchange.asked());
         exchange.record.status = 0;

@@ -13,6 +13,7 @@ mod asker;
 mod attempt;
 mod client;
 mod clock;
+mod complaint;
 mod deadline;
 mod descriptors;
 mod exchange;

@@ -212,7 +212,7 @@ fn turn_away(
     if let Serve::Http(_) = plan.serve {
         let mut out = Vec::new();
         let body =
-            answer::write(&mut out, status, reason, &id, &[], KeepAlive::Close, HeadOnly::No);
+            answer::write(&mut out, status, reason, None, &id, &[], KeepAlive::Close, HeadOnly::No);
         // A fresh socket takes a few hundred bytes; if not, it is closed without them.
         let sent = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         if sent.is_ok() {

@@ -14,6 +14,8 @@ pub(crate) enum Reason {
     QueueTimeout,
     ConnectRefused,
     ConnectTimeout,
+    /// There was no way to the worker, neither refused nor timed out. The code is that of `NoWorker`.
+    Unreachable,
     /// We have no port or descriptor left for a connection: the fault is ours, and passes. The code
     /// is that of `Internal`.
     Exhausted,
@@ -69,6 +71,44 @@ impl Reason {
         self.row().1
     }
 
+    /// A worker did not do its part.
+    pub(crate) fn is_the_workers(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::Unreachable
+                | Self::ResetBeforeHead
+                | Self::ResetMidBody
+                | Self::SilentMidBody
+                | Self::FirstByteTimeout
+                | Self::BadResponse
+        )
+    }
+
+    /// The request was written as no request may be.
+    pub(crate) fn is_of_the_request(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::HeaderTooLarge
+                | Self::UriTooLong
+                | Self::NotImplemented
+                | Self::ExpectationFailed
+        )
+    }
+
+    /// For the log, where nobody has said more.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::FirstByteTimeout => "no response head in time",
+            Self::SilentMidBody => "nothing came of the response's body for too long",
+            Self::ResetMidBody => "the connection ended before the response did",
+            Self::ResetBeforeHead => "the connection ended before the response's head",
+            _ => self.code(),
+        }
+    }
+
     const fn row(self) -> (&'static str, u16) {
         match self {
             Self::NoRoute => ("no_route", 404),
@@ -77,6 +117,7 @@ impl Reason {
             Self::QueueTimeout => ("queue_timeout", 503),
             Self::ConnectRefused => ("connect_refused", 502),
             Self::ConnectTimeout => ("connect_timeout", 504),
+            Self::Unreachable => ("no_worker", 502),
             Self::Exhausted => ("internal", 503),
             Self::ResetBeforeHead => ("reset_before_head", 502),
             Self::ResetMidBody => ("reset_mid_body", 502),
@@ -131,6 +172,7 @@ mod tests {
         Reason::QueueTimeout,
         Reason::ConnectRefused,
         Reason::ConnectTimeout,
+        Reason::Unreachable,
         Reason::Exhausted,
         Reason::ResetBeforeHead,
         Reason::ResetMidBody,

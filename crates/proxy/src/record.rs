@@ -6,9 +6,16 @@ use std::{
 };
 
 use isobar_http1::{FieldId, Version};
-use isobar_pool::Target;
+use isobar_pool::{Lease, Target};
 
-use crate::{access_log::Entry, exchange::Exchange, headers, reason::Reason, route::Routed};
+use crate::{
+    access_log::Entry,
+    complaint::{Fault, Refused},
+    exchange::Exchange,
+    headers,
+    reason::Reason,
+    route::Routed,
+};
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -20,6 +27,9 @@ pub(crate) struct Record {
     pub(crate) first_byte: Option<Duration>,
     /// Only if somebody will read it: the log.
     pub(crate) worker: Option<Arc<Target>>,
+    /// Who is to blame, and what for, in the parser's or the system's words; of the last attempt.
+    pub(crate) blamed: Option<Arc<Target>>,
+    pub(crate) words: Option<Box<str>>,
     /// Bytes of the response, head included, that the client's socket has taken.
     pub(crate) sent: u64,
     /// Bytes read beyond a request's body: a tunnel's.
@@ -42,6 +52,9 @@ impl Record {
         if exchange.client.context.access_log.enabled() && exchange.scratch.id.is_empty() {
             // It ended before anybody had to be told its name.
             headers::name_request(exchange);
+        }
+        if exchange.record.reason.is_some() {
+            Self::complain(exchange);
         }
         let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
         let ended = Instant::now();
@@ -96,5 +109,37 @@ impl Record {
             referrer: request.and_then(|request| request.value(FieldId::Referer)),
             authorization: request.and_then(|request| request.value(FieldId::Authorization)),
         });
+    }
+
+    /// Of the worker that this lease is of: should the request end so, the log says who it was, and
+    /// what was wrong where that has not been said already.
+    #[cold]
+    pub(crate) fn blame(&mut self, lease: &Lease, words: Option<String>) {
+        self.blamed = Some(Arc::clone(lease.target()));
+        if let Some(words) = words {
+            self.words = Some(words.into());
+        }
+    }
+
+    /// Says in our own log what was wrong with the worker, or with the request.
+    #[cold]
+    fn complain(exchange: &Exchange<'_>) {
+        let Exchange { record, scratch, listener, client, incoming, .. } = exchange;
+        let Some(reason) = record.reason else { return };
+        let words = record.words.as_deref().or(incoming.wrong.as_deref());
+        let request_id = &scratch.id;
+        if reason.is_the_workers()
+            && let (Some(worker), Some(to)) = (&record.blamed, exchange.to())
+        {
+            let (pool, worker) = (to.pool.name(), worker.name());
+            let words = words.unwrap_or(reason.words());
+            Fault { pool, worker, request_id, reason, words }.tell();
+        } else if reason.is_of_the_request()
+            && let Some(words) = words
+        {
+            let (listener, status) = (listener.name.as_str(), record.status);
+            let client = exchange.client_ip.or(client.ip);
+            Refused { listener, client, request_id, status, reason, words }.tell();
+        }
     }
 }

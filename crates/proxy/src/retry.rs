@@ -86,7 +86,10 @@ impl Tries {
             Again::Unsent | Again::Unanswered => self.counted += 1,
         }
         let wanted = match reason {
-            Reason::ConnectRefused | Reason::ConnectTimeout | Reason::Exhausted => policy.connect,
+            Reason::ConnectRefused
+            | Reason::ConnectTimeout
+            | Reason::Unreachable
+            | Reason::Exhausted => policy.connect,
             Reason::ResetBeforeHead
             | Reason::ResetMidBody
             | Reason::SilentMidBody

@@ -7,9 +7,11 @@ use crate::reason::Reason;
 
 pub(crate) fn told(error: &ConnectError) -> (Outcome, Reason) {
     match error {
-        ConnectError::Refused => (of(Failure::ConnectRefused), Reason::ConnectRefused),
+        ConnectError::Refused | ConnectError::NoSocket => {
+            (of(Failure::ConnectRefused), Reason::ConnectRefused)
+        }
         ConnectError::Timeout => (of(Failure::ConnectTimeout), Reason::ConnectTimeout),
-        ConnectError::Other(_) => (of(Failure::ConnectError), Reason::ConnectRefused),
+        ConnectError::Other(_) => (of(Failure::ConnectError), Reason::Unreachable),
         ConnectError::Exhausted(_) => (Outcome::NotSent, Reason::Exhausted),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Incoming {
     pub(crate) spool: Option<Box<Spool>>,
     /// Part of it was sent on without being kept: it cannot be sent again.
     dropped: bool,
+    /// What is wrong with it, in the parser's words.
+    pub(crate) wrong: Option<Box<str>>,
 }
 
 /// Whose move it is while a request stands still.
@@ -48,7 +50,7 @@ impl Incoming {
         let ended = matches!(body, Body::None | Body::Length(0));
         let limit = if limit == 0 { u64::MAX } else { limit };
         let reader = BodyReader::from(body);
-        Self { reader, ended, received: 0, limit, spool: None, dropped: false }
+        Self { reader, ended, received: 0, limit, spool: None, dropped: false, wrong: None }
     }
 
     /// Lowers the limit; 0 = no body at all.
@@ -101,7 +103,10 @@ impl Incoming {
         let mut used = 0;
         while !self.ended && used < inbuf.len() {
             let Progress { skip, data, state } =
-                self.reader.advance(&inbuf[used..]).map_err(|_| Reason::BadRequest)?;
+                self.reader.advance(&inbuf[used..]).map_err(|error| {
+                    self.wrong = Some(error.to_string().into());
+                    Reason::BadRequest
+                })?;
             let start = used + skip;
             to.extend_from_slice(&inbuf[start..start + data]);
             used = start + data;

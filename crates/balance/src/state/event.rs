@@ -28,6 +28,11 @@ pub enum Event<'a> {
     Refused {
         worker: &'a str,
     },
+    /// A connect failed in another way, which `why` says.
+    Unreachable {
+        worker: &'a str,
+        why: &'a str,
+    },
     /// A connect was tried again after a refusal.
     Recheck {
         worker: &'a str,

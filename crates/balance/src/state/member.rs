@@ -31,6 +31,8 @@ pub struct MemberState {
     streak: u32,
     last_probe: Option<Result<(), Arc<str>>>,
     awaits_recheck: bool,
+    /// A connect to it failed, and nothing since speaks for it.
+    is_away: bool,
     /// It is down, and all that is known is that it did not answer a probe in time.
     silent: bool,
     ejections: Ejections,
@@ -57,6 +59,7 @@ impl MemberState {
             streak: 0,
             last_probe: None,
             awaits_recheck: false,
+            is_away: false,
             silent: false,
             ejections: Ejections::default(),
             cold: true,
@@ -111,13 +114,20 @@ impl MemberState {
 
     /// A refused connection needs no second opinion: nobody listens there.
     pub(super) fn refused(&mut self, at: &At<'_>) -> Option<Transition> {
+        self.away(CONNECT_REFUSED, at)
+    }
+
+    /// The same for every other way in which a connect can fail, where no probe knows better.
+    pub(super) fn away(&mut self, why: &str, at: &At<'_>) -> Option<Transition> {
         self.streak = 0;
         if matches!(self.observed, Health::Down(_)) && !self.silent {
             return None;
         }
         self.silent = false;
         self.awaits_recheck = !at.rules.probed;
-        self.observe(Health::Down(CONNECT_REFUSED.into()), CONNECT_REFUSED, at)
+        let away = self.observe(Health::Down(why.into()), why, at);
+        self.is_away = true;
+        away
     }
 
     pub(super) fn rechecked(&mut self, at: &At<'_>) -> Option<Transition> {
@@ -180,7 +190,7 @@ impl MemberState {
     /// Where probes stop nothing would ever bring a worker back that only they had taken out; the
     /// same holds for ejections and warm-ups.
     pub(super) fn ruled(&mut self, at: &At<'_>) -> Option<Transition> {
-        let refused = self.observed.cause() == Some(CONNECT_REFUSED);
+        let refused = self.is_away;
         self.awaits_recheck = !at.rules.probed && refused;
         if at.rules.slow_start.is_zero() {
             self.ramp = None;
@@ -197,6 +207,8 @@ impl MemberState {
     fn observe(&mut self, observed: Health, cause: &str, at: &At<'_>) -> Option<Transition> {
         self.streak = 0;
         self.awaits_recheck &= observed != Health::Up;
+        // A probe, too, may have been refused.
+        self.is_away = observed.cause() == Some(CONNECT_REFUSED);
         if matches!(observed, Health::Down(_)) {
             self.cool_down();
         } else {

@@ -45,6 +45,19 @@ fn fall_takes_out_and_rise_brings_back() {
     assert!(pool.probe("a", ProbeResult::Ok).usable);
 }
 
+/// Whatever kept us from connecting: its words are the cause, and the worker is looked at again.
+#[test]
+fn a_worker_to_which_there_is_no_way_is_down_in_the_words_of_the_system() {
+    let mut pool = Pool::new(unprobed(), &["a"]);
+    let why = "connecting failed: Permission denied";
+    let changes = pool.apply(Event::Unreachable { worker: "a", why });
+    assert_eq!(changes.transitions[0].to, Health::Down(why.into()));
+    assert!(pool.member("a").awaits_recheck());
+    pool.apply(Event::Rules(unprobed()));
+    assert!(pool.member("a").awaits_recheck(), "other rules bring nobody back");
+    assert!(pool.apply(Event::Recheck { worker: "a", ok: true }).usable);
+}
+
 #[test]
 fn a_refusal_counts_at_once_and_each_pool_returns_its_own_way() {
     let mut probed = Pool::new(probed(2, 3), &["a"]);

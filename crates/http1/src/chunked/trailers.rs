@@ -55,7 +55,7 @@ impl Trailers {
             return Ok(true);
         }
         let Some(FieldLine { name, .. }) = FieldLine::of(whole) else {
-            return Err(Error::Trailer(Found::bytes(line)));
+            return Err(Error::Trailer(Found::field(line)));
         };
         if is_forbidden(&line[..name]) {
             self.text.truncate(self.line);

@@ -92,3 +92,16 @@ fn what_is_not_built_yet_takes_any_arguments_and_is_a_usage_error() {
         }
     }
 }
+
+#[test]
+fn proxy_may_write_an_access_log() {
+    let format = |flag: &str| {
+        let line = format!("isobar proxy --from 127.0.0.1:0 {flag} --to a:1");
+        let Command::Proxy(proxy) = command(&line) else { panic!("not proxy") };
+        proxy.access_log.map(AccessLogFormat::from)
+    };
+    assert_eq!(format(""), None);
+    assert_eq!(format("--access-log"), Some(AccessLogFormat::Json));
+    assert_eq!(format("--access-log=combined"), Some(AccessLogFormat::Combined));
+    assert!(parse("isobar proxy --from a --to b --access-log=xml").is_err());
+}

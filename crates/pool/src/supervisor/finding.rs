@@ -46,7 +46,7 @@ impl Supervisor {
         for Observation { target, seen, .. } in observations {
             match seen {
                 Seen::Refused
-                | Seen::Unreachable
+                | Seen::Unreachable(_)
                 | Seen::StillAway
                 | Seen::Probed(ProbeResult::Failed(_) | ProbeResult::TimedOut(_)) => {
                     self.discovery.doubt(target.address())

@@ -18,6 +18,7 @@ impl Supervisor {
     /// The difference between the set that is and the set that shall be.
     pub(super) fn set(&mut self, workers: Vec<WorkerSpec>) -> Changes {
         let now = now();
+        self.said.outdated = true;
         let mut changes = Changes::default();
         let mut wanted = HashMap::new();
         for spec in &workers {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use isobar_balance::state::{Changes, Panic, Transition};
+use isobar_balance::state::{Changes, Transition};
 use isobar_balance::{Health, Seats};
 
 use super::{Supervisor, now};
@@ -15,9 +15,6 @@ use crate::affinity::Cookies;
 use crate::settings::Policy;
 use crate::snapshot::{Snapshot, Tier};
 use crate::target::Place;
-
-/// Workers named in one line of the log.
-const TOLD: usize = 16;
 
 impl Supervisor {
     /// `since`: what these changes made possible was possible from then on, as far as the queue's
@@ -118,33 +115,5 @@ impl Supervisor {
             queue.max = queue.max.max(slots.saturating_mul(per_slot));
         }
         policy
-    }
-
-    /// One line for a change, however many it holds; none for a step of a slow start.
-    fn log(&self, changes: &Changes) {
-        let pool = &self.shared.name;
-        let (version, usable) = (self.version(), self.shared.snapshot.load().usable());
-        match changes.panic {
-            Some(Panic::Began) => tracing::warn!(
-                pool,
-                usable,
-                "panic: fewer than {}% are up; ejections and probe time-outs are ignored",
-                f64::from(self.settings.life.panic_below) / 10.0
-            ),
-            Some(Panic::Ended) => tracing::info!(pool, usable, "the panic is over"),
-            None => {}
-        }
-        let told = changes.transitions.iter().take(TOLD);
-        let told = told.map(|t| match t.to.cause() {
-            // It names its cause itself.
-            Some(cause) if cause == t.cause => format!("{}: {} -> {}", t.worker, t.from, t.to),
-            _ => format!("{}: {} -> {} ({})", t.worker, t.from, t.to, t.cause),
-        });
-        let untold = changes.transitions.len().saturating_sub(TOLD);
-        let more = (untold > 0).then(|| format!("{untold} more"));
-        let what: Vec<String> = told.chain(more).collect();
-        if !what.is_empty() || changes.edited {
-            tracing::info!(pool, version, usable, changes = what.join(", "), "pool changed");
-        }
     }
 }

@@ -132,7 +132,7 @@ async fn a_refusal_closes_at_once_and_a_listener_brings_the_worker_back() {
     while lease.target().name() != "a" {
         lease = ready(&pool);
     }
-    assert!(matches!(lease.dial().await, Err(ConnectError::Refused)));
+    assert!(matches!(lease.dial().await, Err(ConnectError::NoSocket)));
     lease.finish(Outcome::ClientGone);
     // The supervisor has not run yet; nobody goes there all the same.
     for _ in 0..4 {

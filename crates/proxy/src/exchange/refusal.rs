@@ -59,7 +59,10 @@ impl Exchange<'_> {
             fields.push(("Retry-After", after.to_string()));
         }
         let id = &self.scratch.id;
-        let body = answer::write(&mut out, status, reason, id, &fields, alive, head_only);
+        // What is wrong with its request a client may know; what is wrong with a worker it may not.
+        let words = self.record.words.as_deref().or(self.incoming.wrong.as_deref());
+        let words = words.filter(|_| reason.is_of_the_request());
+        let body = answer::write(&mut out, status, reason, words, id, &fields, alive, head_only);
         self.show_answer(&mut out, alive);
         self.record.head = (out.len() - body) as u64;
         let stall = self.listener.timeouts.write_stall;

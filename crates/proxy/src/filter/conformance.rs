@@ -214,7 +214,7 @@ async fn an_answer_of_our_own_is_whole_also_for_head() {
                 let (reason, fields) =
                     answer.map_or((Reason::NoWorker, vec![]), |a| (a.reason, a.fields));
                 let (mut out, status) = (Vec::new(), reason.status());
-                answer::write(&mut out, status, reason, b"id", &fields, alive, head_only);
+                answer::write(&mut out, status, reason, None, b"id", &fields, alive, head_only);
                 let chain = chain(std::slice::from_ref(&filter));
                 let mut passed = Passed::none_of(chain);
                 assert!(passed.next().is_some());

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     access_log::{AccessLog, Entry},
     asker::Peer,
+    complaint::Fault,
     forwarded,
     metrics::ListenerMetrics,
     reason::Reason,
@@ -118,10 +119,14 @@ async fn reach(
         let dialling = Instant::now();
         let dialled = dial(&mut lease, stream).await;
         record.connect += dialling.elapsed();
-        let (outcome, reason) = match dialled {
-            Ok(worker) => return Ok((lease, worker)),
+        let (outcome, reason, words) = match dialled {
+            Ok(worker) => {
+                record.words = None;
+                return Ok((lease, worker));
+            }
             Err(why) => why,
         };
+        record.words = words;
         let refused = outcome == Outcome::Failed(Failure::ConnectRefused);
         // Who refused is closed to all; it need not be remembered.
         if !refused {
@@ -138,8 +143,11 @@ async fn reach(
     }
 }
 
+/// Also in the system's words.
+type Undialled = (Outcome, Reason, Option<String>);
+
 /// A connection to the lease's worker, if the client waits for it; or what became of the lease.
-async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, (Outcome, Reason)> {
+async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, Undialled> {
     let (mut dialled, mut watch) = (pin!(lease.dial()), Watch::new());
     let connected = std::future::poll_fn(|cx| {
         if let Poll::Ready(connected) = dialled.as_mut().poll(cx) {
@@ -148,8 +156,11 @@ async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, (Outcome
         watch.poll_left(stream, cx).map(|()| None)
     });
     match connected.await {
-        Some(connected) => connected.map_err(|error| unconnected::told(&error)),
-        None => Err((Outcome::ClientGone, Reason::ClientGone)),
+        Some(connected) => connected.map_err(|error| {
+            let (outcome, reason) = unconnected::told(&error);
+            (outcome, reason, Some(error.to_string()))
+        }),
+        None => Err((Outcome::ClientGone, Reason::ClientGone, None)),
     }
 }
 
@@ -191,6 +202,8 @@ struct Record {
     received: u64,
     sent: u64,
     reason: Option<Reason>,
+    /// Of the last connect that failed.
+    words: Option<String>,
 }
 
 impl Record {
@@ -205,6 +218,7 @@ impl Record {
             received: 0,
             sent: 0,
             reason: None,
+            words: None,
         }
     }
 
@@ -219,10 +233,16 @@ impl Record {
     }
 
     fn write(&self, terms: &Terms<'_>, pool: &Pool, ip: Option<IpAddr>) {
-        if !terms.log.enabled() {
+        let fault = self.reason.filter(|reason| reason.is_the_workers());
+        let fault = fault.zip(self.words.as_deref()).zip(self.worker.as_ref());
+        if fault.is_none() && !terms.log.enabled() {
             return;
         }
         let id = forwarded::new_request_id(forwarded::since_epoch());
+        if let Some(((reason, words), worker)) = fault {
+            let (pool, worker) = (pool.name(), worker.name());
+            Fault { pool, worker, request_id: &id, reason, words }.tell();
+        }
         terms.log.write(&Entry {
             client_ip: ip.map(|ip| ip.to_canonical()),
             proto: Some("tcp"),
