@@ -58,9 +58,9 @@ fn a_stderr_that_nobody_reads_stops_nothing() {
         serves(&isobar);
     }
     // A refused reload has much to say.
-    let nonsense: String = (0..3_000).map(|n| format!("nonsense_{n}: {n}\n")).collect();
+    let nonsense: String = (0..500).map(|n| format!("nonsense_{n}: {n}\n")).collect();
     isobar.rewrite(&config(&origin, "debug", &nonsense));
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while isobar.metrics().sum("isobar_log_lines_dropped_total", &[]) == 0.0 {
         assert!(Instant::now() < until, "nothing is dropped, and nothing is read either");
         assert_eq!(isobar.admin("POST", "/v1/reload", "{}").status, 422);

@@ -374,14 +374,27 @@ fn leave(wanted: impl Fn(&Standing) -> bool, farewell: Option<&Arc<ListenerPlan>
     });
 }
 
+/// Since when the longest idle one of them has been.
+pub(crate) fn longest_idle(
+    context: &ProxyContext,
+    gate: Option<&Arc<Gate>>,
+) -> Option<std::time::Instant> {
+    let oldest = idle_of(context, gate).into_iter().map(|(since, _)| since).min();
+    oldest.map(Instant::into_std)
+}
+
+fn idle_of(context: &ProxyContext, gate: Option<&Arc<Gate>>) -> Vec<(Instant, Rc<Standing>)> {
+    between_requests(|one| match (gate, context.listener(one.listener)) {
+        (None, _) => true,
+        (Some(gate), plan) => plan.is_some_and(|plan| Arc::ptr_eq(&plan.gate, gate)),
+    })
+}
+
 /// Makes room for others: ends those of a listener's connections (or of all) on this shard that have
 /// been between two requests for longest. Several at a time, because finding them looks at all.
 pub(crate) fn evict_idle(context: &ProxyContext, gate: Option<&Arc<Gate>>) {
     const PART: usize = 64;
-    let mut idle = between_requests(|one| match (gate, context.listener(one.listener)) {
-        (None, _) => true,
-        (Some(gate), plan) => plan.is_some_and(|plan| Arc::ptr_eq(&plan.gate, gate)),
-    });
+    let mut idle = idle_of(context, gate);
     if idle.is_empty() {
         return;
     }

@@ -9,9 +9,10 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use arc_swap::{ArcSwap, cache::Cache};
@@ -37,6 +38,8 @@ pub struct ProxyContext {
     shards: Box<[Port]>,
     draining: AtomicBool,
     pub(crate) descriptors: Descriptors,
+    /// Before every connection.
+    began: Instant,
     /// Our name in `Via`: a request that carries it has been here before.
     pub(crate) pseudonym: String,
 }
@@ -61,10 +64,34 @@ enum Command {
     Switch(ListenerId, Arc<ListenerPlan>),
     /// There is a new table.
     Renew,
+    SearchIdle(Arc<Search>),
     /// Of this listener's connections; of all, where none is named.
     Evict(Option<Arc<Gate>>),
     Drain,
     Stop,
+}
+
+/// All shards look for the connection that has been idle for longest.
+struct Search {
+    gate: Option<Arc<Gate>>,
+    /// Microseconds are counted from here.
+    from: Instant,
+    /// Since when, in microseconds, and behind that in 16 bits, on which shard.
+    oldest: AtomicU64,
+    /// Shards that have not looked yet.
+    missing: AtomicUsize,
+}
+
+impl Search {
+    fn offer(&self, since: Instant, shard: usize) {
+        let micros = since.saturating_duration_since(self.from).as_micros() as u64;
+        self.oldest.fetch_min((micros << 16) | (shard as u64 & 0xffff), Ordering::AcqRel);
+    }
+
+    fn found(&self) -> Option<usize> {
+        let oldest = self.oldest.load(Ordering::Acquire);
+        (oldest != u64::MAX).then_some((oldest & 0xffff) as usize)
+    }
 }
 
 impl ProxyContext {
@@ -83,6 +110,7 @@ impl ProxyContext {
             shards: ports.into(),
             draining: AtomicBool::new(false),
             descriptors: Descriptors::of_this_process(),
+            began: Instant::now(),
             pseudonym: format!("isobar-{:012x}", fastrand::u64(..) >> 16),
         };
         (Arc::new(context), inboxes)
@@ -153,11 +181,28 @@ impl ProxyContext {
         }
     }
 
-    /// Asks every shard to end some idle connections: this listener's, or anybody's. A shard whose
-    /// inbox is full has others to make room for.
+    /// Has that shard end some idle connections which has the longest idle one: of this listener, or
+    /// of all. A shard whose inbox is full is left out of the search.
     pub(crate) fn evict_idle(&self, gate: Option<&Arc<Gate>>) {
+        let search = Arc::new(Search {
+            gate: gate.cloned(),
+            from: self.began,
+            oldest: AtomicU64::new(u64::MAX),
+            missing: AtomicUsize::new(self.shards.len()),
+        });
         for port in &self.shards {
-            let _ = port.inbox.try_send(Command::Evict(gate.cloned()));
+            if port.inbox.try_send(Command::SearchIdle(Arc::clone(&search))).is_err() {
+                self.searched(&search);
+            }
+        }
+    }
+
+    /// One shard more has looked. The last one says who is to make room.
+    fn searched(&self, search: &Search) {
+        if search.missing.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(port) = search.found().and_then(|shard| self.shards.get(shard))
+        {
+            let _ = port.inbox.try_send(Command::Evict(search.gate.clone()));
         }
     }
 
@@ -236,6 +281,12 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             Command::Switch(id, plan) => client::ask_to_leave_of(id, &plan),
             // Who serves nobody lets go of the old one as well.
             Command::Renew => context.with_table(|_| ()),
+            Command::SearchIdle(search) => {
+                if let Some(since) = client::longest_idle(&context, search.gate.as_ref()) {
+                    search.offer(since, shard);
+                }
+                context.searched(&search);
+            }
             Command::Evict(gate) => client::evict_idle(&context, gate.as_ref()),
             Command::Drain => {
                 // Dropping the senders is the signal.
