@@ -8,7 +8,7 @@ mod encoding;
 
 use std::{io, task::Poll, time::SystemTime};
 
-use isobar_balance::{Failure, Outcome, outlier::Asked};
+use isobar_balance::{Failure, Outcome};
 use isobar_http1::{
     BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, ResponseHead, State,
     Version, chunked,
