@@ -9,7 +9,9 @@
 pub mod access_log;
 pub mod apps;
 pub mod black_hole;
+pub mod cgroup;
 pub mod clock;
+pub mod crowd;
 pub mod discovery;
 pub mod dns;
 pub mod http;

@@ -75,6 +75,11 @@ struct Line {
 }
 
 impl Head {
+    /// Bytes of text that it has memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.text.capacity() + self.edits.capacity()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();

@@ -44,6 +44,11 @@ impl RequestHead {
         RequestHead::default()
     }
 
+    /// Bytes of a head's text that it keeps memory for.
+    pub fn capacity(&self) -> usize {
+        self.head.capacity()
+    }
+
     /// Forgets everything but the memory. Needed only when a head whose last `parse` was partial
     /// goes to another connection.
     pub fn reset(&mut self) {

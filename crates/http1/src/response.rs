@@ -29,6 +29,11 @@ impl ResponseHead {
         ResponseHead::default()
     }
 
+    /// Bytes of a head's text that it keeps memory for.
+    pub fn capacity(&self) -> usize {
+        self.head.capacity()
+    }
+
     /// Forgets everything but the memory. Needed only when a head whose last `parse` was partial
     /// goes to another connection.
     pub fn reset(&mut self) {

@@ -259,6 +259,7 @@ thread_local! {
 pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
     isobar_balance::shard::enter(inbox.index);
     let shard = inbox.index;
+    let tidy = tokio::task::spawn_local(crate::scratch::tidy());
     let mut accepting: HashMap<ListenerId, oneshot::Sender<Arc<ListenerPlan>>> = HashMap::new();
     while let Some(command) = inbox.commands.recv().await {
         match command {
@@ -296,5 +297,6 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             Command::Stop => break,
         }
     }
+    tidy.abort();
     TABLE.with_borrow_mut(Option::take);
 }

@@ -22,6 +22,10 @@ struct Edit {
 }
 
 impl Edits {
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Framing and connection lines are `encode`'s; a name that is no token is nobody's.
     pub(super) fn accepts(id: FieldId, name: &[u8]) -> bool {
         !id.is_written_by_encode() && (id != FieldId::Other || is_token(name))
