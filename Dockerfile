@@ -30,13 +30,16 @@ COPY . .
 RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --locked --release -p isobar --target "$(rustc --print host-tuple)" --target-dir /target \
     && install -D /target/*/release/isobar /out/isobar \
-    && install -d -m 0700 /out/run \
+    && install -d -m 0700 /out/run /out/spill \
     && rm -rf /target
 
 FROM scratch
 COPY --from=build /out/isobar /usr/local/bin/isobar
-# The admin socket's folder: the only place that is written to.
+# The only places that are written to: the admin socket's folder, and where large bodies wait. A
+# tmpfs there would take the bodies from the container's memory.
 COPY --from=build --chown=65532:65532 /out/run /run/isobar
+COPY --from=build --chown=65532:65532 /out/spill /var/tmp
+VOLUME /var/tmp
 USER 65532:65532
 EXPOSE 8080 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["/usr/local/bin/isobar", "healthcheck"]

@@ -326,6 +326,15 @@ pub struct Destination {
     pub pool: String,
     /// The route's, else the pool's.
     pub timeouts: RouteTimeouts,
+    /// The route's.
+    pub buffer: RouteBuffer,
+}
+
+/// Bytes read ahead, 0 = off; `None`: as the pool says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouteBuffer {
+    pub request: Option<usize>,
+    pub response: Option<usize>,
 }
 
 /// Everything given must hold.

@@ -197,6 +197,8 @@ section! {
         "respond" => respond: Respond,
         /// Instead of the pool's.
         "timeouts" => timeouts: RouteTimeouts,
+        /// Instead of the pool's.
+        "buffer" => buffer: Switch<RouteBuffer>,
         /// What may be tried again, on another worker.
         "retry" => retry: Switch<Retry>,
         /// What edits or answers requests before a worker gets them, in order.
@@ -206,6 +208,17 @@ section! {
     }
     later { "errors" }
     needs { one_of("pool", "split", "redirect", "respond"); }
+}
+
+section! {
+    /// `off`: nothing is read ahead of the worker or of the client.
+    RouteBuffer is "a route's buffer" like "{ request: off, response: off }" {
+        /// Of a request's body; `off`: it is streamed to the worker.
+        "request" => request: Switch<Size<0, { 1 << 30 }>>,
+        /// Of an answer; `off`: it is streamed to the client.
+        "response" => response: Switch<Size<0, { 1 << 30 }>>,
+    }
+    later {}
 }
 
 section! {

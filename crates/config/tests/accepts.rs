@@ -56,6 +56,7 @@ fn the_smallest_file_has_every_default() {
                     first_byte: Some(secs(60)),
                     body_idle: Some(secs(60)),
                 },
+                buffer: RouteBuffer::default(),
             }),
             filters: vec![],
             ambiguous_paths: None,
@@ -157,7 +158,7 @@ fn matches_and_labels() {
     );
     assert_eq!((r.name.as_str(), r.retry.attempts), ("front", 1));
     let timeouts = RouteTimeouts { request: Some(secs(5)), first_byte: None, body_idle: None };
-    assert_eq!(r.action, Action::Pool(Destination { pool: "app".into(), timeouts }));
+    assert_eq!(r.action, Action::Pool(to_app(timeouts)));
     let r = route("{ path: / }\n        retry: { attempts: 3, per_try: 1s, when: connect }");
     let when = RetryWhen { connect: true, reset: false, statuses: vec![] };
     assert_eq!(r.retry, Retry { attempts: 3, per_try: Some(secs(1)), when, replay: 65_536 });
@@ -192,7 +193,7 @@ fn a_pools_timeouts_hold_where_a_route_says_nothing() {
         first_byte: Some(secs(3)),
         body_idle: Some(secs(7)),
     };
-    assert_eq!(routes[0].action, Action::Pool(Destination { pool: "app".into(), timeouts }));
+    assert_eq!(routes[0].action, Action::Pool(to_app(timeouts)));
 }
 
 #[test]
@@ -319,4 +320,8 @@ fn proxy_from_flags() {
     }
     assert_eq!(problems.len(), 5, "{text}");
     assert!(Config::proxy("127.0.0.1:1", &[], None, None, &registry()).is_err());
+}
+
+fn to_app(timeouts: RouteTimeouts) -> Destination {
+    Destination { pool: "app".into(), timeouts, buffer: RouteBuffer::default() }
 }

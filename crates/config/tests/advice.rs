@@ -69,8 +69,8 @@ fn a_ceiling_is_told_and_never_silently_in_force() {
     one(&replay("65MiB"), &["found `65MiB`", "at most `64MiB`"]);
     good(&replay("64MiB"));
     good(&replay("off"));
-    one(&file("", ", buffer: { request: 2GiB }"), &["found `2GiB`", "at most `1GiB`"]);
-    good(&file("", ", buffer: { request: 1GiB, response: 0 }"));
+    one(&file("", ", slots: 1, buffer: { request: 2GiB }"), &["found `2GiB`", "at most `1GiB`"]);
+    good(&file("", ", slots: 1, buffer: { request: 1GiB, response: 0 }"));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_is_about_requests_means_nothing_to_tcp() {
         (", timeouts: { request: 5s }", "timeouts"),
         (", retry_budget: 10%", "retry_budget"),
         (", abandon_after: 5s", "abandon_after"),
-        (", buffer: { request: 1KiB }", "buffer"),
+        (", slots: 1, buffer: { request: 1KiB }", "buffer"),
         (", keep_alive: { idle: 4s }", "keep_alive"),
     ] {
         let message = format!("warning: `{key}` means nothing in a pool that serves TCP");

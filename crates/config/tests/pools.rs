@@ -293,13 +293,52 @@ fn a_spill_is_on_or_off_or_says_where() {
         .spill
     };
     assert_eq!((spill("off"), spill("false")), (None, None));
-    assert_eq!(spill("true"), Some(Spill { dir: None, max: 1 << 30, total: 8 << 30 }));
+    assert_eq!(spill("true"), Some(Spill { dir: None, max: 1 << 30, total: None }));
     assert_eq!(
-        spill("{ dir: /var/tmp, max: 1MiB }"),
-        Some(Spill { dir: Some("/var/tmp".into()), max: 1 << 20, total: 8 << 30 })
+        spill("{ dir: /var/tmp, max: 1MiB, total: 1GiB }"),
+        Some(Spill { dir: Some("/var/tmp".into()), max: 1 << 20, total: Some(1 << 30) })
     );
-    let unlimited = good(
-        "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\npools: { app: { workers: [127.0.0.1:1], buffer: { spill: true } } }",
+    let pool = |text: &str| {
+        let listeners = "listeners: { web: { bind: 127.0.0.1:0, pool: app } }";
+        format!("{listeners}\npools: {{ app: {{ workers: [127.0.0.1:1], {text} }} }}")
+    };
+    let off = good(&pool("slots: 1, buffer: { request: off, response: off, spill: true }"));
+    assert!(off.warnings.to_string().contains("nothing is ever spilled here"));
+}
+
+/// On wherever slots are, and an error where none are.
+#[test]
+fn buffers_need_slots() {
+    let by_default = |pool: &str| with_pool(pool).spill;
+    let spill = Some(Spill { dir: None, max: 1 << 30, total: None });
+    assert_eq!(by_default("    slots: 1\n    workers: [127.0.0.1:1]"), spill);
+    assert_eq!(by_default("    workers: [{ address: 127.0.0.1:1, slots: 1 }]"), spill);
+    assert_eq!(by_default("    workers: [127.0.0.1:1]"), None);
+    assert_eq!(by_default("    slots: 1\n    workers: [127.0.0.1:1]\n    buffer: off"), None);
+    let bad = |text: &str| load_str(text, &registry()).unwrap_err().render(Colour::Never);
+    let file = |pool: &str, route: &str| {
+        format!(
+            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ pool: app{route} }}] }} }}\n\
+             pools: {{ app: {{ workers: [127.0.0.1:1]{pool} }} }}"
+        )
+    };
+    for buffer in ["{ request: 1KiB }", "{ spill: true }", "{ response: off }"] {
+        let text = bad(&file(&format!(", buffer: {buffer}"), ""));
+        assert!(text.contains("`buffer` has no effect in a pool without slots"), "{text}");
+        assert!(text.contains("`slots:` in the pool"), "{text}");
+    }
+    let text = bad(&file("", ", buffer: { request: 1KiB }"));
+    assert!(text.contains("`buffer` has no effect: the pool `app` has no slots"), "{text}");
+    // What is off has no effect, and says so.
+    good(&file(", buffer: off", ""));
+    good(&file("", ", buffer: { request: off, response: off }"));
+    let route = good(&file(", slots: 1", ", buffer: { request: off, response: 1KiB }"));
+    let ListenerKind::Http { routes } = &route.config.listeners["web"].kind else { panic!() };
+    let Action::Pool(to) = &routes[0].action else { panic!() };
+    assert_eq!(to.buffer, RouteBuffer { request: Some(0), response: Some(1024) });
+    // A file of workers may bring slots.
+    good(
+        "listeners: { web: { bind: 127.0.0.1:0, pool: app } }\n\
+         pools: { app: { discover: { file: workers.yaml }, buffer: { request: 1KiB } } }",
     );
-    assert!(unlimited.warnings.to_string().contains("nothing is ever spilled here"));
 }

@@ -39,6 +39,7 @@ pub enum FieldId {
     SetCookie,
     RetryAfter,
     Http2Settings,
+    XAccelBuffering,
     Other,
 }
 
@@ -83,6 +84,9 @@ impl FieldId {
             (16, b'x') => XForwardedPort.if_named(name, b"x-forwarded-port"),
             (16, b'p') => ProxyConnection.if_named(name, b"proxy-connection"),
             (17, b't') => TransferEncoding.if_named(name, b"transfer-encoding"),
+            (17, b'x') if name[2] | 0x20 == b'a' => {
+                XAccelBuffering.if_named(name, b"x-accel-buffering")
+            }
             (17, b'x') => XForwardedProto.if_named(name, b"x-forwarded-proto"),
             (18, b'x') => XForwardedPrefix.if_named(name, b"x-forwarded-prefix"),
             (18, b'p') => ProxyAuthenticate.if_named(name, b"proxy-authenticate"),
@@ -308,6 +312,7 @@ mod tests {
             ("Set-Cookie", SetCookie),
             ("Retry-After", RetryAfter),
             ("HTTP2-Settings", Http2Settings),
+            ("X-Accel-Buffering", XAccelBuffering),
         ];
         assert_eq!(table.len(), Other as usize, "a known name is missing here");
         for (name, id) in table {

@@ -61,8 +61,7 @@ struct Retiring {
 
 impl Retiring {
     /// Nobody has or waits for a lease, nor could still ask for one: who began with an old table,
-    /// and sends a long body, say, has not yet. But a tunnel keeps a whole table for as long as it
-    /// lives, so there is an end to that.
+    /// and sends a long body, say, has not yet. Who takes long over that is waited for only so long.
     fn is_over(&self) -> bool {
         const LATEST: Duration = Duration::from_secs(300);
         let status = self.pool.status();

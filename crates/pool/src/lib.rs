@@ -43,7 +43,7 @@ pub use settings::{
     Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy, PoolSettings,
     Queue, WarmUp, WorkerSpec,
 };
-pub use spill::{Room, Spill};
+pub use spill::{Full, NoPlace, Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};
 pub use stream::{Stream, keepalive};
 pub use target::Target;

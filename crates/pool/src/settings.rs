@@ -30,7 +30,7 @@ pub struct PoolSettings {
     pub keep_alive: KeepAlive,
     pub abandon_after: Duration,
     pub buffer: Buffer,
-    /// Where request bodies beyond `buffer.request` wait; `None` = they are streamed.
+    /// Where bodies beyond `buffer` wait; `None` = they are streamed.
     pub spill: Option<Arc<Spill>>,
     /// Of the requests; `None` = retries are not bounded.
     pub retry_budget: Option<Share>,

@@ -5,14 +5,16 @@
 //! ends cleanly even the connection lives on (design: "the lease ends when the worker is done").
 
 use std::{
+    future::poll_fn,
+    io,
     sync::Arc,
+    task::ready,
     time::{Duration, Instant},
 };
 
 use isobar_balance::Outcome;
 use isobar_http1::{BodyReader, Parsed, ResponseHead, State};
 use isobar_pool::{Connection, Lease};
-use tokio::io::AsyncReadExt;
 
 use crate::{
     attempt::{Answered, RESPONSE_LIMITS},
@@ -39,7 +41,6 @@ pub(crate) fn see_out(
     lease.abandon();
     tokio::task::spawn_local(async move {
         let mut scratch = Scratch::lend();
-        scratch::furnish(&mut scratch.down);
         let answer = async {
             let rest = read_head(&mut worker, &mut scratch, &method).await?;
             Some(rest.read(&mut worker, &mut scratch.down).await)
@@ -87,9 +88,9 @@ pub(crate) fn await_fin(lease: Lease, worker: Connection, outcome: Outcome) {
 }
 
 async fn fin(mut lease: Lease, mut worker: Connection, outcome: Outcome) {
-    let mut rest = scratch::buffer();
+    let mut rest = Vec::new();
     let closed = async {
-        while let Ok(1..) = worker.read_buf(&mut rest).await {
+        while let Ok(1..) = read(&mut worker, &mut rest).await {
             rest.clear();
         }
     };
@@ -105,6 +106,20 @@ async fn fin(mut lease: Lease, mut worker: Connection, outcome: Outcome) {
     }
 }
 
+/// Reads behind what is in `down`, which has memory only when something is there: these waits may
+/// be long.
+async fn read(worker: &mut Connection, down: &mut Vec<u8>) -> io::Result<usize> {
+    if down.is_empty() {
+        scratch::recycle(down);
+    }
+    poll_fn(|cx| {
+        ready!(worker.stream().poll_read_ready(cx))?;
+        scratch::furnish(down);
+        worker.stream().poll_recv(cx, down)
+    })
+    .await
+}
+
 /// Reads up to the end of a response's head.
 async fn read_head(worker: &mut Connection, scratch: &mut Scratch, method: &[u8]) -> Option<Rest> {
     let Scratch { response, down, .. } = scratch;
@@ -117,7 +132,7 @@ async fn read_head(worker: &mut Connection, scratch: &mut Scratch, method: &[u8]
                 }
             }
             Parsed::Partial => {
-                if worker.read_buf(down).await.ok()? == 0 {
+                if read(worker, down).await.ok()? == 0 {
                     return None;
                 }
             }
@@ -157,7 +172,7 @@ impl Rest {
                 }
             }
             down.drain(..used);
-            if !self.body.is_done() && !matches!(worker.read_buf(down).await, Ok(1..)) {
+            if !self.body.is_done() && !matches!(read(worker, down).await, Ok(1..)) {
                 return End::Closed;
             }
         }

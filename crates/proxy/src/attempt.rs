@@ -282,6 +282,13 @@ async fn wait(
                     }
                 }
             }
+            // A long wait for the head holds no memory for it.
+            if worker.stream().poll_read_ready(cx).is_pending() {
+                if scratch.down.is_empty() {
+                    crate::scratch::recycle(&mut scratch.down);
+                }
+                break;
+            }
             crate::scratch::furnish(&mut scratch.down);
             match worker.stream().poll_recv(cx, &mut scratch.down) {
                 Poll::Ready(Ok(1..)) => {}
@@ -294,6 +301,13 @@ async fn wait(
             }
         }
         let awaited = upload.awaits(incoming, &scratch.up);
+        if awaited == Awaited::Answer {
+            upload.rest(&mut scratch.up);
+            // Nor for a body that cannot be sent again.
+            if !scratch.request.is_idempotent() {
+                incoming.let_go(&mut scratch.body);
+            }
+        }
         let on_fin = incoming.on_fin(listener.client_fin);
         if awaited != Awaited::Body && client.poll_left(cx, on_fin).is_ready() {
             return Poll::Ready(Wait::Client(Reason::ClientGone));

@@ -258,6 +258,9 @@ impl Exchange<'_> {
             Ok(Leased::Queued(wait)) => wait,
             Err(error) => return Err(error.into()),
         };
+        // Of an attempt before; a wait in the queue holds neither.
+        scratch::recycle(&mut self.scratch.up);
+        scratch::recycle(&mut self.scratch.down);
         let mut wait = std::pin::pin!(wait);
         let queued = Instant::now();
         let request = self.limits().request;

@@ -5,8 +5,9 @@
 //! is passed on as broken: a client never takes a truncated body for a whole one.
 
 mod encoding;
+mod tunnel;
 
-use std::{io, task::Poll, time::SystemTime};
+use std::{io, sync::Arc, task::Poll, time::SystemTime};
 
 use isobar_balance::{Failure, Outcome};
 use isobar_http1::{
@@ -24,11 +25,12 @@ use crate::{
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
+    spool::overflow::Overflow,
     table::ClientFin,
-    tcp,
     upload::{Awaited, Broken, Upload},
 };
 use encoding::Encoding;
+pub(crate) use tunnel::Tunnel;
 
 /// Forwards the response whose head is in `scratch.response`. `Err`: not one byte of it has been
 /// sent, and the lease has ended.
@@ -44,7 +46,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
         affinity::tell(exchange, &lease);
     }
     if exchange.scratch.response.status() == 101 {
-        return tunnel(exchange, lease, worker).await;
+        return tunnel::open(exchange, lease, worker).await;
     }
     let mut download = Download::start(exchange, lease, worker, upload, encoder);
     match download.run(exchange).await {
@@ -80,6 +82,9 @@ struct Download {
     /// Read on from the worker while this much waits for the client.
     window: usize,
     hold: Hold,
+    /// What neither the client nor memory takes goes to disk, from then on through this.
+    may_spill: bool,
+    overflow: Option<Box<Overflow>>,
     /// Of events: it has no end that could be late, and each of them is wanted at once.
     is_stream: bool,
     /// When the worker has said nothing for this long, the body has broken.
@@ -113,7 +118,8 @@ impl Download {
         encoder: Option<Box<dyn Encoder>>,
     ) -> Self {
         let limited = lease.limited();
-        let ahead = lease.policy().buffer.response;
+        let route = exchange.to().and_then(|to| to.buffer.response);
+        let ahead = route.unwrap_or(lease.policy().buffer.response);
         let finished = upload.finished(&exchange.incoming, &exchange.scratch.up);
         let (request, response) = (&exchange.scratch.request, &exchange.scratch.response);
         let body = response.body();
@@ -133,7 +139,12 @@ impl Download {
             // Bytes sent in the hope of an upgrade are no request (H1-37).
             && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
             && exchange.client_may_stay();
-        let stream = response.value(FieldId::ContentType).is_some_and(is_event_stream);
+        let kind = response.value(FieldId::ContentType).unwrap_or_default();
+        let stream = is_event_stream(kind);
+        // What is wanted piece by piece is not kept back, and its sender not deceived.
+        let piecemeal = stream || is_grpc(kind) || asks_for_no_buffering(response);
+        let large = !matches!(body, ResponseBody::None) && !fits;
+        let may_spill = limited && ahead > 0 && large && !piecemeal;
         let patience = exchange.listener.timeouts.idle;
         let body_idle = exchange.to().and_then(|to| to.body_idle);
         let idle = if stream { patience } else { body_idle.unwrap_or(patience) };
@@ -145,6 +156,9 @@ impl Download {
         response.encode(&mut out, framing, keep, request.version());
         exchange.record.head = out.len() as u64;
         exchange.scratch.out = out;
+        if stream {
+            exchange.listener = Arc::new(exchange.listener.without_routes());
+        }
         Self {
             from: Some((lease, worker)),
             reader: BodyReader::from(body),
@@ -153,7 +167,9 @@ impl Download {
             upload,
             sent: 0,
             window: if limited { ahead.max(BUFFER / 4) } else { 1 },
-            hold: if limited && fits && !stream { Hold::Whole } else { Hold::Nothing },
+            hold: if limited && fits && !piecemeal { Hold::Whole } else { Hold::Nothing },
+            may_spill,
+            overflow: None,
             is_stream: stream,
             idle,
             awaited: By::Worker,
@@ -221,20 +237,37 @@ impl Download {
                         self.sent = 0;
                     }
                 }
+                if let Some(overflow) = &mut self.overflow {
+                    compact(&mut scratch.out, &mut self.sent);
+                    match overflow.poll(cx, &mut scratch.out, self.sent, self.window) {
+                        Ok(more) => moved |= more,
+                        Err(_) => return Poll::Ready(Err(Reason::Internal)),
+                    }
+                }
                 let waiting = scratch.out.len() - self.sent;
+                let kept = self.overflow.as_ref().is_some_and(|overflow| !overflow.is_empty());
                 if self.from.is_none() {
-                    if waiting == 0 {
+                    if waiting == 0 && !kept {
                         return Poll::Ready(Ok(()));
                     }
-                } else if waiting < self.window || self.hold == Hold::Whole {
-                    match self.poll_body(exchange, cx) {
-                        Poll::Ready(Ok(())) => moved = true,
-                        Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
-                        Poll::Pending => match self.flush(exchange) {
-                            Ok(flushed) => moved |= flushed,
-                            Err(reason) => return Poll::Ready(Err(reason)),
-                        },
+                } else if (waiting < self.window && !kept)
+                    || self.hold == Hold::Whole
+                    || self.overflow.as_ref().is_some_and(|overflow| overflow.has_room())
+                {
+                    let before = scratch.out.len();
+                    let step = match self.poll_body(exchange, cx) {
+                        Poll::Ready(step) => step.map(|()| true),
+                        Poll::Pending => self.flush(exchange),
+                    };
+                    self.divert(exchange, before, kept);
+                    match step {
+                        Ok(more) => moved |= more,
+                        Err(reason) => return Poll::Ready(Err(reason)),
                     }
+                } else if std::mem::take(&mut self.may_spill) {
+                    let spill = exchange.to().and_then(|to| to.pool.spill());
+                    self.overflow = spill.map(|spill| Box::new(Overflow::new(spill)));
+                    moved = self.overflow.is_some();
                 }
                 if moved {
                     until = None;
@@ -245,6 +278,7 @@ impl Download {
                     }
                     continue;
                 }
+                self.rest(exchange, awaited);
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.
                 let on_fin = exchange.incoming.on_fin(on_fin);
@@ -275,6 +309,31 @@ impl Download {
         done.map_err(|reason| self.broke(exchange, reason))
     }
 
+    /// What came behind `before` goes the long way where something waits there already, or memory
+    /// has no room for it.
+    fn divert(&mut self, exchange: &mut Exchange<'_>, before: usize, kept: bool) {
+        let Some(overflow) = &mut self.overflow else { return };
+        let out = &mut exchange.scratch.out;
+        if kept || before.saturating_sub(self.sent) >= self.window {
+            overflow.push(&out[before..]);
+            out.truncate(before);
+        }
+    }
+
+    /// Nothing moves, perhaps for long: buffers with nothing in them go back.
+    fn rest(&mut self, exchange: &mut Exchange<'_>, awaited: Awaited) {
+        let Scratch { up, down, out, .. } = &mut *exchange.scratch;
+        if down.is_empty() {
+            scratch::recycle(down);
+        }
+        if out.is_empty() {
+            scratch::recycle(out);
+        }
+        if awaited == Awaited::Answer {
+            self.upload.rest(up);
+        }
+    }
+
     /// Reads once from the worker, behind what waits for the client.
     fn poll_body(
         &mut self,
@@ -283,9 +342,11 @@ impl Download {
     ) -> Poll<Result<(), Reason>> {
         let Some((_, worker)) = &mut self.from else { return Poll::Ready(Ok(())) };
         let scratch = &mut exchange.scratch;
-        if self.sent > 0 && scratch.out.len() >= BUFFER {
-            scratch.out.drain(..self.sent);
-            self.sent = 0;
+        if self.overflow.is_none() {
+            compact(&mut scratch.out, &mut self.sent);
+        }
+        if worker.stream().poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
         }
         scratch::furnish(&mut scratch.down);
         match worker.stream().poll_recv(cx, &mut scratch.down) {
@@ -304,6 +365,7 @@ impl Download {
     /// Takes what came from the worker into what goes to the client.
     fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         let scratch = &mut *exchange.scratch;
+        scratch::furnish(&mut scratch.out);
         let mut used = std::mem::take(&mut scratch.parsed);
         while used < scratch.down.len() && !self.reader.is_done() {
             let progress = self.reader.advance(&scratch.down[used..]);
@@ -442,48 +504,27 @@ impl Download {
     }
 }
 
+/// Makes room in front of what is not sent yet.
+fn compact(out: &mut Vec<u8>, sent: &mut usize) {
+    if *sent > 0 && out.len() >= BUFFER {
+        out.drain(..*sent);
+        *sent = 0;
+    }
+}
+
 fn is_event_stream(content_type: &[u8]) -> bool {
     let media = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
-/// The worker switched protocols because we asked it to: from here on bytes are only copied.
-async fn tunnel(
-    exchange: &mut Exchange<'_>,
-    lease: Lease,
-    worker: Connection,
-) -> Result<Next, Reason> {
-    let asked = exchange.scratch.request.upgrade().is_some_and(|asked| {
-        let given = exchange.scratch.response.upgrade();
-        given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
-    });
-    if !asked {
-        let words = String::from("101: it switched to a protocol that nobody asked it for");
-        exchange.record.blame(&lease, Some(words));
-        drop(worker);
-        lease.fail(Failure::Protocol, exchange.asked());
-        exchange.record.status = 0;
-        return Err(Reason::BadResponse);
-    }
-    let mut out = std::mem::take(&mut exchange.scratch.out);
-    out.clear();
-    let Exchange { client, scratch, listener, record, .. } = exchange;
-    scratch.response.encode(&mut out, ResponseFraming::None, Keep::Upgrade, Version::Http11);
-    let switched = client.write_all(&out, listener.timeouts.write_stall, &mut record.sent).await;
-    scratch.out = out;
-    record.forwarding = true;
-    if switched.is_err() {
-        lease.close(worker, Outcome::ClientGone);
-        record.reason = Some(Reason::ClientGone);
-        return Ok(Next::Close);
-    }
-    let early =
-        tcp::Early { from_client: &client.inbuf, from_worker: &scratch.down[scratch.parsed..] };
-    let silence = tcp::Silence::of(&listener.timeouts);
-    let end = tcp::relay(&client.stream, worker.stream(), early, silence).await;
-    client.inbuf.clear();
-    record.received += end.from_client;
-    record.sent += end.from_worker;
-    lease.close(worker, Outcome::Served { status: 101 });
-    Ok(if end.clean { Next::Close } else { Next::Reset })
+/// `application/grpc`, `application/grpc+proto`, `application/grpc-web` …
+pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    content_type.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+}
+
+/// nginx's word for it, which frameworks know.
+fn asks_for_no_buffering(response: &ResponseHead) -> bool {
+    let said = response.value(FieldId::XAccelBuffering);
+    said.is_some_and(|value| value.eq_ignore_ascii_case(b"no"))
 }

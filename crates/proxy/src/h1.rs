@@ -8,14 +8,15 @@ use std::{cell::Cell, time::Duration};
 use crate::{
     client::{Client, First, Patience},
     clock::in_turns,
-    exchange, scratch,
+    exchange,
+    forward::Tunnel,
+    scratch,
 };
 
 /// An accepted connection may be silent this long before its first byte.
 pub(crate) const FIRST_BYTE: Duration = Duration::from_secs(10);
 
 /// What a request leaves of its connection.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Ready for another request.
     Request,
@@ -27,6 +28,8 @@ pub(crate) enum Next {
     Linger,
     /// The message under way is to be seen as broken: reset.
     Reset,
+    /// Its bytes are copied from here on.
+    Tunnel(Box<Tunnel>),
 }
 
 pub(crate) async fn serve(mut client: Client) {
@@ -41,6 +44,7 @@ pub(crate) async fn serve(mut client: Client) {
         match in_turns(Box::pin(requests(&mut client))).await {
             Then::Idle => {}
             Then::Over => return,
+            Then::Tunnel(tunnel) => return Box::pin((*tunnel).run(client)).await,
         }
     }
 }
@@ -49,6 +53,7 @@ pub(crate) async fn serve(mut client: Client) {
 enum Then {
     Idle,
     Over,
+    Tunnel(Box<Tunnel>),
 }
 
 /// Serves requests for as long as one follows soon upon the other.
@@ -56,6 +61,11 @@ async fn requests(client: &mut Client) -> Then {
     loop {
         match exchange::run(client).await {
             Next::Request => {}
+            Next::Tunnel(tunnel) => {
+                client.inbuf.clear();
+                scratch::recycle(&mut client.inbuf);
+                return Then::Tunnel(tunnel);
+            }
             Next::Close => {
                 if client.has_unread() {
                     client.linger(Patience::Request).await;
@@ -138,7 +148,7 @@ mod tests {
     #[test]
     fn the_idle_connection_is_small() {
         let idle = future_size(serve);
-        assert!(idle <= 624, "{idle} bytes");
+        assert!(idle <= 632, "{idle} bytes");
     }
 
     #[test]

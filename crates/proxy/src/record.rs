@@ -1,20 +1,22 @@
 //! What is known of one request once it is over: its log line and its metrics.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use isobar_http1::{FieldId, Version};
+use isobar_http1::{FieldId, RequestHead, Version};
 use isobar_pool::{Lease, Target};
 
 use crate::{
-    access_log::Entry,
+    access_log::{AccessLog, Entry},
     complaint::{Fault, Refused},
     exchange::Exchange,
     headers,
     reason::Reason,
     route::Routed,
+    table::ListenerPlan,
 };
 
 #[derive(Default)]
@@ -40,11 +42,31 @@ pub(crate) struct Record {
     pub(crate) body: u64,
     /// The worker's answer has begun to go out: it is too late for one of our own.
     pub(crate) forwarding: bool,
+    /// A tunnel has taken it over, and writes it when it ends.
+    pub(crate) taken: bool,
+}
+
+/// What a log line says beside a [`Record`].
+pub(crate) struct Facts<'a> {
+    /// Of a head that was refused nothing is said.
+    pub(crate) request: Option<&'a RequestHead>,
+    pub(crate) id: &'a [u8],
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) listener: &'a ListenerPlan,
+    pub(crate) route: Option<&'a Routed>,
+    /// Of the request's body, and of what followed it.
+    pub(crate) received: u64,
+    pub(crate) took: Duration,
+    /// A filter answered: no pool had a part in it.
+    pub(crate) answered: bool,
 }
 
 impl Record {
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
+        if exchange.record.taken {
+            return;
+        }
         // A connection that closed before it said anything was no request.
         if !exchange.parsed && exchange.record.reason == Some(Reason::ClientGone) {
             return;
@@ -63,8 +85,7 @@ impl Record {
         let took = ended - *started;
         let received = incoming.received() + record.received;
         listener.metrics.add_bytes(received, record.sent);
-        let status = if record.status == 0 { 499 } else { record.status };
-        let to = route.as_ref().and_then(Routed::destination);
+        let status = record.shown_status();
         // What a filter answered is its route's, and no pool's.
         let answered = exchange.filters.as_ref().filter(|passed| passed.answered);
         match (&*route, answered) {
@@ -75,14 +96,32 @@ impl Record {
         if !client.context.access_log.enabled() {
             return;
         }
-        let request = exchange.parsed.then_some(&scratch.request);
+        record.log(
+            &client.context.access_log,
+            &Facts {
+                request: exchange.parsed.then_some(&scratch.request),
+                id: &scratch.id,
+                // Of a head that was refused only the socket's is known.
+                client_ip: exchange.client_ip.or(client.ip),
+                listener,
+                route: route.as_ref(),
+                received,
+                took,
+                answered: answered.is_some(),
+            },
+        );
+    }
+
+    /// Its line in the access log.
+    pub(crate) fn log(&self, log: &AccessLog, facts: &Facts<'_>) {
+        let Facts { request, took, received, route, .. } = *facts;
         let path = request.map(|request| request.path_and_query());
-        client.context.access_log.write(&Entry {
+        let pool = route.and_then(Routed::destination).filter(|_| !facts.answered);
+        log.write(&Entry {
             at: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
-            request_id: &scratch.id,
-            // Of a head that was refused only the socket's is known.
-            client_ip: exchange.client_ip.or(client.ip),
-            listener: &listener.name,
+            request_id: facts.id,
+            client_ip: facts.client_ip,
+            listener: &facts.listener.name,
             proto: request.map(|request| match request.version() {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
@@ -91,20 +130,20 @@ impl Record {
             host: request.map(|request| request.authority()),
             target: request.map(|request| request.target()),
             path: path.map(|path| path.split(|&byte| byte == b'?').next().unwrap_or(path)),
-            status: Some(status),
+            status: Some(self.shown_status()),
             bytes_in: received,
-            bytes_out: record.sent,
+            bytes_out: self.sent,
             // As nginx counts: with the framing of chunks.
-            body_out: record.sent.saturating_sub(record.head),
+            body_out: self.sent.saturating_sub(self.head),
             duration: took,
-            queue: record.queued,
-            connect: record.connect,
-            first_byte: record.first_byte,
-            route: route.as_ref().map(|route| route.name.as_str()),
-            pool: to.filter(|_| answered.is_none()).map(|to| to.pool.name()),
-            worker: record.worker.as_ref().map(|worker| worker.name()),
-            attempts: record.attempts,
-            reason: record.reason.map(Reason::code),
+            queue: self.queued,
+            connect: self.connect,
+            first_byte: self.first_byte,
+            route: route.map(|route| route.name.as_str()),
+            pool: pool.map(|to| to.pool.name()),
+            worker: self.worker.as_ref().map(|worker| worker.name()),
+            attempts: self.attempts,
+            reason: self.reason.map(Reason::code),
             user_agent: request.and_then(|request| request.value(FieldId::UserAgent)),
             referrer: request.and_then(|request| request.value(FieldId::Referer)),
             authorization: request.and_then(|request| request.value(FieldId::Authorization)),
@@ -141,5 +180,10 @@ impl Record {
             let client = exchange.client_ip.or(client.ip);
             Refused { listener, client, request_id, status, reason, words }.tell();
         }
+    }
+
+    /// Of an exchange without an answer: what nginx says when the client left.
+    pub(crate) fn shown_status(&self) -> u16 {
+        if self.status == 0 { 499 } else { self.status }
     }
 }

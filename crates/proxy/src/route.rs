@@ -25,7 +25,7 @@ use crate::forwarded::TrustedProxies;
 pub use crate::retry::RetryPolicy;
 use crate::{filter::Chain, metrics::RouteMetrics};
 pub(crate) use action::Leads;
-pub use action::{Action, Answer, Destination, Reply, Respond, Split};
+pub use action::{Action, Answer, Destination, Reply, Respond, RouteBuffer, Split};
 pub(crate) use find::Behind;
 pub use find::{AmbiguousPaths, Found, PathRules, Unreadable};
 use path::Slashes;

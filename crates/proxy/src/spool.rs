@@ -2,29 +2,28 @@
 //! file until its last byte is there, so that a slow upload holds no worker.
 //!
 //! `exchange` fills it ahead of the lease, `upload` reads it, from the beginning for every attempt.
-//! The disk is touched on the runtime's blocking threads only, for closing as well: that frees what a
-//! large file took, which may take the disk a while. Nothing here refuses a request: if the disk is
-//! full, or a bound is reached, the rest is streamed, as if nothing were spilled.
+//! The disk is touched on the runtime's blocking threads only, for closing as well ([`Kept`]).
+//! Nothing here refuses a request: if the disk is full, or a bound is reached, the rest is streamed,
+//! as if nothing were spilled.
+
+mod kept;
+pub(crate) mod overflow;
 
 use std::{
-    fs::File,
     io,
-    os::unix::fs::FileExt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
 };
 
-use isobar_pool::{Room, Spill};
-use tokio::{runtime::Handle, task::JoinHandle};
+use isobar_pool::Spill;
+use tokio::task::JoinHandle;
 
 use crate::scratch::BUFFER;
-
-const COMPLAIN: Duration = Duration::from_secs(10);
+pub(crate) use kept::Kept;
+use kept::complain;
 
 pub(crate) struct Spool {
-    /// There until the spool is dropped.
-    kept: Option<Arc<Kept>>,
+    kept: Arc<Kept>,
     /// Bytes in the file.
     length: u64,
     /// Bytes of it that this attempt has taken.
@@ -33,14 +32,6 @@ pub(crate) struct Spool {
     rest: Vec<u8>,
     rest_taken: bool,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-}
-
-/// What is under way on the disk holds on to it: a request that ends meanwhile frees no room that the
-/// file still takes.
-struct Kept {
-    file: File,
-    /// Given back after the file is closed: fields are dropped in this order.
-    room: Room,
 }
 
 /// Whether more can be spilled.
@@ -53,12 +44,10 @@ pub(crate) enum Spilled {
 impl Spool {
     /// An empty file without a name.
     pub(crate) async fn create(spill: &Arc<Spill>) -> io::Result<Self> {
-        let place = Arc::clone(spill);
-        let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(&place.dir));
-        let file = made.await.map_err(io::Error::other).flatten().inspect_err(complain)?;
-        let room = Room::empty(Arc::clone(spill));
+        let made = Kept::make(Arc::clone(spill)).await;
+        let kept = made.map_err(io::Error::other).flatten().inspect_err(complain)?;
         Ok(Self {
-            kept: Some(Arc::new(Kept { file, room })),
+            kept: Arc::new(kept),
             length: 0,
             taken: 0,
             rest: Vec::new(),
@@ -74,15 +63,12 @@ impl Spool {
     /// Puts `piece` behind what is there, in the file or, if that cannot be, in memory.
     pub(crate) async fn push(&mut self, piece: &mut Vec<u8>) -> io::Result<Spilled> {
         let more = piece.len() as u64;
-        let Some(kept) = self.kept.as_ref().filter(|kept| kept.room.grow(more)) else {
+        if let Err(full) = self.kept.reach(self.length + more) {
+            complain(&full);
             self.rest = std::mem::take(piece);
             return Ok(Spilled::No);
-        };
-        let (kept, at, bytes) = (Arc::clone(kept), self.length, std::mem::take(piece));
-        let written = tokio::task::spawn_blocking(move || {
-            let wrote = kept.file.write_all_at(&bytes, at);
-            (bytes, wrote)
-        });
+        }
+        let written = self.kept.write(std::mem::take(piece), self.length);
         Ok(match written.await {
             Ok((mut bytes, Ok(()))) => {
                 self.length += bytes.len() as u64;
@@ -119,17 +105,10 @@ impl Spool {
             // A copy: another attempt may want it.
             return Poll::Ready(Ok(self.rest.clone()));
         }
-        let Some(kept) = &self.kept else {
-            return Poll::Ready(Err(io::ErrorKind::NotFound.into()));
-        };
+        let (kept, at) = (&self.kept, self.taken);
         let reading = self.reading.get_or_insert_with(|| {
-            let (kept, at) = (Arc::clone(kept), self.taken);
             let most = usize::try_from(self.length - at).unwrap_or(BUFFER).min(BUFFER);
-            tokio::task::spawn_blocking(move || {
-                let mut piece = vec![0; most];
-                kept.file.read_exact_at(&mut piece, at)?;
-                Ok(piece)
-            })
+            kept.read(most, at)
         });
         let read = ready!(std::pin::Pin::new(reading).poll(cx));
         self.reading = None;
@@ -139,33 +118,12 @@ impl Spool {
     }
 }
 
-/// As many files may wait to be closed as there is room for: until then theirs is not given back.
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let kept = self.kept.take();
-        // Without a runtime this is no shard, and may wait.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(move || drop(kept));
-        }
-    }
-}
-
-/// Says what is wrong with the disk, every ten seconds at most.
-fn complain(error: &io::Error) {
-    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.is_none_or(|at| at.elapsed() > COMPLAIN) {
-        *said = Some(Instant::now());
-        tracing::warn!(%error, "request bodies cannot be spilled to disk and are streamed");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn spill(max: u64, total: u64) -> Arc<Spill> {
-        Arc::new(Spill::new(std::env::temp_dir(), max, total))
+        Arc::new(Spill::new(Some(std::env::temp_dir()), max, Some(total)))
     }
 
     async fn read_all(spool: &mut Spool) -> Vec<u8> {
@@ -212,7 +170,7 @@ mod tests {
         let (runtime, spill) = (one_blocking_thread(), spill(100, 100));
         runtime.block_on(async {
             let mut spool = Spool::create(&spill).await.expect("a file");
-            let file = Arc::downgrade(spool.kept.as_ref().expect("open"));
+            let file = spool.kept.watch();
             let busy = Busy::now();
             let mut piece = b"12345678".to_vec();
             let mut writing = Box::pin(spool.push(&mut piece));
@@ -265,9 +223,8 @@ mod tests {
     async fn a_full_disk_loses_nothing() {
         let mut spool = Spool::create(&spill(100, 100)).await.expect("a file");
         assert_eq!(spool.push(&mut b"on disk, ".to_vec()).await.expect("kept"), Spilled::Yes);
-        let file = File::options().write(true).open("/dev/full").expect("a full device");
-        let room = Room::empty(spill(100, 100));
-        let written = spool.kept.replace(Arc::new(Kept { file, room }));
+        let full = Arc::new(Kept::full(&spill(100, 100)));
+        let written = std::mem::replace(&mut spool.kept, full);
         assert_eq!(spool.push(&mut b"in memory".to_vec()).await.expect("kept"), Spilled::No);
         spool.kept = written;
         assert_eq!(read_all(&mut spool).await, b"on disk, in memory");
@@ -275,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_its_directory_there_is_no_spool() {
-        let spill = Arc::new(Spill::new("/nowhere/at/all".into(), 1, 1));
+        let spill = Arc::new(Spill::new(Some("/nowhere/at/all".into()), 1, Some(1)));
         assert!(Spool::create(&spill).await.is_err());
     }
 }

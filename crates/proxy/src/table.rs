@@ -7,7 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use isobar_pool::Pool;
 
-use crate::{TrustedProxies, filter::Chain, gate::Gate, metrics::ListenerMetrics, route::Routes};
+use crate::{
+    TrustedProxies,
+    filter::Chain,
+    gate::Gate,
+    metrics::ListenerMetrics,
+    route::{PathRules, Routes},
+};
 
 /// The serving plan of the whole process. `version` only grows.
 pub struct RouteTable {
@@ -44,6 +50,21 @@ pub struct ListenerPlan {
 impl ListenerPlan {
     pub(crate) fn is_http(&self) -> bool {
         matches!(self.serve, Serve::Http(_))
+    }
+
+    /// For who has its route and may stay for long: it must not keep the others of its generation.
+    pub(crate) fn without_routes(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            serve: Serve::Http(Routes::build(Vec::new(), PathRules::default())),
+            timeouts: self.timeouts,
+            limits: self.limits,
+            client_fin: self.client_fin,
+            trusted: Arc::clone(&self.trusted),
+            filters: None,
+            metrics: Arc::clone(&self.metrics),
+            gate: Arc::clone(&self.gate),
+        }
     }
 }
 

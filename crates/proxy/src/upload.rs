@@ -98,6 +98,14 @@ impl Incoming {
         self.received
     }
 
+    /// What of it is in memory goes back, if there is any: it cannot be sent again.
+    pub(crate) fn let_go(&mut self, held: &mut Vec<u8>) {
+        if held.capacity() > 0 {
+            self.dropped |= !held.is_empty();
+            scratch::recycle(held);
+        }
+    }
+
     /// Moves what `inbuf` holds of the body, decoded, behind `to`.
     pub(crate) fn decode(&mut self, inbuf: &mut Vec<u8>, to: &mut Vec<u8>) -> Result<(), Reason> {
         let mut used = 0;
@@ -199,6 +207,12 @@ impl Upload {
             false if self.sent < up.len() || spooled() => Awaited::Room,
             false => Awaited::Body,
         }
+    }
+
+    /// All is written: its memory goes back.
+    pub(crate) fn rest(&mut self, up: &mut Vec<u8>) {
+        self.sent = 0;
+        scratch::recycle(up);
     }
 
     /// The worker does not take more; its answer may still come (RFC 9112 §9.5).

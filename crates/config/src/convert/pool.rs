@@ -27,9 +27,10 @@ const QUEUE_PER_SLOT: usize = 100;
 const BUFFER: usize = 64 * 1024;
 /// In thousandths: 20 %.
 const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
-/// On disk, of one request and of all.
+/// Why they need slots.
+pub(super) const WHAT_BUFFERS_DO: &str = "bodies are buffered so that a slow client holds no slot";
+/// On disk, of one body.
 const SPILL: u64 = 1 << 30;
-const SPILL_TOTAL: u64 = 8 << 30;
 
 /// Whoever gets so many options wrong means another strategy.
 const MOST_BAD_OPTIONS: usize = 20;
@@ -40,6 +41,8 @@ pub(super) struct HttpOnly {
     barrier: Option<Barrier>,
     /// Keys that mean nothing to TCP, and harm nobody.
     idle: Vec<(&'static str, Span)>,
+    /// It is known that no worker has slots.
+    pub(super) without_slots: bool,
 }
 
 /// What keeps a pool from serving TCP.
@@ -125,7 +128,8 @@ pub(super) fn convert(
                 .hint("requests queue for slots, and no worker has `slots`".to_owned()),
         );
     }
-    let (buffer, spill) = buffer(raw.buffer, limited, cx);
+    let without_slots = !limited && !workers.is_empty();
+    let (buffer, spill) = buffer(raw.buffer, limited, without_slots, cx);
     let sticky = where_on(&raw.affinity);
     let affinity = super::affinity::convert(name, raw.affinity, cx);
     let health = health(raw.health, &workers, cx);
@@ -168,7 +172,7 @@ pub(super) fn convert(
         workers,
         discover,
     };
-    Some((pool, HttpOnly { barrier: keyed.or(sticky).or(warmed), idle }))
+    Some((pool, HttpOnly { barrier: keyed.or(sticky).or(warmed), idle, without_slots }))
 }
 
 enum Discovered {
@@ -391,32 +395,49 @@ fn http_check(
 fn buffer(
     field: Field<Switch<raw::Buffer>>,
     limited: bool,
+    without_slots: bool,
     cx: &mut Cx<'_>,
 ) -> (Buffer, Option<Spill>) {
     let default = if limited { BUFFER } else { 0 };
+    let spill_default = || Spill { dir: None, max: SPILL, total: None };
+    let given = where_on(&field);
     let raw = match field.value() {
-        None => return (Buffer { request: default, response: default }, None),
+        None => {
+            let buffer = Buffer { request: default, response: default };
+            return (buffer, limited.then(spill_default));
+        }
         Some(Switch::Off) => return (Buffer { request: 0, response: 0 }, None),
         Some(Switch::On(raw)) => raw,
     };
+    if let Some(given) = given.filter(|_| without_slots) {
+        cx.report(
+            Draft::error(given, "`buffer` has no effect in a pool without slots")
+                .expected("`slots:` in the pool or in one of its workers, or no `buffer`")
+                .hint(WHAT_BUFFERS_DO.to_owned()),
+        );
+    }
     let size = |field: Field<Switch<Size<0, { 1 << 30 }>>>| match field.value() {
         None => default,
         Some(switch) => switch.on().map_or(0, Size::usize),
     };
     let buffer = Buffer { request: size(raw.request), response: size(raw.response) };
-    let place = raw.spill.as_given().map(|spill| spill.span);
-    let spill = raw.spill.value().and_then(Switch::on).map(|raw::Spill(map)| Spill {
-        dir: map.dir.value().map(|dir| dir.0),
-        max: map.max.value().map_or(SPILL, |bytes| bytes.0),
-        total: map.total.value().map_or(SPILL_TOTAL, |bytes| bytes.0),
-    });
-    if let (Some(place), Some(_), true) = (place, &spill, buffer.request == 0 || !limited) {
+    let place = where_on(&raw.spill);
+    let spill = match raw.spill.value() {
+        None => Some(spill_default()),
+        Some(Switch::Off) => None,
+        Some(Switch::On(raw::Spill(map))) => Some(Spill {
+            dir: map.dir.value().map(|dir| dir.0),
+            max: map.max.value().map_or(SPILL, |bytes| bytes.0),
+            total: map.total.value().map(|bytes| bytes.0),
+        }),
+    };
+    if let (Some(place), true) = (place, limited && buffer.request == 0 && buffer.response == 0) {
         cx.report(
             Draft::warning(place, "nothing is ever spilled here")
-                .hint("request bodies are read ahead where workers have `slots`".to_owned()),
+                .hint("both directions of `buffer` are off".to_owned()),
         );
     }
-    (buffer, spill)
+    (buffer, spill.filter(|_| limited))
 }
 
 fn keep_alive(field: Field<Switch<raw::KeepAlive>>) -> KeepAlive {

@@ -8,11 +8,11 @@ use super::answer;
 use super::filter::{Place, filters};
 use super::listener::{retry, route_timeouts};
 use super::matches::{Seen, in_words, matches};
-use crate::leaf::{Shares, Text};
-use crate::model::{Action, Destination, Route};
+use crate::leaf::{Shares, Size, Text};
+use crate::model::{Action, Destination, Route, RouteBuffer};
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
-use crate::read::{Cx, Field, Spanned};
+use crate::read::{Cx, Field, Spanned, Switch};
 use crate::source::Span;
 
 pub(super) fn routes(
@@ -60,6 +60,7 @@ pub(super) fn routes(
             redirect: raw.redirect,
             respond: raw.respond,
             timeouts: raw.timeouts,
+            buffer: raw.buffer,
             retry_given: raw.retry.as_given().map(|given| given.span),
         };
         let retry = retry(raw.retry);
@@ -84,6 +85,7 @@ struct Way {
     redirect: Field<raw::Redirect>,
     respond: Field<raw::Respond>,
     timeouts: Field<raw::RouteTimeouts>,
+    buffer: Field<Switch<raw::RouteBuffer>>,
     retry_given: Option<Span>,
 }
 
@@ -111,23 +113,26 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
         ),
         _ => {}
     }
+    let buffer_given = way.buffer.as_given().map(|given| given.span);
+    let buffer = (buffer_given, buffer(way.buffer));
     if let Some(pool) = way.pool.given() {
         let timeouts = way.timeouts.value();
-        return destination(pool, timeouts, listener, names, cx).map(Action::Pool);
+        return destination(pool, timeouts, buffer, listener, names, cx).map(Action::Pool);
     }
     if let Some(Shares(shares)) = way.split.value() {
         let timeouts = way.timeouts.value();
         let mut members = Vec::with_capacity(shares.len());
         for (pool, share) in shares {
             // One without a share is still to be there, and counts as used.
-            let to = destination(pool, timeouts.clone(), listener, names, cx);
+            let to = destination(pool, timeouts.clone(), buffer, listener, names, cx);
             members.extend(NonZeroU32::new(share).and_then(|share| Some((to?, share))));
         }
         return Some(Action::Split(members));
     }
     let answers = way.redirect.as_given().is_some() || way.respond.as_given().is_some();
     let timeouts = way.timeouts.as_given().map(|given| given.span);
-    for (key, given) in [("timeouts", timeouts), ("retry", way.retry_given)] {
+    let given = [("timeouts", timeouts), ("retry", way.retry_given), ("buffer", buffer_given)];
+    for (key, given) in given {
         if let Some(span) = given.filter(|_| answers) {
             cx.report(
                 Draft::error(span, format!("found `{key}` on a route that asks no worker"))
@@ -144,13 +149,36 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
 fn destination(
     pool: Spanned<Text>,
     timeouts: Option<raw::RouteTimeouts>,
+    (buffer_given, buffer): (Option<Span>, RouteBuffer),
     listener: &str,
     names: &mut Names,
     cx: &mut Cx<'_>,
 ) -> Option<Destination> {
     let facts = names.pool(&pool, Protocol::Http, listener, cx)?;
     let timeouts = route_timeouts(timeouts, facts.timeouts);
-    Some(Destination { pool: pool.value.text, timeouts })
+    let asks = [buffer.request, buffer.response].into_iter().flatten().any(|size| size > 0);
+    if let Some(span) = buffer_given.filter(|_| asks && facts.http_only.without_slots) {
+        let name = &pool.value.text;
+        cx.report(
+            Draft::error(span, format!("`buffer` has no effect: the pool `{name}` has no slots"))
+                .expected("a pool with `slots`, or no `buffer`")
+                .hint(super::pool::WHAT_BUFFERS_DO.to_owned()),
+        );
+    }
+    Some(Destination { pool: pool.value.text, timeouts, buffer })
+}
+
+fn buffer(field: Field<Switch<raw::RouteBuffer>>) -> RouteBuffer {
+    let size = |field: Field<Switch<Size<0, { 1 << 30 }>>>| {
+        field.value().map(|switch| switch.on().map_or(0, Size::usize))
+    };
+    match field.value() {
+        None => RouteBuffer::default(),
+        Some(Switch::Off) => RouteBuffer { request: Some(0), response: Some(0) },
+        Some(Switch::On(raw)) => {
+            RouteBuffer { request: size(raw.request), response: size(raw.response) }
+        }
+    }
 }
 
 /// The first of `name`, `name #2`, … that is free; `numbers` remembers how far each name has come.

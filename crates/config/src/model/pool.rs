@@ -233,15 +233,15 @@ pub struct Buffer {
     pub response: usize,
 }
 
-/// Where request bodies beyond the buffer wait for their last byte.
+/// Where bodies beyond the buffer wait: requests for their last byte, answers for their client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spill {
-    /// None = the system's directory for temporary files.
+    /// None = the first of the system's for temporary files that can be written to.
     pub dir: Option<PathBuf>,
-    /// Bytes of one request.
+    /// Bytes of one body.
     pub max: u64,
-    /// Bytes of all requests together.
-    pub total: u64,
+    /// Bytes of all bodies together; None = as the directory has room.
+    pub total: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -229,28 +229,32 @@ section! {
 }
 
 section! {
-    /// Where slots exist: 64 KiB each way; else off.
+    /// Where slots exist: 64 KiB each way in memory, and the rest on disk, so that a slow client holds
+    /// no worker. An error in a pool without slots.
     Buffer is "a buffer" like "{ request: 64KiB, response: 64KiB }" {
         /// Of a request's body, before a slot is taken; at most 1GiB.
         "request" => request: Switch<Size<0, { 1 << 30 }>>,
         /// Of an answer, so that the slot is free when the worker is; at most 1GiB.
         "response" => response: Switch<Size<0, { 1 << 30 }>>,
-        /// Where slots exist: the rest of a request's body waits on disk until it is whole, so that a
-        /// slow upload holds no worker.
-        "spill" => spill: Switch<Spill> = "off",
+        /// What is beyond waits in files without names: a request's body until it is whole, an answer
+        /// until its client has taken it. `off`: it is streamed. Never event streams, gRPC, nor an
+        /// answer with `X-Accel-Buffering: no`.
+        "spill" => spill: Switch<Spill>,
     }
     later {}
 }
 
 section! {
     SpillMap is "spill" like "{ dir: /var/tmp, max: 1GiB }" {
-        /// An existing directory; its files have no names. Without it: the system's for temporary
-        /// files.
+        /// An existing directory. Without it: the first of `$TMPDIR`, `/var/tmp` and `/tmp` that can be
+        /// written to.
         "dir" => dir: Directory,
-        /// Of one request; what is beyond is streamed.
+        /// Of one body; what is beyond is streamed.
         "max" => max: Bytes = "1GiB",
-        /// Of all requests of the pool together; what is beyond is streamed.
-        "total" => total: Bytes = "8GiB",
+        /// Of all bodies of the pool together; what is beyond is streamed. Without it 4 GiB of all
+        /// pools together, but at most a tenth of what is free on the disk, or, where the directory
+        /// is in memory (tmpfs), an eighth of the memory that the process may have.
+        "total" => total: Bytes,
     }
     later {}
 }

@@ -83,8 +83,7 @@ fn life(pool: &model::Pool) -> Life {
 }
 
 fn spill(spill: &model::Spill) -> Arc<Spill> {
-    let dir = spill.dir.clone().unwrap_or_else(std::env::temp_dir);
-    Arc::new(Spill::new(dir, spill.max, spill.total))
+    Arc::new(Spill::new(spill.dir.clone(), spill.max, spill.total))
 }
 
 fn probe(check: &model::Check) -> Arc<dyn Probe> {

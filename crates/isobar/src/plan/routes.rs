@@ -12,8 +12,8 @@ use isobar_proxy::filter::{Chain, Filter};
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{
     self, Action, AmbiguousPaths, Answer, Destination, Match, NewPath, PathMatch, PathPattern,
-    PathRules, Redirect, Reply, Respond, RetryPolicy, RouteSpec, Routes, Scheme, Split, Value,
-    path::Slashes,
+    PathRules, Redirect, Reply, Respond, RetryPolicy, RouteBuffer, RouteSpec, Routes, Scheme,
+    Split, Value, path::Slashes,
 };
 use isobar_proxy::{
     ClientFin, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
@@ -131,6 +131,7 @@ impl Planner<'_> {
             request_timeout: to.timeouts.request,
             first_byte: to.timeouts.first_byte,
             body_idle: to.timeouts.body_idle,
+            buffer: RouteBuffer { request: to.buffer.request, response: to.buffer.response },
             metrics: self.counters(listener, &route.name, &to.pool),
         })
     }

@@ -70,8 +70,17 @@ pub struct Destination {
     pub first_byte: Option<Duration>,
     /// Between two pieces of the response's body.
     pub body_idle: Option<Duration>,
+    /// Instead of the pool's.
+    pub buffer: RouteBuffer,
     /// Where the requests that the route sends there are counted.
     pub metrics: Arc<RouteMetrics>,
+}
+
+/// Bytes read ahead of worker and client, 0 = off; `None`: as the pool says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteBuffer {
+    pub request: Option<usize>,
+    pub response: Option<usize>,
 }
 
 /// Several pools and their shares of a route's requests.

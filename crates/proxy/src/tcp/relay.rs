@@ -30,11 +30,11 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
 }
 
-/// What was read of either side before the relay began.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Early<'a> {
-    pub(crate) from_client: &'a [u8],
-    pub(crate) from_worker: &'a [u8],
+/// What was read of either side before the relay began; let go of as soon as it is passed on.
+#[derive(Default)]
+pub(crate) struct Early {
+    pub(crate) from_client: Vec<u8>,
+    pub(crate) from_worker: Vec<u8>,
 }
 
 /// How long nothing may move.
@@ -83,7 +83,7 @@ pub(crate) enum How {
 pub(crate) async fn relay(
     client: &Stream,
     worker: &Stream,
-    early: Early<'_>,
+    early: Early,
     silence: Silence,
 ) -> RelayEnd {
     relay_counted(client, worker, early, silence, |_, _| {}).await
@@ -93,7 +93,7 @@ pub(crate) async fn relay(
 pub(super) async fn relay_counted(
     client: &Stream,
     worker: &Stream,
-    early: Early<'_>,
+    early: Early,
     silence: Silence,
     mut count: impl FnMut(u64, u64),
 ) -> RelayEnd {
@@ -192,15 +192,8 @@ enum State {
 }
 
 impl Direction {
-    fn new(early: &[u8]) -> Self {
-        Self {
-            kept: early.to_vec(),
-            sent: 0,
-            state: State::Open,
-            unsure: false,
-            moved: 0,
-            written: 0,
-        }
+    fn new(early: Vec<u8>) -> Self {
+        Self { kept: early, sent: 0, state: State::Open, unsure: false, moved: 0, written: 0 }
     }
 
     fn has_ended(&self) -> bool {

@@ -11,7 +11,7 @@ use isobar_pool::{
 };
 use isobar_proxy::filter::Chain;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
-use isobar_proxy::route::{Action, Destination, RetryPolicy, RouteSpec, Routes};
+use isobar_proxy::route::{Action, Destination, RetryPolicy, RouteBuffer, RouteSpec, Routes};
 use isobar_proxy::{
     ClientFin, ListenSocket, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts,
     ProxyContext, Serve, TrustedProxies,
@@ -43,6 +43,7 @@ pub async fn route(filters: Option<Arc<Chain>>, metrics: Arc<RouteMetrics>) -> R
         request_timeout: None,
         first_byte: None,
         body_idle: None,
+        buffer: RouteBuffer::default(),
         metrics,
     };
     RouteSpec {

@@ -180,7 +180,7 @@ async fn what_was_read_early_comes_first() {
     worker.write_all(b" b").await.unwrap();
     client.shutdown().await.unwrap();
     worker.shutdown().await.unwrap();
-    let early = Early { from_client: b"1", from_worker: b"a" };
+    let early = Early { from_client: b"1".to_vec(), from_worker: b"a".to_vec() };
     let end = relay(&inner_client, &inner_worker, early, IDLE.into()).await;
     drop((inner_client, inner_worker));
     let (mut to_worker, mut to_client) = (String::new(), String::new());

@@ -1,0 +1,161 @@
+//! An upgraded connection: from the worker's `101` on, bytes are only copied.
+//!
+//! It may live for days, so it leaves its exchange behind and keeps what it needs to its end: the
+//! lease, both streams, and what its log line and metrics say. The request's buffers go back, and
+//! the listener's routes are not held: a reload would otherwise leave a whole table behind with
+//! every tunnel.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use isobar_balance::{Failure, Outcome};
+use isobar_http1::{Connection as Keep, RequestHead, ResponseFraming, Version};
+use isobar_pool::{Connection, Lease};
+
+use crate::{
+    client::Client,
+    exchange::Exchange,
+    h1::Next,
+    headers,
+    reason::Reason,
+    record::{Facts, Record},
+    route::Routed,
+    scratch::Scratch,
+    table::ListenerPlan,
+    tcp,
+};
+
+pub(crate) struct Tunnel {
+    lease: Lease,
+    worker: Connection,
+    early: tcp::Early,
+    told: Told,
+}
+
+/// What is said of it when it is over.
+struct Told {
+    /// Without its routes.
+    listener: Arc<ListenerPlan>,
+    route: Option<Routed>,
+    record: Record,
+    started: Instant,
+    /// Of the request's body.
+    received: u64,
+    client_ip: Option<IpAddr>,
+    /// Only where there is an access log: who asked, and the request's id.
+    request: Option<Box<(RequestHead, Vec<u8>)>>,
+}
+
+/// The worker switched protocols because we asked it to: tells the client.
+pub(super) async fn open(
+    exchange: &mut Exchange<'_>,
+    lease: Lease,
+    worker: Connection,
+) -> Result<Next, Reason> {
+    let asked = exchange.scratch.request.upgrade().is_some_and(|asked| {
+        let given = exchange.scratch.response.upgrade();
+        given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
+    });
+    if !asked {
+        let words = String::from("101: it switched to a protocol that nobody asked it for");
+        exchange.record.blame(&lease, Some(words));
+        drop(worker);
+        lease.fail(Failure::Protocol, exchange.asked());
+        exchange.record.status = 0;
+        return Err(Reason::BadResponse);
+    }
+    let mut out = std::mem::take(&mut exchange.scratch.out);
+    out.clear();
+    let Exchange { client, scratch, listener, record, .. } = exchange;
+    scratch.response.encode(&mut out, ResponseFraming::None, Keep::Upgrade, Version::Http11);
+    let switched = client.write_all(&out, listener.timeouts.write_stall, &mut record.sent).await;
+    scratch.out = out;
+    record.forwarding = true;
+    if switched.is_err() {
+        lease.close(worker, Outcome::ClientGone);
+        record.reason = Some(Reason::ClientGone);
+        return Ok(Next::Close);
+    }
+    let Scratch { down, parsed, .. } = &exchange.scratch;
+    let early = tcp::Early {
+        from_client: exchange.client.inbuf.to_vec(),
+        from_worker: down[*parsed..].to_vec(),
+    };
+    let told = Told::take(exchange);
+    Ok(Next::Tunnel(Box::new(Tunnel { lease, worker, early, told })))
+}
+
+impl Told {
+    fn take(exchange: &mut Exchange<'_>) -> Self {
+        let logs = exchange.client.context.access_log.enabled();
+        if logs && exchange.scratch.id.is_empty() {
+            headers::name_request(exchange);
+        }
+        let request = logs.then(|| {
+            let Scratch { request, id, .. } = &mut *exchange.scratch;
+            Box::new((std::mem::take(request), std::mem::take(id)))
+        });
+        let record = std::mem::take(&mut exchange.record);
+        exchange.record.taken = true;
+        Self {
+            listener: Arc::new(exchange.listener.without_routes()),
+            route: exchange.route.take(),
+            record,
+            started: exchange.started,
+            received: exchange.incoming.received(),
+            client_ip: exchange.client_ip.or(exchange.client.ip),
+            request,
+        }
+    }
+}
+
+impl Tunnel {
+    /// Copies until it is over. Both connections are closed with it.
+    pub(crate) async fn run(self, client: Client) {
+        let Tunnel { lease, worker, early, told } = self;
+        // Said by its drop, however the task ends.
+        let mut under_way = UnderWay { client, told };
+        let silence = tcp::Silence::of(&under_way.told.listener.timeouts);
+        let stream = &under_way.client.stream;
+        let end = tcp::relay(stream, worker.stream(), early, silence).await;
+        let record = &mut under_way.told.record;
+        record.received += end.from_client;
+        record.sent += end.from_worker;
+        lease.close(worker, Outcome::Served { status: 101 });
+    }
+}
+
+struct UnderWay {
+    client: Client,
+    told: Told,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Self { client, told } = self;
+        if std::thread::panicking() {
+            told.record.reason = Some(Reason::Internal);
+            let _ = client.stream.set_linger_zero();
+        }
+        let took = told.started.elapsed();
+        let received = told.received + told.record.received;
+        told.listener.metrics.add_bytes(received, told.record.sent);
+        if let Some(route) = &told.route {
+            route.metrics().observe(told.record.shown_status(), took);
+        }
+        let Some(request) = &told.request else { return };
+        let (request, id) = &**request;
+        told.record.log(
+            &client.context.access_log,
+            &Facts {
+                request: Some(request),
+                id,
+                client_ip: told.client_ip,
+                listener: &told.listener,
+                route: told.route.as_ref(),
+                received,
+                took,
+                answered: false,
+            },
+        );
+    }
+}
