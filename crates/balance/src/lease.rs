@@ -60,6 +60,8 @@ impl Outcome {
     pub(crate) const GOOD: usize = 0;
     /// Where it answered.
     pub(crate) const ANSWERS: std::ops::Range<usize> = 0..2;
+    /// Where it began to answer, and broke off.
+    pub(crate) const BROKE_OFF: usize = 9;
     /// Where the worker has no part in how it ended.
     pub(crate) const NOBODYS: std::ops::Range<usize> = 2..5;
 

@@ -139,6 +139,12 @@ impl WorkerStats {
             .sum()
     }
 
+    /// Leases that the worker answered, to the end or not.
+    pub fn served(&self) -> u64 {
+        let broke_off = self.per_shard.iter().map(|cell| cell.outcomes[Outcome::BROKE_OFF].value());
+        self.answers() + broke_off.sum::<u64>()
+    }
+
     /// Leases ended in the worker's success or by its fault.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
@@ -227,6 +233,9 @@ mod tests {
         assert_eq!(stats.tally(), Tally { good: 2, failed: 3 });
         stats.finished(Outcome::Failed(Failure::Reset), Duration::ZERO, now);
         assert_eq!(stats.last_outcome(), Some("reset_before_head"));
+        assert_eq!((stats.answers(), stats.served()), (3, 3));
+        stats.finished(Outcome::Failed(Failure::ResetMidBody), Duration::ZERO, now);
+        assert_eq!((stats.answers(), stats.served()), (3, 4));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use filter::{
 };
 
 pub use pool::{
-    Address, Affinity, Buffer, Burst, Check, Health, Host, IdleTime, KeepAlive, ListedWorker,
+    Address, Affinity, Buffer, Burst, Check, Health, Hold, Host, IdleTime, KeepAlive, ListedWorker,
     OnLost, Outlier, Pool, Queue, SameSite, Secret, SecureCookie, Spill, Strategy, WarmUp, Worker,
 };
 

@@ -265,7 +265,10 @@ fn warnings_do_not_refuse() {
             "pools: { app: { workers: [127.0.0.1:1] }, idle: { workers: [127.0.0.1:2] } }",
             "the pool `idle` is never used",
         ),
-        ("pools: { app: { workers: [127.0.0.1:1], queue: { max: 5 } } }", "nothing ever queues"),
+        (
+            "pools: { app: { workers: [127.0.0.1:1], queue: { max: 5, hold: 0s } } }",
+            "nothing ever queues",
+        ),
         (
             "trusted_proxies: [10.1.2.3/8]\npools: { app: { workers: [127.0.0.1:1] } }",
             "bits behind its length",

@@ -136,7 +136,10 @@ impl Lease {
             Poll::Pending => connected.await,
         };
         match connected {
-            Ok(stream) => Ok(Connection::new(stream, open)),
+            Ok(stream) => {
+                target.accepts();
+                Ok(Connection::new(stream, open))
+            }
             Err(error) => {
                 target.unreachable(&error);
                 Err(error)

@@ -17,6 +17,7 @@ mod idle;
 mod lease;
 mod mailbox;
 mod metrics;
+mod pace;
 mod pool;
 pub mod probe;
 mod settings;
@@ -40,8 +41,8 @@ pub use metrics::PoolFigures;
 pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
-    Asker, Buffer, Health, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy, PoolSettings,
-    Queue, WarmUp, WorkerSpec,
+    Asker, Buffer, Health, Hold, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy,
+    PoolSettings, Queue, WarmUp, WorkerSpec,
 };
 pub use spill::{Full, NoPlace, Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};

@@ -15,10 +15,11 @@ pub(crate) enum Dropped {
     ClientGone,
     Draining,
     RequestTimeout,
+    NoWorker,
 }
 
-const DROPPED: [&str; 5] =
-    ["queue_full", "queue_timeout", "client_gone", "draining", "request_timeout"];
+const DROPPED: [&str; 6] =
+    ["queue_full", "queue_timeout", "client_gone", "draining", "request_timeout", "no_worker"];
 
 #[derive(Default)]
 struct Cell {

@@ -29,7 +29,7 @@ use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
 use crate::sticky::{self, Sticky};
 use crate::supervisor::{self, Supervisor, Task};
 use crate::target::Place;
-use crate::wait::Wait;
+use crate::wait::{self, Awaits, Patience, Wait};
 
 pub struct Pool {
     shared: Arc<Shared>,
@@ -227,29 +227,52 @@ impl Pool {
             } else {
                 snapshot.missing(key, rq.tried, rng, now)
             };
+            let policy = snapshot.policy;
             let bound = missing.bound;
-            match (missing.lack, snapshot.policy.queue) {
+            match (missing.lack, policy.queue) {
                 _ if snapshot.closed => Err(LeaseError::Draining),
                 (Lack::Slots, None) => Err(LeaseError::QueueFull),
                 (Lack::Others, _) => Err(LeaseError::NoOther),
-                (Lack::Workers, Some(_)) if snapshot.starting => {
-                    self.join(key, bound, snapshot.policy, rng, now)
+                (Lack::Workers, Some(queue)) if snapshot.starting => {
+                    self.join(key, bound, Patience::of(queue), policy, rng, now)
                 }
-                (Lack::Workers, _) => Err(LeaseError::NoWorker),
-                (Lack::Slots, Some(_)) => self.join(key, bound, snapshot.policy, rng, now),
+                (Lack::Workers, _) => match self.hold(snapshot, rq) {
+                    Some(patience) => self.join(key, bound, patience, policy, rng, now),
+                    None => Err(LeaseError::NoWorker),
+                },
+                (Lack::Slots, Some(queue)) => {
+                    self.join(key, bound, Patience::of(queue), policy, rng, now)
+                }
             }
         })
+    }
+
+    /// How long a request that finds no worker may wait for one.
+    #[cold]
+    fn hold(&self, snapshot: &Snapshot, rq: &LeaseRequest<'_>) -> Option<Patience> {
+        let hold = snapshot.policy.hold?;
+        // In this order: the supervisor publishes until when, and then says that they are lost.
+        let left = match snapshot.is_just_lost() {
+            true => hold.time,
+            false => {
+                let until = self.shared.snapshot.load_full().held_until?;
+                until.saturating_duration_since(rq.now)
+            }
+        };
+        let wait = left.min(hold.wait.saturating_sub(rq.waited));
+        (!wait.is_zero()).then_some(Patience { max: hold.max, wait, awaits: Awaits::Worker })
     }
 
     fn join(
         &self,
         key: Option<u64>,
         bound: Option<WorkerId>,
+        patience: Patience,
         policy: Policy,
         rng: &mut fastrand::Rng,
         now: Instant,
     ) -> Result<Leased, LeaseError> {
-        let joined = join(&self.shared, bound, policy, None, now, || {
+        let joined = join(&self.shared, bound, patience, policy, None, now, || {
             pick_newest(&self.shared, key, rng, now)
         });
         if let Err(LeaseError::QueueFull) = joined {
@@ -281,26 +304,22 @@ pub(crate) fn pick_newest(
 pub(crate) fn join(
     shared: &Arc<Shared>,
     bound: Option<WorkerId>,
+    patience: Patience,
     policy: Policy,
     sticky: Option<Box<Sticky>>,
     now: Instant,
     pick: impl FnOnce() -> Option<Place>,
 ) -> Result<Leased, LeaseError> {
-    let Some(queue) = policy.queue else { return Err(LeaseError::QueueFull) };
     // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
-    match shared.waiters.join(bound, queue.max, Waker::noop(), now, pick) {
-        Join::Granted(place) if place.0.ends_the_queue() => {
-            shared.recorder.dropped(Dropped::Draining);
-            shared.waiters.release(&place, now);
-            Err(LeaseError::Draining)
-        }
-        // Its worker has gone since the snapshot was read, and this is another.
-        Join::Granted(place) if sticky.as_ref().is_some_and(|sticky| sticky.refuses(&place)) => {
-            shared.recorder.dropped(Dropped::Draining);
-            shared.waiters.release(&place, now);
-            Err(LeaseError::NoWorker)
-        }
-        Join::Granted(place) => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
+    match shared.waiters.join(bound, patience.max, Waker::noop(), now, pick) {
+        Join::Granted(place) => match wait::refusal(&place, sticky.as_deref()) {
+            Some((error, why)) => {
+                shared.recorder.dropped(why);
+                shared.waiters.release(&place, now);
+                Err(error)
+            }
+            None => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
+        },
         Join::Full => Err(LeaseError::QueueFull),
         // Closing sets the flag first and then empties the queue: it missed us or we see it.
         Join::Waiting(ticket) if shared.closed.load(Ordering::SeqCst) => {
@@ -309,7 +328,7 @@ pub(crate) fn join(
             Err(LeaseError::Draining)
         }
         Join::Waiting(ticket) => {
-            let wait = Wait::new(shared.clone(), policy, ticket, now, queue.timeout);
+            let wait = Wait::new(shared.clone(), policy, ticket, now, patience);
             Ok(Leased::Queued(wait.sticking(sticky)))
         }
     }

@@ -25,6 +25,8 @@ pub struct PoolSettings {
     /// Where it is not known beforehand how many workers there are: `queue.max` grows to so many
     /// per slot.
     pub queue_per_slot: Option<usize>,
+    /// How requests wait after the last usable worker was lost; `None` = they do not.
+    pub hold: Option<Hold>,
     pub health: Option<Health>,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
@@ -42,6 +44,17 @@ pub struct PoolSettings {
 pub struct Queue {
     pub max: usize,
     pub timeout: Duration,
+}
+
+/// How requests wait for a pool that has lost its last usable worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// So many at once.
+    pub max: usize,
+    /// Until so long after the loss.
+    pub time: Duration,
+    /// Each of them at most so long in all.
+    pub wait: Duration,
 }
 
 #[derive(Clone)]
@@ -89,6 +102,7 @@ pub struct Buffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub queue: Option<Queue>,
+    pub hold: Option<Hold>,
     pub abandon_after: Duration,
     pub buffer: Buffer,
     pub connect_timeout: Duration,
@@ -101,6 +115,7 @@ impl Policy {
     pub(crate) fn of(settings: &PoolSettings) -> Policy {
         Policy {
             queue: settings.queue,
+            hold: settings.hold,
             abandon_after: settings.abandon_after,
             buffer: settings.buffer,
             connect_timeout: settings.connect_timeout,
@@ -125,6 +140,8 @@ pub struct LeaseRequest<'a> {
     pub tried: &'a Tried,
     /// The caller's latest look at the clock.
     pub now: Instant,
+    /// How long it has waited in the pool's queue before.
+    pub waited: Duration,
 }
 
 /// What a pool may want to know of a request. It asks only for what its strategy goes by, and for

@@ -29,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) cookies: Option<Cookies>,
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
+    /// Until when requests wait for a worker, of which there was none a while ago.
+    pub(crate) held_until: Option<Instant>,
     pub(crate) limited: bool,
     pub(crate) spill: Option<Arc<Spill>>,
     /// The last one: the pool is going away.
@@ -70,6 +72,7 @@ impl Snapshot {
             policy,
             cookies: None,
             starting: false,
+            held_until: None,
             limited: false,
             spill: None,
             closed: false,
@@ -151,6 +154,17 @@ impl Snapshot {
     /// that one.
     pub(crate) fn is_past_first(&self, tried: &Tried) -> bool {
         !tried.is_empty() && !self.backups.is_empty() && self.first.lack(tried) != Lack::Slots
+    }
+
+    /// All have just refused: the supervisor is about to hear of it, and to say until when requests
+    /// wait.
+    pub(crate) fn is_just_lost(&self) -> bool {
+        self.tiers().flat_map(|tier| &tier.targets).any(|target| target.is_proven())
+    }
+
+    /// Nobody may be used, and nobody is about to be.
+    pub(crate) fn has_nobody(&self) -> bool {
+        !self.starting && self.tiers().all(|tier| tier.lack(&Tried::new()) == Lack::Workers)
     }
 
     /// This very worker, if it may be used, whatever its tier.

@@ -16,6 +16,7 @@ use crate::settings::{Asker, LeaseRequest};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::target::Place;
+use crate::wait::Patience;
 
 /// What a wait for one worker comes to.
 pub(crate) struct Sticky {
@@ -57,9 +58,18 @@ pub(crate) fn lease(
     if terms.wait.is_zero() && terms.on_lost == OnLost::Rebalance {
         return None;
     }
+    let Some(queue) = snapshot.policy.queue else { return lost(LeaseError::QueueFull) };
     let sticky = Sticky { worker, patience: terms.wait, on_lost: terms.on_lost, key };
     let pick = || shared.snapshot.load_full().reserve(worker);
-    let joined = join(shared, Some(worker), snapshot.policy, Some(Box::new(sticky)), rq.now, pick);
+    let joined = join(
+        shared,
+        Some(worker),
+        Patience::of(queue),
+        snapshot.policy,
+        Some(Box::new(sticky)),
+        rq.now,
+        pick,
+    );
     match joined {
         // Only this one worker is known to be full.
         Err(LeaseError::QueueFull) => lost(LeaseError::QueueFull),
@@ -105,7 +115,9 @@ mod tests {
             shared.waiters.publish(vec![Place(other.clone())], now);
             let patience = Duration::from_secs(1);
             let sticky = Some(Box::new(Sticky { worker: GONE, patience, on_lost, key: None }));
-            let joined = join(&shared, Some(GONE), policy(), sticky, now, || None);
+            let queue = policy().queue.expect("one");
+            let patience_of = Patience::of(queue);
+            let joined = join(&shared, Some(GONE), patience_of, policy(), sticky, now, || None);
             let in_flight = || other.slots().load().in_flight();
             match (on_lost, joined) {
                 (OnLost::Fail, Err(LeaseError::NoWorker)) => {
@@ -134,6 +146,7 @@ mod tests {
         let second = Duration::from_secs(1);
         Policy {
             queue: Some(Queue { max: 10, timeout: second }),
+            hold: None,
             abandon_after: second,
             buffer: Buffer { request: 0, response: 0 },
             connect_timeout: second,

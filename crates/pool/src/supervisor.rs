@@ -4,6 +4,7 @@
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
 mod finding;
+mod hold;
 mod members;
 mod outliers;
 mod publish;
@@ -13,6 +14,7 @@ mod said;
 mod tiers;
 mod watch;
 
+use self::hold::{Holding, Loss};
 use self::said::Said;
 use self::tiers::Choosing;
 pub(crate) use self::watch::Task;
@@ -71,6 +73,7 @@ pub(crate) struct Supervisor {
     settle: Settle<bool>,
     runtime: Handle,
     sweeps: u32,
+    holding: Holding,
     /// When something changes by itself, and who waits for that to be another time.
     due: Option<Instant>,
     due_changed: Arc<Notify>,
@@ -166,6 +169,7 @@ impl Supervisor {
             settle,
             runtime: Handle::current(),
             sweeps: 0,
+            holding: Holding::default(),
             due: None,
             due_changed: Arc::default(),
         }
@@ -262,6 +266,7 @@ impl Supervisor {
         ];
         let changes = self.state.apply_all(events.into_iter().flatten(), now());
         self.said.outdated = true;
+        self.note_loss(Loss::Operator);
         self.settle_down(changes, Instant::now());
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 use isobar_balance::{Seat, Slots, Worker, WorkerId};
@@ -16,19 +16,29 @@ use crate::connect::ConnectError;
 use crate::idle::learned::Learned;
 use crate::idle::shelf::Shelf;
 use crate::idle::{Open, OpenCount};
+use crate::lease::LeaseError;
 use crate::mailbox::{Observation, Seen};
+use crate::metrics::Dropped;
 use crate::settings::IdleTime;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
-/// The serial number of no worker.
+/// The serial numbers of no worker.
 const END: u64 = 0;
+const NOBODY: u64 = u64::MAX;
+
+/// Of a worker that was never lost.
+const NEVER: u64 = u64::MAX;
 
 pub struct Target {
     worker: Arc<Worker>,
     address: Address,
     serial: u64,
     retired: AtomicBool,
+    /// It has accepted a connection or a probe.
+    accepted: AtomicBool,
+    /// What it had served when the pool lost its last worker, if it ever did.
+    served_before: AtomicU64,
     pub(crate) open: OpenCount,
     pub(crate) shelf: Shelf,
     pub(crate) learned: Learned,
@@ -50,6 +60,8 @@ impl Target {
             address,
             serial,
             retired: AtomicBool::new(false),
+            accepted: AtomicBool::new(false),
+            served_before: AtomicU64::new(NEVER),
             open: OpenCount::default(),
             shelf: Shelf::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             learned: Learned::new(),
@@ -60,12 +72,48 @@ impl Target {
 
     /// Stands for no worker: whoever is granted it learns that the pool is going away.
     pub(crate) fn end_of_queue(shared: Arc<Shared>) -> Target {
-        let nowhere = Address::Unix(PathBuf::new());
-        Target::new(Worker::new(WorkerId(u32::MAX), "", None, 1), nowhere, END, shared)
+        Target::no_worker(END, shared)
     }
 
-    pub(crate) fn ends_the_queue(&self) -> bool {
-        self.serial == END
+    /// Stands for no worker: whoever is granted it learns that there is none.
+    pub(crate) fn nobody(shared: Arc<Shared>) -> Target {
+        Target::no_worker(NOBODY, shared)
+    }
+
+    fn no_worker(serial: u64, shared: Arc<Shared>) -> Target {
+        let nowhere = Address::Unix(PathBuf::new());
+        Target::new(Worker::new(WorkerId(u32::MAX), "", None, 1), nowhere, serial, shared)
+    }
+
+    /// What whoever is granted it is told instead of a lease.
+    pub(crate) fn refusal(&self) -> Option<(LeaseError, Dropped)> {
+        match self.serial {
+            END => Some((LeaseError::Draining, Dropped::Draining)),
+            NOBODY => Some((LeaseError::NoWorker, Dropped::NoWorker)),
+            _ => None,
+        }
+    }
+
+    /// It has accepted a connection, or answered a probe as it should.
+    #[inline]
+    pub(crate) fn accepts(&self) {
+        if !self.accepted.load(Ordering::Relaxed) {
+            self.accepted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The pool has lost its last worker: what was true of this one before proves nothing any more.
+    pub(crate) fn lost(&self) {
+        self.served_before.store(self.worker.stats().served(), Ordering::Release);
+    }
+
+    /// There was a worker here: it accepted once or, since the pool lost its last one, has served.
+    pub(crate) fn is_proven(&self) -> bool {
+        let served = self.worker.stats().served();
+        match self.served_before.load(Ordering::Acquire) {
+            NEVER => served > 0 || self.accepted.load(Ordering::Relaxed),
+            before => served > before,
+        }
     }
 
     pub fn name(&self) -> &str {

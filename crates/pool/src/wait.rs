@@ -15,10 +15,39 @@ use crate::affinity::OnLost;
 use crate::lease::{Lease, LeaseError};
 use crate::metrics::Dropped;
 use crate::pool::{pick_newest, with_snapshot};
-use crate::settings::Policy;
+use crate::settings::{Policy, Queue};
 use crate::shared::Shared;
 use crate::sticky::Sticky;
 use crate::target::Place;
+
+/// How long a request waits, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// So many may wait at once.
+    pub(crate) max: usize,
+    pub(crate) wait: Duration,
+    pub(crate) awaits: Awaits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaits {
+    Slot,
+    /// The pool has lost its last one.
+    Worker,
+}
+
+impl Patience {
+    pub(crate) fn of(queue: Queue) -> Patience {
+        Patience { max: queue.max, wait: queue.timeout, awaits: Awaits::Slot }
+    }
+}
+
+/// What whoever was granted this place is told instead of a lease.
+pub(crate) fn refusal(place: &Place, sticky: Option<&Sticky>) -> Option<(LeaseError, Dropped)> {
+    // Its worker has gone meanwhile, and this is another.
+    let lost = || sticky.is_some_and(|sticky| sticky.refuses(place));
+    place.0.refusal().or_else(|| lost().then_some((LeaseError::NoWorker, Dropped::NoWorker)))
+}
 
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
@@ -28,6 +57,7 @@ pub struct Wait {
     ticket: Option<Ticket>,
     joined: Instant,
     timeout: Duration,
+    awaits: Awaits,
     /// It waits for one worker alone, for now.
     sticky: Option<Box<Sticky>>,
     /// Made at the first poll that finds no slot.
@@ -40,9 +70,10 @@ impl Wait {
         policy: Policy,
         ticket: Ticket,
         joined: Instant,
-        timeout: Duration,
+        Patience { wait: timeout, awaits, .. }: Patience,
     ) -> Wait {
-        Wait { shared, policy, ticket: Some(ticket), joined, timeout, sticky: None, sleep: None }
+        let ticket = Some(ticket);
+        Wait { shared, policy, ticket, joined, timeout, awaits, sticky: None, sleep: None }
     }
 
     pub(crate) fn sticking(mut self, sticky: Option<Box<Sticky>>) -> Wait {
@@ -51,14 +82,7 @@ impl Wait {
     }
 
     fn granted(&mut self, grant: Grant<Place>) -> Result<Lease, LeaseError> {
-        let refusal = if grant.seat.0.ends_the_queue() {
-            Some((LeaseError::Draining, Dropped::Draining))
-        } else {
-            // Its worker has gone meanwhile, and this is another.
-            let lost = self.sticky.as_ref().is_some_and(|sticky| sticky.refuses(&grant.seat));
-            lost.then_some((LeaseError::NoWorker, Dropped::Draining))
-        };
-        if let Some((error, why)) = refusal {
+        if let Some((error, why)) = refusal(&grant.seat, self.sticky.as_deref()) {
             self.shared.recorder.dropped(why);
             self.shared.waiters.release(&grant.seat, Instant::now());
             return Err(error);
@@ -88,6 +112,34 @@ impl Wait {
     /// The request's own time is over, which is not its client's doing.
     pub fn give_up(mut self: Pin<&mut Self>) {
         self.leave(Dropped::RequestTimeout);
+    }
+
+    /// Its time is over.
+    fn run_out(&mut self) -> LeaseError {
+        let (error, why) = match self.has_nobody() {
+            true => (LeaseError::NoWorker, Dropped::NoWorker),
+            false => (LeaseError::QueueTimeout, Dropped::Timeout),
+        };
+        self.leave(why);
+        error
+    }
+
+    /// It waited for a worker; there is one now, and it goes on to wait for a slot of it.
+    fn goes_on(&mut self) -> bool {
+        let waited = std::mem::replace(&mut self.awaits, Awaits::Slot) == Awaits::Worker;
+        let Some(queue) = self.policy.queue.filter(|_| waited && !self.has_nobody()) else {
+            return false;
+        };
+        self.sleep = None;
+        self.timeout = queue.timeout.saturating_sub(self.timeout);
+        !self.timeout.is_zero()
+    }
+
+    /// The pool has lost its last worker.
+    fn has_nobody(&self) -> bool {
+        with_snapshot(&self.shared, |snapshot, _| {
+            snapshot.held_until.is_some() && snapshot.has_nobody()
+        })
     }
 
     fn leave(&mut self, why: Dropped) {
@@ -126,10 +178,8 @@ impl Future for Wait {
                         return Poll::Ready(wait.granted(grant));
                     }
                 }
-                _ => {
-                    wait.leave(Dropped::Timeout);
-                    return Poll::Ready(Err(LeaseError::QueueTimeout));
-                }
+                _ if wait.goes_on() => {}
+                _ => return Poll::Ready(Err(wait.run_out())),
             }
         }
     }

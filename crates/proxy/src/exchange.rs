@@ -107,12 +107,7 @@ impl Exchange<'_> {
         let mut tries = Tries::default();
         let mut last = Reason::NoWorker;
         loop {
-            let lease = match self.lease(pool, &tried).await {
-                Ok(lease) => lease,
-                // Nobody is left to try: say what the last one said.
-                Err(Reason::NoWorker) => return Err(last),
-                Err(reason) => return Err(reason),
-            };
+            let lease = self.lease(pool, &tried, last).await?;
             if self.client.context.access_log.enabled() {
                 self.record.worker = Some(Arc::clone(lease.target()));
             }
@@ -242,20 +237,28 @@ impl Exchange<'_> {
     }
 
     /// Step 5: a slot, at once or through the queue; in the queue only for as long as the client
-    /// is there.
-    async fn lease(&mut self, pool: &Arc<Pool>, tried: &Tried) -> Result<Lease, Reason> {
+    /// is there. `last`: how the attempt before ended.
+    async fn lease(
+        &mut self,
+        pool: &Arc<Pool>,
+        tried: &Tried,
+        last: Reason,
+    ) -> Result<Lease, Reason> {
         let asker = asker::Request { client_ip: self.client_ip, head: &self.scratch.request };
-        let now = self.clock.now();
-        let asked = match pool.lease(&LeaseRequest { asker: &asker, tried, now }) {
+        let (now, waited) = (self.clock.now(), self.record.queued);
+        let asked = match pool.lease(&LeaseRequest { asker: &asker, tried, now, waited }) {
             // Everybody was tried: the same worker again rather than nobody.
             Err(LeaseError::NoOther) => {
-                pool.lease(&LeaseRequest { asker: &asker, tried: &Tried::new(), now })
+                let tried = &Tried::new();
+                pool.lease(&LeaseRequest { asker: &asker, tried, now, waited })
             }
             asked => asked,
         };
         let wait = match asked {
             Ok(Leased::Ready(lease)) => return Ok(lease),
             Ok(Leased::Queued(wait)) => wait,
+            // Nobody is left to try: say what the last one said.
+            Err(LeaseError::NoWorker | LeaseError::NoOther) => return Err(last),
             Err(error) => return Err(error.into()),
         };
         // Of an attempt before; a wait in the queue holds neither.

@@ -13,7 +13,7 @@ use crate::leaf::{
     Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
 };
 use crate::model::{
-    Address, Buffer, Check, Health, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
+    Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
 };
 use crate::problem::Draft;
 use crate::raw;
@@ -24,6 +24,10 @@ use crate::units::FOREVER;
 
 const STRATEGY: &str = "least_connections";
 const QUEUE_PER_SLOT: usize = 100;
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that wait for a worker in a pool without slots.
+const HELD: usize = 1000;
+const HOLD: Duration = Duration::from_secs(2);
 const BUFFER: usize = 64 * 1024;
 /// In thousandths: 20 %.
 const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
@@ -118,14 +122,17 @@ pub(super) fn convert(
         discover.is_some() || workers.iter().any(|w| matches!(w.address, Address::Host(_)));
     let max_given = matches!(raw.queue.as_given(), Some(Spanned { value: Switch::On(queue), .. })
         if !queue.max.is_absent());
-    if let Some(queue) = raw.queue.as_given()
-        && let Switch::On(_) = queue.value
+    let queue_span = where_on(&raw.queue);
+    let (queue, hold) = queue(raw.queue, limited, total);
+    if let Some(span) = queue_span
+        && hold.is_none()
         && !limited
         && !workers.is_empty()
     {
         cx.report(
-            Draft::warning(queue.span, format!("nothing ever queues in the pool `{name}`"))
-                .hint("requests queue for slots, and no worker has `slots`".to_owned()),
+            Draft::warning(span, format!("nothing ever queues in the pool `{name}`")).hint(
+                "requests queue for slots, and no worker has `slots`; `hold` is off".to_owned(),
+            ),
         );
     }
     let without_slots = !limited && !workers.is_empty();
@@ -148,7 +155,8 @@ pub(super) fn convert(
         strategy,
         affinity,
         queue_per_slot: (come_and_go && !max_given).then_some(QUEUE_PER_SLOT),
-        queue: queue(raw.queue, limited, total),
+        queue,
+        hold,
         health,
         retry_budget: match raw.retry_budget.value() {
             None => RETRY_BUDGET,
@@ -307,21 +315,33 @@ fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
     }
 }
 
-fn queue(field: Field<Switch<raw::Queue>>, limited: bool, total_slots: u64) -> Option<Queue> {
+/// Where requests wait for slots, and where they wait for a worker.
+fn queue(
+    field: Field<Switch<raw::Queue>>,
+    limited: bool,
+    total_slots: u64,
+) -> (Option<Queue>, Option<Hold>) {
     let raw = match field.value() {
-        Some(Switch::Off) => return None,
+        Some(Switch::Off) => return (None, None),
         Some(Switch::On(raw)) => Some(raw),
-        None if !limited => return None,
         None => None,
     };
     let default_max =
         usize::try_from(total_slots.saturating_mul(QUEUE_PER_SLOT as u64)).unwrap_or(usize::MAX);
-    let (max, timeout) = raw.map_or((Field::Absent, Field::Absent), |q| (q.max, q.timeout));
-    Some(Queue {
-        // Without slots nobody queues; a limit of none would refuse those who wait for a first worker.
-        max: max.value().map_or(default_max.max(QUEUE_PER_SLOT), |n| n.usize()),
-        timeout: timeout.value().map_or(Duration::from_secs(10), |Timeout(t)| t),
-    })
+    let (max, timeout, hold) =
+        raw.map_or_else(Default::default, |q| (q.max.value(), q.timeout.value(), q.hold.value()));
+    let max = max.map(|n| n.usize());
+    let waits = limited || max.is_some() || timeout.is_some();
+    let timeout = timeout.map_or(QUEUE_TIMEOUT, |Timeout(t)| t);
+    // Without slots nobody queues; a limit of none would refuse those who wait for a first worker.
+    let queue = Queue { max: max.unwrap_or(default_max.max(QUEUE_PER_SLOT)), timeout };
+    let time = hold.map_or(HOLD, |hold| hold.on().map_or(Duration::ZERO, |Dur(d)| d));
+    let hold = Hold {
+        max: if limited { queue.max } else { max.unwrap_or(HELD) },
+        time,
+        wait: time.min(timeout),
+    };
+    (waits.then_some(queue), Some(hold).filter(|hold| !hold.time.is_zero()))
 }
 
 fn health(

@@ -21,6 +21,8 @@ pub struct Pool {
     pub queue: Option<Queue>,
     /// Where the workers are not all known and the file says no `queue.max`: so many per slot.
     pub queue_per_slot: Option<usize>,
+    /// How requests wait after the last usable worker was lost; `None` = they do not.
+    pub hold: Option<Hold>,
     pub health: Option<Health>,
     pub spill: Option<Spill>,
     /// Thousandths of the requests that retries may add; `None` = not bounded.
@@ -200,6 +202,17 @@ impl fmt::Display for Address {
 pub struct Queue {
     pub max: usize,
     pub timeout: Duration,
+}
+
+/// How requests wait for a pool that has lost its last usable worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// So many at once.
+    pub max: usize,
+    /// Until so long after the loss.
+    pub time: Duration,
+    /// Each of them at most so long in all.
+    pub wait: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

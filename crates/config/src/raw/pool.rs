@@ -20,8 +20,9 @@ section! {
         "affinity" => affinity: Switch<Affinity> = "off",
         /// Requests a worker serves at once, unless it says otherwise; `off` is no limit.
         "slots" => slots: Switch<SlotCount> = "off",
-        /// Where requests wait while every slot is taken. Without it: where slots exist, for 10 s, as
-        /// many as a hundred times the slots.
+        /// Where requests wait while every slot is taken, or while the pool has just lost its last
+        /// worker. Without it: where slots exist, for 10 s, as many as a hundred times the slots; for a
+        /// lost worker 2 s, in a pool without slots at most 1000.
         "queue" => queue: Switch<Queue>,
         /// Addresses, or maps with more to say.
         "workers" => workers: Many<Worker>,
@@ -93,6 +94,9 @@ section! {
         "max" => max: Count<1, 1_000_000_000>,
         /// How long one may wait.
         "timeout" => timeout: Timeout = "10s",
+        /// For how long after its last usable worker was lost a pool lets requests wait for one; not
+        /// where an operator took it out. 0 or `off`: they are refused at once.
+        "hold" => hold: Switch<Dur> = "2s",
     }
     later {}
 }

@@ -8,8 +8,8 @@ use isobar_balance::outlier::{Burst, Thresholds};
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Buffer, Health, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, Spill, WarmUp,
-    probe,
+    Buffer, Health, Hold, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, Spill,
+    WarmUp, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -21,6 +21,7 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
         strategy,
         options: pool.strategy.options.clone(),
         queue_per_slot: pool.queue_per_slot,
+        hold: pool.hold.map(|hold| Hold { max: hold.max, time: hold.time, wait: hold.wait }),
         queue: pool.queue.map(|queue| Queue { max: queue.max, timeout: queue.timeout }),
         health: pool.health.as_ref().map(|health| Health {
             probe: probe(&health.check),

@@ -13,15 +13,18 @@ use super::ProbeError;
 use super::visit::{Unanswered, Visit};
 use crate::connect::ConnectError;
 use crate::mailbox::{Observation, Seen};
+use crate::pace::Pace;
 use crate::settings::Health;
 use crate::target::Target;
 
 /// A timer later than this means that we were not running: no fault of the worker.
 const LATE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(target: Arc<Target>, health: Health) {
+pub(crate) async fn run(target: Arc<Target>, health: Health, pace: Pace) {
     let mut rng = fastrand::Rng::new();
-    let mut due = Instant::now();
+    let mut quick = pace.quick();
+    let sooner = quick.as_mut().and_then(|quick| quick.pause(health.interval));
+    let mut due = Instant::now() + sooner.unwrap_or_default();
     let mut probing = Probing { target, health, patience: None, unanswered: None };
     loop {
         sleep_until(due).await;
@@ -39,7 +42,9 @@ pub(crate) async fn run(target: Arc<Target>, health: Health) {
         let target = &probing.target;
         target.shared.mailbox.send(Observation::now(target, Seen::Probed(result))).await;
         let jitter = 0.9 + 0.2 * rng.f64();
-        due = (started + interval.mul_f64(jitter)).max(Instant::now());
+        let sooner = quick.as_mut().and_then(|quick| quick.pause(interval));
+        let pause = sooner.unwrap_or_else(|| interval.mul_f64(jitter));
+        due = (started + pause).max(Instant::now());
     }
 }
 

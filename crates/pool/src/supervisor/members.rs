@@ -36,6 +36,7 @@ impl Supervisor {
         self.departed.retain(|_, target| target.strong_count() > 0);
         for name in &gone {
             if let Some(reached) = self.reached.remove(name) {
+                self.holding.leaves(&reached.target);
                 reached.target.retire();
                 let who = (name.clone(), reached.target.address().clone());
                 self.departed.insert(who, Arc::downgrade(&reached.target));
@@ -86,7 +87,9 @@ impl Supervisor {
         self.next_id += 1;
         let worker = Worker::new(id, &spec.name, spec.slots, self.cells);
         let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
-        Target::new(worker, spec.address.clone(), serial, self.shared.clone())
+        let target = Target::new(worker, spec.address.clone(), serial, self.shared.clone());
+        self.holding.arrives(&target);
+        target
     }
 
     /// Not one that has gone since; a namesake is not meant.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use isobar_balance::state::{Changes, Transition};
 use isobar_balance::{Health, Seats};
 
+use super::hold::Loss;
 use super::{Supervisor, now};
 use crate::affinity::Cookies;
 use crate::settings::Policy;
@@ -24,6 +25,7 @@ impl Supervisor {
             return;
         }
         let freed = self.follow_transitions(&changes.transitions);
+        self.note_loss(Loss::Itself);
         for (known, limit) in self.state.limits() {
             let Some(reached) = self.reached.get(known.name()) else { continue };
             let slots = reached.target.slots();
@@ -33,8 +35,9 @@ impl Supervisor {
         }
         // Who comes now must not hope any more when the last first verdict was a bad one.
         let settled = self.is_settled();
-        let hope = self.shared.snapshot.load().starting;
-        if changes.usable || changes.limits || hope == settled {
+        let published = self.shared.snapshot.load();
+        let (hope, held) = (published.starting, published.held_until);
+        if changes.usable || changes.limits || hope == settled || held != self.holding.until() {
             self.publish(since);
         } else if freed {
             // Down and up again before anybody saw it: only the slots had been closed.
@@ -44,7 +47,9 @@ impl Supervisor {
         self.log(&changes);
         self.watch();
         self.settle.send_if_modified(|known| std::mem::replace(known, settled) != settled);
-        let due = self.state.next_due(now());
+        self.mark_lost();
+        self.end_hold();
+        let due = self.state.next_due(now()).into_iter().chain(self.holding.due(settled)).min();
         if std::mem::replace(&mut self.due, due) != due {
             self.due_changed.notify_one();
         }
@@ -56,6 +61,9 @@ impl Supervisor {
         for transition in transitions {
             let Some(reached) = self.reached.get_mut(&transition.worker) else { continue };
             let stats = reached.target.worker().stats();
+            if transition.to == Health::Up || transition.to == Health::Warming {
+                reached.target.accepts();
+            }
             if transition.to == Health::Ejected {
                 self.shared.recorder.ejection();
             }
@@ -96,6 +104,7 @@ impl Supervisor {
                 Cookies::new(terms, &self.shared.name, members)
             }),
             starting: !self.is_settled(),
+            held_until: self.holding.until(),
             limited: self.state.members().any(|known| known.slots().is_some()),
             spill: self.settings.spill.clone(),
             closed: false,
@@ -109,10 +118,15 @@ impl Supervisor {
 
     fn policy(&self) -> Policy {
         let mut policy = Policy::of(&self.settings);
+        let held_as_queued =
+            policy.hold.zip(policy.queue).is_some_and(|(hold, queue)| hold.max == queue.max);
         if let (Some(queue), Some(per_slot)) = (&mut policy.queue, self.settings.queue_per_slot) {
             let slots = self.state.members().filter_map(|known| known.slots());
             let slots: usize = slots.map(|slots| slots.get() as usize).sum();
             queue.max = queue.max.max(slots.saturating_mul(per_slot));
+            if let Some(hold) = policy.hold.as_mut().filter(|_| held_as_queued) {
+                hold.max = queue.max;
+            }
         }
         policy
     }

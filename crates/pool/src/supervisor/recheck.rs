@@ -9,20 +9,28 @@ use tower::ServiceExt;
 
 use crate::connect::Connector;
 use crate::mailbox::{Observation, Seen};
+use crate::pace::Pace;
 use crate::target::Target;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(target: Arc<Target>, timeout: Duration) {
+pub(super) async fn run(target: Arc<Target>, timeout: Duration, pace: Pace) {
+    let mut quick = pace.quick();
     let mut pause = FIRST;
     loop {
-        tokio::time::sleep(pause).await;
+        let sooner = quick.as_mut().and_then(|quick| quick.pause(LONGEST));
+        match sooner {
+            Some(sooner) => tokio::time::sleep(sooner).await,
+            None => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
         let seen = match Connector::new(timeout).oneshot(target.address().clone()).await {
             Ok(_) => Seen::Reachable,
             Err(_) => Seen::StillAway,
         };
         target.shared.mailbox.send(Observation::now(&target, seen)).await;
-        pause = (pause * 2).min(LONGEST);
     }
 }

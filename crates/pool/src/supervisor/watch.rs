@@ -7,6 +7,7 @@ use isobar_balance::Health;
 use tokio::task::JoinHandle;
 
 use super::{Reached, Supervisor, recheck};
+use crate::pace::Pace;
 use crate::probe::schedule;
 use crate::warm_up;
 
@@ -27,13 +28,28 @@ impl Drop for Task {
 
 pub(super) enum Watch {
     None,
-    Probe(#[expect(dead_code, reason = "held for its drop")] Task),
-    Recheck(#[expect(dead_code, reason = "held for its drop")] Task),
+    Probe(Pace, #[expect(dead_code, reason = "held for its drop")] Task),
+    Recheck(Pace, #[expect(dead_code, reason = "held for its drop")] Task),
+}
+
+impl Watch {
+    /// It need not be begun anew. A quick one slows down by itself.
+    fn serves(&mut self, wanted: Pace) -> bool {
+        match self {
+            Watch::None => false,
+            Watch::Probe(pace, _) | Watch::Recheck(pace, _) => {
+                let slower = *pace == Pace::Usual && wanted == Pace::Quick;
+                *pace = wanted;
+                !slower
+            }
+        }
+    }
 }
 
 impl Supervisor {
     /// Every worker is probed, or re-checked after a refusal, or left alone; and warmed up.
     pub(super) fn watch(&mut self) {
+        let holding = self.is_holding();
         for known in self.state.members() {
             let Some(reached) = self.reached.get_mut(known.name()) else { continue };
             let Reached { target, watch, warm_up, .. } = reached;
@@ -45,16 +61,22 @@ impl Supervisor {
                 }
                 _ => *warm_up = None,
             }
+            let pace = match known.health() {
+                Health::Down(_) if holding => Pace::Quick,
+                _ => Pace::Usual,
+            };
+            let goes_on = watch.serves(pace);
             match (&self.settings.health, &*watch) {
-                (Some(_), Watch::Probe(_)) => {}
+                (Some(_), Watch::Probe(..)) if goes_on => {}
                 (Some(health), _) => {
-                    let probing = schedule::run(target.clone(), health.clone());
-                    *watch = Watch::Probe(Task(self.runtime.spawn(probing)));
+                    let probing = schedule::run(target.clone(), health.clone(), pace);
+                    *watch = Watch::Probe(pace, Task(self.runtime.spawn(probing)));
                 }
-                (None, Watch::Recheck(_)) if known.awaits_recheck() => {}
+                (None, Watch::Recheck(..)) if known.awaits_recheck() && goes_on => {}
                 (None, _) if known.awaits_recheck() => {
-                    let again = recheck::run(target.clone(), self.settings.connect_timeout);
-                    *watch = Watch::Recheck(Task(self.runtime.spawn(again)));
+                    let timeout = self.settings.connect_timeout;
+                    let again = recheck::run(target.clone(), timeout, pace);
+                    *watch = Watch::Recheck(pace, Task(self.runtime.spawn(again)));
                 }
                 (None, _) => *watch = Watch::None,
             }

@@ -23,6 +23,7 @@ pub fn settings() -> PoolSettings {
         options: strategy::Options::new(),
         queue: Some(Queue { max: 1000, timeout: Duration::from_secs(10) }),
         queue_per_slot: None,
+        hold: None,
         health: None,
         connect_timeout: Duration::from_secs(1),
         keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },
@@ -74,7 +75,12 @@ impl Asker for Asks {
 }
 
 pub fn ask(pool: &Arc<Pool>, tried: &Tried) -> Result<Leased, LeaseError> {
-    pool.lease(&LeaseRequest { asker: &Asks(0), tried, now: Instant::now() })
+    pool.lease(&LeaseRequest {
+        asker: &Asks(0),
+        tried,
+        now: Instant::now(),
+        waited: Duration::ZERO,
+    })
 }
 
 /// A lease that is free now.

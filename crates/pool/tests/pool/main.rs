@@ -5,6 +5,7 @@ mod change;
 mod connections;
 mod discovery;
 mod health;
+mod hold;
 mod kit;
 mod life;
 mod origin;

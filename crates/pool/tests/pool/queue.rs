@@ -63,7 +63,7 @@ async fn a_bound_client_keeps_its_worker_behind_a_queue() {
     let pool = Pool::start("p", PoolSettings { strategy, options, ..settings() }, workers, 1);
     let ask = |key| {
         let (asker, tried) = (&Asks(key), &Tried::new());
-        pool.lease(&LeaseRequest { asker, tried, now: Instant::now() })
+        pool.lease(&LeaseRequest { asker, tried, now: Instant::now(), waited: Duration::ZERO })
     };
     let Ok(Leased::Ready(mine)) = ask(1) else { panic!("free") };
     let home = mine.target().id();

@@ -31,7 +31,12 @@ impl Asker for Client {
 
 impl Client {
     fn ask(&self, pool: &Arc<Pool>, tried: &Tried) -> Result<Leased, LeaseError> {
-        pool.lease(&LeaseRequest { asker: self, tried, now: Instant::now() })
+        pool.lease(&LeaseRequest {
+            asker: self,
+            tried,
+            now: Instant::now(),
+            waited: Duration::ZERO,
+        })
     }
 
     fn ready(&self, pool: &Arc<Pool>) -> Lease {

@@ -156,7 +156,12 @@ async fn a_client_stays_on_its_backup() {
         let workers = vec![worker("a", nowhere(), 1), backup("b", 1, 1)];
         let pool = Pool::start("p", settings, workers, 1);
         let ask = |client: &Client, tried: &Tried| {
-            let asked = pool.lease(&LeaseRequest { asker: client, tried, now: Instant::now() });
+            let asked = pool.lease(&LeaseRequest {
+                asker: client,
+                tried,
+                now: Instant::now(),
+                waited: Duration::ZERO,
+            });
             let Ok(Leased::Ready(lease)) = asked else { panic!("expected a lease: {asked:?}") };
             lease
         };

@@ -108,7 +108,7 @@ async fn reach(
     let mut again = true;
     let mut failed = None;
     loop {
-        let mut lease = match lease(pool, stream, &asker, &tried).await {
+        let mut lease = match lease(pool, stream, &asker, &tried, record).await {
             Ok(lease) => lease,
             // Nobody is left: what the last one said tells more.
             Err(reason) => return Err(failed.unwrap_or(reason)),
@@ -170,11 +170,14 @@ async fn lease(
     stream: &Stream,
     asker: &Peer,
     tried: &Tried,
+    record: &mut Record,
 ) -> Result<Lease, Reason> {
-    let now = Instant::now();
-    let asked = match pool.lease(&LeaseRequest { asker, tried, now }) {
+    let (now, waited) = (Instant::now(), record.queue);
+    let asked = match pool.lease(&LeaseRequest { asker, tried, now, waited }) {
         // Everybody was tried: the same worker again rather than nobody.
-        Err(LeaseError::NoOther) => pool.lease(&LeaseRequest { asker, tried: &Tried::new(), now }),
+        Err(LeaseError::NoOther) => {
+            pool.lease(&LeaseRequest { asker, tried: &Tried::new(), now, waited })
+        }
         asked => asked,
     };
     let wait = match asked.map_err(Reason::from)? {

@@ -75,6 +75,7 @@ fn settings() -> PoolSettings {
         options: strategy::Options::new(),
         queue: Some(Queue { max: 10, timeout: BOUND }),
         queue_per_slot: None,
+        hold: None,
         health: None,
         connect_timeout: BOUND,
         keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 1 },

@@ -15,6 +15,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         options: Default::default(),
         queue: Some(Queue { max: 10, timeout: Duration::from_secs(10) }),
         queue_per_slot: None,
+        hold: None,
         health: None,
         connect_timeout: Duration::from_secs(1),
         keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 64 },
