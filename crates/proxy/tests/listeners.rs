@@ -58,45 +58,49 @@ enum Ends {
 /// moment; who has sent none sees an end, and no reset.
 #[test]
 fn a_request_that_has_arrived_is_answered_when_its_connection_is_to_end() {
+    // On a thread each: a shard's thread serves one process's table.
     for ends in [Ends::Drain, Ends::Removed, Ends::Tcp] {
-        kit::runtime().block_on(async {
-            let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
-            let metrics = Arc::new(ListenerMetrics::new(1));
-            let http = Arc::new(plan(&metrics).await);
-            context.publish(RouteTable { version: 1, listeners: vec![Some(http)] });
-            let address = listen(&context, 0);
-            for inbox in inboxes {
-                tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
-            }
-            let (mut asks, mut silent) = (connect(address).await, connect(address).await);
-            for client in [&mut asks, &mut silent] {
-                let answer = ask(client, "/").await.expect("an answer");
-                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-                // Its memory is kept for a second: both ways of being idle are to be met.
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-            asks.try_write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("room for a request");
-            match ends {
-                Ends::Drain => context.drain(),
-                Ends::Removed => context.publish(RouteTable { version: 2, listeners: vec![None] }),
-                Ends::Tcp => {
-                    let mut tcp = plan(&metrics).await;
-                    tcp.serve = Serve::Tcp(kit::pool().await);
-                    let listeners = vec![Some(Arc::new(tcp))];
-                    context.publish(RouteTable { version: 2, listeners });
-                }
-            }
-            let mut answer = String::new();
-            tokio::time::timeout(BOUND, asks.read_to_string(&mut answer))
-                .await
-                .expect("in time")
-                .expect("no reset");
-            assert!(answer.starts_with("HTTP/1.1 200"), "{ends:?}: {answer}");
-            assert!(answer.contains("\r\nConnection: close\r\n"), "{ends:?}: {answer}");
-            let rest = tokio::time::timeout(BOUND, silent.read(&mut [0])).await.expect("in time");
-            assert_eq!(rest.expect("no reset"), 0, "{ends:?}");
-        });
+        let case = std::thread::spawn(move || kit::runtime().block_on(arrives_as_it(ends)));
+        case.join().expect("the case holds");
     }
+}
+
+async fn arrives_as_it(ends: Ends) {
+    let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
+    let metrics = Arc::new(ListenerMetrics::new(1));
+    let http = Arc::new(plan(&metrics).await);
+    context.publish(RouteTable { version: 1, listeners: vec![Some(http)] });
+    let address = listen(&context, 0);
+    for inbox in inboxes {
+        tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
+    }
+    let (mut asks, mut silent) = (connect(address).await, connect(address).await);
+    for client in [&mut asks, &mut silent] {
+        let answer = ask(client, "/").await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        // Its memory is kept for a second: both ways of being idle are to be met.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    asks.try_write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("room for a request");
+    match ends {
+        Ends::Drain => context.drain(),
+        Ends::Removed => context.publish(RouteTable { version: 2, listeners: vec![None] }),
+        Ends::Tcp => {
+            let mut tcp = plan(&metrics).await;
+            tcp.serve = Serve::Tcp(kit::pool().await);
+            let listeners = vec![Some(Arc::new(tcp))];
+            context.publish(RouteTable { version: 2, listeners });
+        }
+    }
+    let mut answer = String::new();
+    tokio::time::timeout(BOUND, asks.read_to_string(&mut answer))
+        .await
+        .expect("in time")
+        .expect("no reset");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{ends:?}: {answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{ends:?}: {answer}");
+    let rest = tokio::time::timeout(BOUND, silent.read(&mut [0])).await.expect("in time");
+    assert_eq!(rest.expect("no reset"), 0, "{ends:?}");
 }
 
 /// `limits.connections` is the listener's, however many addresses it has. Who is idle makes room.
