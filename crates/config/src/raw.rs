@@ -57,7 +57,7 @@ section! {
         /// Where traffic goes, by name.
         "pools" => pools: Named<Pool>,
     }
-    later {}
+    later { "forwarded", "client_ip_header" }
 }
 
 section! {
@@ -136,7 +136,7 @@ section! {
         /// What edits or answers requests before their route's filters do, in order.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors" }
+    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors", "forwarded", "underscores" }
     needs { every("bind"); one_of("routes", "pool"); }
 }
 
@@ -206,7 +206,7 @@ section! {
         /// Instead of the listener's, where the path as it was sent leads to this route.
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths,
     }
-    later { "errors" }
+    later { "errors", "buffer" }
     needs { one_of("pool", "split", "redirect", "respond"); }
 }
 

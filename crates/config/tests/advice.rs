@@ -500,3 +500,52 @@ fn a_word_of_another_tool_is_answered_with_ours() {
         one(&file("", "").replace(from, to), parts);
     }
 }
+
+/// What is promised and not there is neither unknown nor ignored.
+#[test]
+fn what_is_to_come_says_so() {
+    let top = |key: &str| format!("{key}\n{}", file("", ""));
+    let listener = |key: &str| file(&format!(", {key}"), "");
+    let pool = |key: &str| file("", &format!(", {key}"));
+    let route = |key: &str| {
+        file("", "").replace("pool: app }", &format!("routes: [{{ pool: app, {key} }}] }}"))
+    };
+    let worker = |key: &str| {
+        file("", "").replace("[127.0.0.1:1]", &format!("[{{ address: 127.0.0.1:1, {key} }}]"))
+    };
+    for text in [
+        top("forwarded: on"),
+        top("client_ip_header: X-Client"),
+        top("trusted_proxies: [private]"),
+        top("access_log: { fields: [ts] }"),
+        top("access_log: { only: errors }"),
+        top("access_log: { sample: 10% }"),
+        top("access_log: { path: journald }"),
+        top("access_log: { path: 'syslog:local0' }"),
+        listener("tls: { certificates: [] }"),
+        listener("proxy_protocol: accept"),
+        listener("http2: { max_streams: 100 }"),
+        listener("udp: { per_source: 1 }"),
+        listener("errors: { 503: { file: x } }"),
+        listener("forwarded: on"),
+        listener("underscores: keep"),
+        route("buffer: { request: 1KiB }"),
+        route("errors: { 503: { file: x } }"),
+        route("retry: { when: [grpc_unavailable] }"),
+        pool("tls: { ca: x }"),
+        pool("send_proxy_protocol: v2"),
+        pool("connections: 4"),
+        pool("cancel_grace: 1s"),
+        pool("shadow: least_time"),
+        pool("overflow: on"),
+        pool("via: on"),
+        pool("slots: 1, queue: { hold: 2s }"),
+        pool("health: { http: { path: /, method: HEAD } }"),
+        pool("health: { http: { path: /, body: ok } }"),
+        pool("health: { grpc: { service: x } }"),
+        worker("state: drain"),
+        worker("tls: { ca: x }"),
+    ] {
+        one(&text, &["is not built yet"]);
+    }
+}

@@ -16,6 +16,10 @@ pub(crate) struct Network(pub(crate) Cidr);
 impl Read for Network {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let scalar = cx.scalar(node, "a network, like `10.0.0.0/8`")?;
+        if &*scalar.text == "private" {
+            cx.not_built(node.span, "`private`");
+            return None;
+        }
         let (cidr, spare) = units::cidr(&scalar.text).map_err(|bad| cx.wrong(node, bad)).ok()?;
         if spare {
             let message = format!("{} has bits behind its length", scalar.shown());

@@ -57,7 +57,7 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow",
+        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow", "overflow", "via",
     }
     needs { some_of("workers", "discover"); }
 }
@@ -98,7 +98,7 @@ section! {
         /// where an operator took it out. 0 or `off`: they are refused at once.
         "hold" => hold: Switch<Dur> = "2s",
     }
-    later {}
+    later { "hold" }
 }
 
 section! {
