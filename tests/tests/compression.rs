@@ -96,7 +96,7 @@ fn compression_encodes_what_the_client_accepts() {
     let head = connection.ask("HEAD / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
     assert_eq!(
         (head.header("content-encoding"), head.header("vary")),
-        (None, Some("Accept-Encoding"))
+        (Some("gzip"), Some("Accept-Encoding"))
     );
     let mut old = isobar.open("web");
     old.send(b"GET /chunked HTTP/1.0\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n").expect("sends");
@@ -184,5 +184,50 @@ fn every_event_of_a_compressed_stream_is_flushed() {
                 next.send(()).expect("the worker waits");
             }
         }
+    }
+}
+
+/// RFC 9110 §9.3.2: a HEAD is told what a GET would be, and neither a length nor a strong validator of
+/// other bytes.
+#[test]
+fn a_head_is_told_what_a_get_would_be() {
+    let fields = "Content-Type: text/plain\r\nETag: \"v1\"\r\nAccept-Ranges: bytes";
+    let origin = page(fields, vec![b'x'; 5_000]);
+    let isobar = start(&origin, "");
+    let ask = |method: &str, fields: &str| {
+        let mut connection = isobar.open("web");
+        let request = format!("{method} / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        connection.send(request.as_bytes()).expect("sends");
+        connection.response_to(method).expect("an answer")
+    };
+    for fields in ["Accept-Encoding: gzip\r\n", ""] {
+        let (get, head) = (ask("GET", fields), ask("HEAD", fields));
+        for name in ["etag", "content-encoding", "vary", "accept-ranges"] {
+            assert_eq!(head.header(name), get.header(name), "{name} with {fields:?}");
+        }
+        let length = if fields.is_empty() { Some("5000") } else { None };
+        assert_eq!(head.header("content-length"), length, "{fields:?}");
+    }
+}
+
+#[test]
+fn what_is_no_validator_is_left_as_it_is() {
+    for (sent, told) in [
+        ("\"a\"", "W/\"a\""),
+        ("W/\"a\"", "W/\"a\""),
+        ("abc", "abc"),
+        ("\"a", "\"a"),
+        ("w/\"a\"", "w/\"a\""),
+    ] {
+        let fields: &'static str =
+            Box::leak(format!("Content-Type: text/plain\r\nETag: {sent}").into());
+        let origin = page(fields, vec![b'x'; 5_000]);
+        let isobar = start(&origin, "");
+        let mut connection = isobar.open("web");
+        connection
+            .send(b"GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+            .expect("sends");
+        let answer = connection.response_to("GET").expect("an answer");
+        assert_eq!(answer.header("etag"), Some(told), "{sent}");
     }
 }

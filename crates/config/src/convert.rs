@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::leaf::{BindAddress, LogTarget};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogPath, AdminBind, Bind, Config, Log, LogFormat, LogLevel,
-    RouteTimeouts, Shards,
+    OnOff, RouteTimeouts, Shards,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
@@ -78,10 +78,13 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         (name.value, site)
     });
     let sites_known = !cx.incomplete && !file.refused.instead_of(&["sites"]);
-    let mut names = Names { pools: facts, pools_known, sites: sites.collect(), sites_known };
+    let forwarded = std::mem::take(&mut file.forwarded).or(OnOff::Off);
+    let sites = sites.collect();
+    let mut names = Names { pools: facts, pools_known, sites, sites_known, forwarded };
     let mut binds = Binds::default();
     let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
     let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);
+    let client_ip_header = client_ip_header(&mut file, cx);
     let listeners = listeners(&mut file, &mut names, &mut binds, cx);
     circles::report(&listeners, &addresses, cx);
     names.check_unused_sites(cx);
@@ -102,8 +105,10 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
             format: log.format.or(AccessLogFormat::Json),
             path: log.path.value().map_or(AccessLogPath::Stdout, |t| t.0),
         }),
-        trusted_proxies: on(file.trusted_proxies)
-            .map_or(Vec::new(), |OneOrMany(all)| all.into_iter().map(|n| n.value.0).collect()),
+        trusted_proxies: on(file.trusted_proxies).map_or(Vec::new(), |OneOrMany(all)| {
+            all.into_iter().flat_map(|networks| networks.value.0).collect()
+        }),
+        client_ip_header,
         dns_servers: on(file.dns).map_or(Vec::new(), |dns| {
             let servers = dns.servers.value().map_or(Vec::new(), |OneOrMany(all)| all);
             servers.into_iter().map(|server| server.value.0).collect()
@@ -142,6 +147,30 @@ fn log_folder(log: &Spanned<Switch<raw::AccessLog>>, cx: &mut Cx<'_>) {
 fn missing_folder(path: &Path) -> Option<&Path> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     (!folder.is_dir()).then_some(folder)
+}
+
+/// In lower case. Without anybody who is believed it means nothing.
+fn client_ip_header(file: &mut raw::File, cx: &mut Cx<'_>) -> Option<String> {
+    let given = std::mem::take(&mut file.client_ip_header).given()?;
+    let name = given.value.on()?.0.to_ascii_lowercase();
+    if name == "forwarded" {
+        cx.report(
+            Draft::error(given.span, "found `Forwarded`, which is a list of what proxies say")
+                .expected("a header that holds one address, like `CF-Connecting-IP`")
+                .hint("without `client_ip_header` it is read where a trusted proxy sends no X-Forwarded-*".to_owned()),
+        );
+    }
+    if matches!(file.trusted_proxies, Field::Absent) {
+        cx.report(
+            Draft::warning(
+                given.span,
+                "`client_ip_header` is believed from `trusted_proxies` only",
+            )
+            .hint("there are none, so it has no effect".to_owned()),
+        );
+    }
+    // The usual one, as without the key.
+    (name != "x-forwarded-for").then_some(name)
 }
 
 /// What a switch holds; absent, broken and off are the same here.
@@ -310,6 +339,8 @@ struct Names {
     pools_known: bool,
     sites: HashMap<String, Site>,
     sites_known: bool,
+    /// What listeners say nothing about.
+    forwarded: OnOff,
 }
 
 struct Site {

@@ -32,8 +32,7 @@ pub(crate) use http::{
 pub(crate) use matching::{
     CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex, is_plain_path,
 };
-pub(crate) use network::{Network, Networks};
-pub(crate) use on_off::OnOff;
+pub(crate) use network::{Network, Networks, ProxyNetworks};
 pub(crate) use quantity::{
     Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };

@@ -36,6 +36,8 @@ pub struct Config {
     pub log: Log,
     pub access_log: Option<AccessLog>,
     pub trusted_proxies: Vec<Cidr>,
+    /// The one field that names the client, in lower case; `None` = `X-Forwarded-For`.
+    pub client_ip_header: Option<String>,
     /// Who resolves host names; empty = whom the system asks.
     pub dns_servers: Vec<SocketAddr>,
     pub listeners: BTreeMap<String, Listener>,
@@ -160,6 +162,9 @@ pub struct Listener {
     pub client_fin: ClientFin,
     pub ambiguous_paths: AmbiguousPaths,
     pub slashes: Slashes,
+    pub underscores: Underscores,
+    /// Whether workers get a `Forwarded`: the listener's word, else that of the whole configuration.
+    pub forwarded: OnOff,
     /// Before those of the route.
     pub filters: Vec<Filter>,
 }
@@ -248,6 +253,20 @@ pub enum AmbiguousPaths {
     Refuse,
     Keep,
     Decode,
+}
+
+/// What becomes of a client's header names with `_`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    Drop,
+    /// But for those that stand for a name that a proxy sets or strips.
+    Keep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOff {
+    On,
+    Off,
 }
 
 /// What becomes of `//` in a path.

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use crate::leaf::{
     AdminToken, Always, BindAddress, BodyText, Bytes, CookieValues, Count, DnsServer, Dur,
-    HeaderMap, HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget, Methods,
-    Mode, Network, OnOff, PathRegex, PathText, Present, QueryValues, RedirectStatus, RedirectTo,
-    RespondStatus, RetryCause, RouteName, RoutesRef, ShardCount, Shares, Size, Text, Timeout,
-    ValueRegex,
+    FieldName, HeaderMap, HeaderText, HeaderValues, HostName, HostPattern, LocationPath, LogTarget,
+    Methods, Mode, Network, PathRegex, PathText, Present, ProxyNetworks, QueryValues,
+    RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName, RoutesRef, ShardCount,
+    Shares, Size, Text, Timeout, ValueRegex,
 };
-use crate::model::{AccessLogFormat, AmbiguousPaths, ClientFin, LogFormat, LogLevel, Scheme};
+use crate::model::{
+    AccessLogFormat, AmbiguousPaths, ClientFin, LogFormat, LogLevel, OnOff, Scheme, Underscores,
+};
 use crate::read::{Cx, Many, Named, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::source::Span;
@@ -44,8 +46,14 @@ section! {
         "log" => log: Log,
         /// One line per request or connection.
         "access_log" => access_log: Switch<AccessLog> = "off",
-        /// The networks whose `X-Forwarded-*` headers are believed.
-        "trusted_proxies" => trusted_proxies: Switch<OneOrMany<Network>> = "off",
+        /// The networks whose `X-Forwarded-*` headers are believed. `private` is RFC 1918, loopback,
+        /// link-local and ULA.
+        "trusted_proxies" => trusted_proxies: Switch<OneOrMany<ProxyNetworks>> = "off",
+        /// The header that names the client, instead of `X-Forwarded-For`; believed from
+        /// `trusted_proxies` only.
+        "client_ip_header" => client_ip_header: Switch<FieldName> = "off",
+        /// Whether workers get `Forwarded` (RFC 7239), too. It says the same as `X-Forwarded-*`.
+        "forwarded" => forwarded: OnOff = "off",
         /// More files, relative to this one; `*` and `?` in the last part of a path.
         "include" => include: Switch<OneOrMany<Text>> = "off",
         /// How host names of workers are resolved.
@@ -129,6 +137,11 @@ section! {
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths = "refuse",
         /// Whether `//` in a path is `/`; `off` keeps it in what is matched and forwarded.
         "merge_slashes" => merge_slashes: OnOff = true,
+        /// Header names with `_`: what equals a name that is set or stripped, `_` read as `-`, is
+        /// dropped always.
+        "underscores" => underscores: Underscores = "drop",
+        /// Instead of the one at the top.
+        "forwarded" => forwarded: OnOff,
         /// Which pool a request goes to: a list, or the name of a site. The most specific match wins.
         "routes" => routes: RoutesRef,
         /// Short for one route: everything goes to this pool.
@@ -402,6 +415,8 @@ words!(AmbiguousPaths {
     "keep" => AmbiguousPaths::Keep,
     "decode" => AmbiguousPaths::Decode,
 } later {});
+
+words!(Underscores { "drop" => Underscores::Drop, "keep" => Underscores::Keep } later {});
 
 words!(ClientFin { "answer" => ClientFin::Answer, "abort" => ClientFin::Abort } later {});
 

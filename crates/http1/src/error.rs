@@ -12,7 +12,7 @@ pub enum Error {
     NotHttp(Found),
     #[error("request line: found {0}, expected `METHOD target HTTP/1.1`")]
     RequestLine(Found),
-    #[error("status line: found {0}, expected `HTTP/1.1 200 reason` with a status of 100 to 599")]
+    #[error("status line: found {0}, expected `HTTP/1.1 200 reason` with a status of 100 to 999")]
     StatusLine(Found),
     #[error("version: found {0}, expected HTTP/1.1 or HTTP/1.0")]
     Version(Found),

@@ -153,6 +153,14 @@ impl FieldId {
         )
     }
 
+    /// What goes to a worker as we write it, or not at all.
+    pub(crate) const fn is_set_or_stripped(self) -> bool {
+        use FieldId::*;
+        self.is_hop_by_hop()
+            || self.is_protected()
+            || matches!(self, Trailer | Expect | MaxForwards)
+    }
+
     /// Lines that `encode` writes itself; an edit of them is refused.
     pub(crate) const fn is_written_by_encode(self) -> bool {
         self.is_hop_by_hop() || matches!(self, FieldId::ContentLength | FieldId::Trailer)

@@ -25,12 +25,21 @@ pub(crate) mod skip {
     pub(crate) const ALWAYS: u8 = HOP_BY_HOP | EDITED | FRAMING;
 }
 
-/// Names with `_` are other names to CGI-like workers (`Content_Length`): not taken from clients,
-/// left alone in what workers say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Underscores {
+/// What becomes of a client's fields whose names have a `_`, which CGI-like workers take for a `-`
+/// (`Content_Length`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    #[default]
     Drop,
+    /// Kept, but for those that stand for a name that a proxy sets or strips.
     Keep,
+}
+
+/// Who wrote a head. What workers say is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Client(Underscores),
+    Worker,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +68,8 @@ pub(crate) struct Head {
     present: u64,
     /// Some line is a claim.
     claims: bool,
+    /// Some line of a client has a `_` in its name.
+    underscored: bool,
     edits: Edits,
 }
 
@@ -70,6 +81,9 @@ struct Line {
     plain: bool,
     /// See [`is_claim`].
     claim: bool,
+    /// What a name with `_` is where that is read as `-`.
+    stands_for: FieldId,
+    underscored: bool,
     name: Span,
     value: Span,
 }
@@ -85,17 +99,13 @@ impl Head {
         self.lines.clear();
         self.present = 0;
         self.claims = false;
+        self.underscored = false;
         self.edits.clear();
     }
 
     /// Takes over a whole head, whose first line is the start line. `Err`: one of the field lines is
     /// none.
-    pub(crate) fn fill(
-        &mut self,
-        text: &[u8],
-        lines: &Lines,
-        underscores: Underscores,
-    ) -> Result<(), Error> {
+    pub(crate) fn fill(&mut self, text: &[u8], lines: &Lines, sender: Sender) -> Result<(), Error> {
         self.clear();
         self.text.extend_from_slice(text);
         self.lines.reserve(lines.ends.len());
@@ -111,8 +121,16 @@ impl Head {
             };
             let start = std::mem::replace(&mut at, end + 1);
             let id = FieldId::of(&whole[..line.name]);
-            if line.underscore && id == FieldId::Other && underscores == Underscores::Drop {
-                continue;
+            let mut stands_for = FieldId::Other;
+            let underscored = line.underscore && sender != Sender::Worker;
+            if underscored {
+                let name = dashed(&whole[..line.name]);
+                stands_for = FieldId::of(&name);
+                let ours = stands_for.is_set_or_stripped() || is_claim(&name);
+                if ours || sender == Sender::Client(Underscores::Drop) {
+                    continue;
+                }
+                self.underscored = true;
             }
             let skip = match id {
                 FieldId::Other => 0,
@@ -129,6 +147,8 @@ impl Head {
                 skip,
                 plain: line.plain,
                 claim,
+                stands_for,
+                underscored,
                 name: Span { start, end: start + line.name as u32 },
                 value: Span {
                     start: start + line.value.start as u32,
@@ -216,8 +236,9 @@ impl Head {
     /// Removes every field of these bits. The usual head has none of them.
     pub(crate) fn remove_all(&mut self, bits: u64) {
         let bits = bits & !FieldId::Host.bit();
-        if self.has(bits) {
-            for line in self.lines.iter_mut().filter(|line| line.id.bit() & bits != 0) {
+        if self.has(bits) || self.underscored {
+            let named = |line: &&mut Line| (line.id.bit() | line.stands_for.bit()) & bits != 0;
+            for line in self.lines.iter_mut().filter(named) {
                 line.skip |= skip::EDITED;
             }
         }
@@ -235,6 +256,7 @@ impl Head {
 
     /// Removes every field of this name, whether or not it is a known one.
     pub(crate) fn remove_named(&mut self, name: &[u8]) {
+        self.remove_lookalikes(name);
         match FieldId::of(name) {
             FieldId::Other => {
                 self.mark_named(name);
@@ -251,6 +273,32 @@ impl Head {
                 .lines
                 .iter()
                 .any(|line| edited(line) && self.text[line.name.range()].eq_ignore_ascii_case(name))
+    }
+
+    /// Removes what a worker may take for a field of this name: a `_` stands for a `-` there.
+    pub(crate) fn remove_lookalikes(&mut self, name: &[u8]) {
+        if !self.underscored {
+            return;
+        }
+        let (text, name) = (&self.text, dashed(name));
+        let alike = |line: &Line| {
+            line.underscored && dashed(&text[line.name.range()]).eq_ignore_ascii_case(&name)
+        };
+        for line in self.lines.iter_mut().filter(|line| alike(line)) {
+            line.skip |= skip::EDITED;
+        }
+    }
+
+    /// Removes what was received under this name, `Host` aside; what an edit wrote stays.
+    pub(crate) fn remove_received(&mut self, name: &[u8]) {
+        self.remove_lookalikes(name);
+        let text = &self.text;
+        let named = |line: &&mut Line| {
+            line.id != FieldId::Host && text[line.name.range()].eq_ignore_ascii_case(name)
+        };
+        for line in self.lines.iter_mut().filter(named) {
+            line.skip |= skip::EDITED;
+        }
     }
 
     fn mark_named(&mut self, name: &[u8]) {
@@ -272,6 +320,7 @@ impl Head {
         if !Edits::accepts(id, name) {
             return;
         }
+        self.remove_lookalikes(name);
         if id == FieldId::Other {
             self.mark_named(name);
         } else if self.has(id.bit()) {
@@ -283,6 +332,7 @@ impl Head {
     pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
         let id = FieldId::of(name);
         if Edits::accepts(id, name) {
+            self.remove_lookalikes(name);
             self.edits.add(id, name, value);
         }
     }
@@ -316,6 +366,11 @@ impl Head {
     pub(crate) fn encoded_len(&self) -> usize {
         self.text.len() + self.edits.len()
     }
+}
+
+/// With `-` for every `_`.
+fn dashed(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect()
 }
 
 pub(crate) fn start_line(text: &[u8]) -> &[u8] {

@@ -29,6 +29,7 @@ pub use body::{BodyReader, Progress, State};
 pub use error::{Error, Found};
 pub use field::{Field, FieldId, FieldSet, is_token_byte};
 pub use framing::{Body, Connection, Parsed, ResponseBody, ResponseFraming, Version};
+pub use head::Underscores;
 pub use limits::Limits;
 pub use request::RequestHead;
 pub use response::ResponseHead;

@@ -5,7 +5,7 @@
 use crate::connection::{Options, upgrade_protocol};
 use crate::field::{Field, FieldId, FieldSet, elements};
 use crate::framing::{content_length, only_chunked};
-use crate::head::{self, Head, Span, Underscores, skip};
+use crate::head::{self, Head, Sender, Span, Underscores, skip};
 use crate::lines::{BadRequestLine, RequestLine};
 use crate::search::{Kind, Search};
 use crate::target::{Target, is_authority};
@@ -28,6 +28,8 @@ pub struct RequestHead {
     upgrade: Option<Span>,
     /// Replaces `path` in what is encoded, if not empty.
     new_path: Vec<u8>,
+    default_host: Vec<u8>,
+    underscores: Underscores,
 }
 
 /// Which `Host` goes to the worker.
@@ -118,12 +120,33 @@ impl RequestHead {
         self.upgrade.map(|span| self.head.bytes(span))
     }
 
+    /// Whether it speaks of another protocol at all, asked for properly or not.
+    pub fn mentions_upgrade(&self) -> bool {
+        self.options.upgrade || self.head.has(FieldId::Upgrade.bit())
+    }
+
+    /// Which `Host` goes to a worker if the client named none, which HTTP/1.0 allows.
+    pub fn set_default_host(&mut self, host: &str) {
+        self.default_host.clear();
+        self.default_host.extend_from_slice(host.as_bytes());
+    }
+
+    /// Whether the client named no host at all.
+    pub fn lacks_host(&self) -> bool {
+        self.host_line == HostLine::Ours && self.authority().is_empty()
+    }
+
+    /// What becomes of names with `_` in the heads that are parsed from here on.
+    pub fn set_underscores(&mut self, underscores: Underscores) {
+        self.underscores = underscores;
+    }
+
     /// Whether the method may be sent twice (RFC 9110 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method(), b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE")
     }
 
-    /// All fields in order, but for those never taken from a client (names with `_`).
+    /// All fields in order, but for those not taken from a client (see [`Underscores`]).
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         self.head.fields()
     }
@@ -166,6 +189,18 @@ impl RequestHead {
     /// Keeps every field of this name, in any case, from being passed on. `Host` can only be replaced.
     pub fn remove_named(&mut self, name: impl AsRef<[u8]>) {
         self.head.remove_named(name.as_ref());
+    }
+
+    /// Keeps what a worker may take for a field of this name, because it reads `_` as `-`, from being
+    /// passed on.
+    pub fn remove_lookalikes(&mut self, name: impl AsRef<[u8]>) {
+        self.head.remove_lookalikes(name.as_ref());
+    }
+
+    /// Keeps what was received under this name, or a lookalike, from being passed on; what an edit
+    /// wrote stays.
+    pub fn remove_received(&mut self, name: impl AsRef<[u8]>) {
+        self.head.remove_received(name.as_ref());
     }
 
     /// Whether a field of this name was removed, replaced or added.
@@ -242,7 +277,11 @@ impl RequestHead {
         out.extend_from_slice(self.forwarded_path());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         if self.host_line == HostLine::Ours && !self.head.has_edit(FieldId::Host) {
-            head::write_line(out, b"Host", self.authority());
+            let host = match self.authority() {
+                b"" => &self.default_host,
+                authority => authority,
+            };
+            head::write_line(out, b"Host", host);
         }
     }
 
@@ -256,6 +295,7 @@ impl RequestHead {
         self.expect_continue = false;
         self.upgrade = None;
         self.new_path.clear();
+        self.default_host.clear();
     }
 
     fn take(&mut self, text: &[u8], limits: &Limits) -> Result<(), Error> {
@@ -263,7 +303,7 @@ impl RequestHead {
         let first = &text[..lines.ends.first().map_or(0, |&end| end as usize + 1)];
         let RequestLine { method, target, version } =
             RequestLine::of(first).map_err(|bad| line_error(bad, first))?;
-        self.head.fill(text, lines, Underscores::Drop)?;
+        self.head.fill(text, lines, Sender::Client(self.underscores))?;
         self.method = Span::from(method);
         self.target = Span::from(target);
         self.version = version;

@@ -5,7 +5,7 @@
 use crate::connection::{Options, idle_timeout, upgrade_protocol};
 use crate::field::{Field, FieldId};
 use crate::framing::{content_length, only_chunked};
-use crate::head::{self, Head, Span, Underscores, skip};
+use crate::head::{self, Head, Sender, Span, skip};
 use crate::lines::StatusLine;
 use crate::search::{Kind, Search};
 use crate::{Connection, Error, Found, Limits, Parsed, ResponseBody, ResponseFraming, Version};
@@ -78,6 +78,16 @@ impl ResponseHead {
 
     pub fn body(&self) -> ResponseBody {
         self.body
+    }
+
+    /// What `Content-Length` says, also where no body follows (HEAD, 304).
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
+    /// Leaves the length out of what is encoded where no body follows.
+    pub fn forget_length(&mut self) {
+        self.content_length = None;
     }
 
     /// Whether the worker's connection may carry another request once the body was read.
@@ -184,6 +194,13 @@ impl ResponseHead {
             }
             (Connection::KeepAlive, Version::Http11) => {}
         }
+        // RFC 9110 15.5.22: a 426 says which protocols would do.
+        if self.status == 426 && self.head.has(FieldId::Upgrade.bit()) {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+            for protocols in self.values(FieldId::Upgrade) {
+                head::write_line(out, b"Upgrade", protocols);
+            }
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -220,9 +237,9 @@ impl ResponseHead {
         let lines = self.search.lines();
         let first = &text[..lines.ends.first().map_or(0, |&end| end as usize + 1)];
         let StatusLine { version, status, reason } = StatusLine::of(first)
-            .filter(|line| (100..=599).contains(&line.status))
+            .filter(|line| (100..=999).contains(&line.status))
             .ok_or_else(|| Error::StatusLine(Found::bytes(head::start_line(first))))?;
-        self.head.fill(text, lines, Underscores::Keep)?;
+        self.head.fill(text, lines, Sender::Worker)?;
         self.version = version;
         self.status = status;
         self.reason = Span::from(reason);

@@ -254,6 +254,7 @@ impl Live {
         let mut planner = Planner {
             pools: &self.pools,
             trusted: Arc::new(routes::networks(&config.trusted_proxies)),
+            client_ip_header: config.client_ip_header.clone(),
             before: &self.handles,
             handles: Handles::default(),
             cells: self.cells,

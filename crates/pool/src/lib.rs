@@ -42,7 +42,7 @@ pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
     Asker, Buffer, Health, Hold, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy,
-    PoolSettings, Queue, WarmUp, WorkerSpec,
+    PoolSettings, Queue, Via, WarmUp, WorkerSpec,
 };
 pub use spill::{Full, NoPlace, Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};

@@ -38,6 +38,15 @@ pub struct PoolSettings {
     pub retry_budget: Option<Share>,
     pub life: Life,
     pub affinity: Option<Affinity>,
+    pub via: Via,
+}
+
+/// Whether workers get a `Via`. Some server compresses nothing once it sees one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    #[default]
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +118,7 @@ pub struct Policy {
     pub keep_alive: KeepAlive,
     /// Clients stay on their worker: there may be a cookie to hide and to tell.
     pub sticky: bool,
+    pub via: Via,
 }
 
 impl Policy {
@@ -121,6 +131,7 @@ impl Policy {
             connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
             sticky: settings.affinity.is_some(),
+            via: settings.via,
         }
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     use crate::address::Address;
     use crate::mailbox::Mailbox;
     use crate::metrics::Recorder;
-    use crate::settings::{Buffer, IdleTime, KeepAlive, Policy, Queue};
+    use crate::settings::{Buffer, IdleTime, KeepAlive, Policy, Queue, Via};
     use crate::target::Target;
 
     const GONE: WorkerId = WorkerId(1);
@@ -152,6 +152,7 @@ mod tests {
             connect_timeout: second,
             keep_alive: KeepAlive { idle: IdleTime::Learned, max_idle: 1 },
             sticky: true,
+            via: Via::On,
         }
     }
 }

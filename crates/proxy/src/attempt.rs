@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     abandon,
     clock::Clock,
-    exchange::Exchange,
+    exchange::{Exchange, Expects},
     reason::Reason,
     retry::Again,
     route::Routed,
@@ -24,6 +24,9 @@ use crate::{
 /// Interim responses passed on per request, and read at all (UP-12).
 const INTERIM_PASSED: u32 = 8;
 const INTERIM_READ: u32 = 64;
+
+/// A worker may take this long to say 100, as long as curl waits for it.
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A worker's head may be this large.
 pub(crate) const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
@@ -46,6 +49,8 @@ pub(crate) struct Answered {
 enum Wait {
     Head,
     Interim,
+    /// The worker does not say that it wants the body.
+    NoContinue,
     /// The connection ended or broke first.
     Broke,
     BadResponse,
@@ -104,6 +109,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
 }
 
 /// An attempt without an answer.
+#[expect(clippy::large_enum_variant, reason = "moved once; a box would allocate per attempt")]
 enum Lost {
     /// Only the connection failed.
     Connection { lease: Lease, wrote: u64 },
@@ -188,6 +194,13 @@ async fn write_and_wait(
                 exchange.record.words = Some("too many interim responses (1xx)".into());
                 Reason::BadResponse
             }
+            Wait::NoContinue => {
+                if exchange.tell_continue().await.is_ok() {
+                    continue;
+                }
+                lease.close(worker, Outcome::ClientGone);
+                return Err(Lost::Given(Reason::ClientGone, Again::Never));
+            }
             Wait::Broke => return Err(Lost::Connection { lease, wrote: upload.total() }),
             Wait::BadResponse => Reason::BadResponse,
             Wait::FirstByteTimeout => Reason::FirstByteTimeout,
@@ -241,7 +254,8 @@ async fn wait(
     patience: &mut Patience,
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
-    let Exchange { client, scratch, incoming, listener, route, clock, record, .. } = exchange;
+    let Exchange { client, scratch, incoming, listener, route, clock, record, expects, .. } =
+        exchange;
     record.words = None;
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
@@ -312,7 +326,13 @@ async fn wait(
         if awaited != Awaited::Body && client.poll_left(cx, on_fin).is_ready() {
             return Poll::Ready(Wait::Client(Reason::ClientGone));
         }
-        let (at, ended) = patience.next(awaited, clock);
+        let (at, ended) = match (patience.next(awaited, clock), &mut *expects) {
+            ((at, ended), Expects::Continue { until }) => {
+                let until = *until.get_or_insert_with(|| Instant::now() + CONTINUE_PATIENCE);
+                if until < at { (until, Wait::NoContinue) } else { (at, ended) }
+            }
+            (next, Expects::Nothing) => next,
+        };
         client.deadline.poll_at(cx, at).map(|()| ended)
     })
     .await

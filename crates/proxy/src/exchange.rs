@@ -11,12 +11,12 @@ mod shield;
 use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::{Failure, Tried, outlier::Asked};
-use isobar_http1::{Body, FieldId, Limits, Parsed, Version};
+use isobar_http1::{Body, Limits, Parsed, Version};
 use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
 
 use crate::{
-    abandon, affinity, asker,
+    abandon, affinity, answer, asker,
     attempt::{self, Attempt, AttemptLimits},
     client::Client,
     clock::Clock,
@@ -44,6 +44,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) filters: Option<Passed>,
     pub(crate) scratch: &'c mut Scratch,
     pub(crate) incoming: Incoming,
+    /// The client waits for a 100 that the worker has to say.
+    pub(crate) expects: Expects,
     pub(crate) started: Instant,
     /// The only source of "now": an instant kept in a variable is wrong behind the next wait.
     pub(crate) clock: Clock,
@@ -67,6 +69,7 @@ pub(crate) async fn run(client: &mut Client) -> Next {
         filters: None,
         scratch: &mut scratch,
         incoming: Incoming::new(Body::None, 0),
+        expects: Expects::Nothing,
         started: clock.now(),
         clock,
         record: Record::default(),
@@ -156,6 +159,7 @@ impl Exchange<'_> {
         let Client { stream, inbuf, deadline, fin, .. } = &mut *self.client;
         let request = &mut self.scratch.request;
         request.reset();
+        request.set_underscores(self.listener.underscores);
         let mut until = None;
         let used = loop {
             match request.parse(inbuf, &limits) {
@@ -192,9 +196,8 @@ impl Exchange<'_> {
     /// What no route can allow.
     fn admit(&mut self) -> Result<(), Reason> {
         let request = &self.scratch.request;
-        let forwarded = request.values(FieldId::XForwardedFor);
-        let trusted = &self.listener.trusted;
-        self.client_ip = crate::forwarded::client_ip(self.client.ip, forwarded, trusted);
+        let forwarding = &self.listener.forwarding;
+        self.client_ip = crate::forwarded::client_of(request, self.client.ip, forwarding);
         let ends_here = match request.method() {
             b"CONNECT" | b"TRACE" => true,
             // RFC 9110 §7.6.2: it asks us, and there is nothing to tell.
@@ -306,7 +309,10 @@ impl Exchange<'_> {
         // A body that is held whole goes out with its length, however it came.
         let framing = match (self.scratch.request.body(), self.incoming.length(&self.scratch.body))
         {
-            (Body::Chunked, Some(length)) => Body::Length(length),
+            // Trailers need chunks to stand behind.
+            (Body::Chunked, Some(length)) if self.incoming.trailers().is_empty() => {
+                Body::Length(length)
+            }
             (body, _) => body,
         };
         scratch::furnish(&mut self.scratch.up);
@@ -318,7 +324,7 @@ impl Exchange<'_> {
         if lease.policy().sticky {
             affinity::hide(&mut self.scratch.request, lease);
         }
-        headers::compose(self, framing, lease.queued());
+        headers::compose(self, framing, lease);
         let keep = match &self.route {
             Some(route) if !self.incoming.ended() && self.may_repeat() => route.retry.replay,
             _ => 0,
@@ -335,7 +341,7 @@ impl Exchange<'_> {
     /// Whether the other end of the client's socket may say who the client is. Who reaches a unix
     /// socket is as near to us as we are.
     pub(crate) fn trusts_peer(&self) -> bool {
-        self.client.ip.is_none_or(|ip| self.listener.trusted.contains(ip))
+        self.client.ip.is_none_or(|ip| self.listener.forwarding.trusted.contains(ip))
     }
 
     /// Executing it twice is the same as once (RFC 9110 §9.2.2).
@@ -385,11 +391,23 @@ impl Exchange<'_> {
         }
     }
 
+    /// Lets the client send its body, unless it was told already. No part of a response: another
+    /// attempt may follow.
+    pub(crate) async fn tell_continue(&mut self) -> std::io::Result<()> {
+        if std::mem::take(&mut self.expects) == Expects::Nothing {
+            return Ok(());
+        }
+        let stall = self.listener.timeouts.write_stall;
+        self.client.write_all(answer::CONTINUE, stall, &mut 0).await
+    }
+
     /// Passes an interim response on (not to HTTP/1.0 clients, RFC 9110 §15.2).
     pub(crate) async fn pass_interim(&mut self) -> std::io::Result<()> {
         let Scratch { request, response, out, .. } = &mut *self.scratch;
-        // `100 Continue` was ours to say.
-        if request.version() == Version::Http10 || response.status() == 100 {
+        if response.status() == 100 {
+            return self.tell_continue().await;
+        }
+        if request.version() == Version::Http10 {
             return Ok(());
         }
         let mut interim = std::mem::take(out);
@@ -400,6 +418,15 @@ impl Exchange<'_> {
         self.scratch.out = interim;
         passed
     }
+}
+
+/// Whether a client holds its body back until it is told to go on (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Expects {
+    #[default]
+    Nothing,
+    /// A worker that says nothing until then does not know what is expected of it: then we do.
+    Continue { until: Option<Deadline> },
 }
 
 impl Drop for Exchange<'_> {

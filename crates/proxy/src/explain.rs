@@ -7,11 +7,11 @@
 use std::net::IpAddr;
 
 use isobar_balance::Key;
-use isobar_http1::{Limits, Parsed, RequestHead};
+use isobar_http1::{Limits, Parsed, RequestHead, Underscores};
 use isobar_pool::Asker;
 
 use crate::{
-    TrustedProxies, asker, forwarded,
+    Forwarding, asker, forwarded,
     route::{
         self, AmbiguousPaths, Match, Miss, RouteQuery, find,
         path::{Normal, Slashes},
@@ -27,6 +27,14 @@ pub struct Request {
     target: Vec<u8>,
     client: IpAddr,
     slashes: Slashes,
+}
+
+/// What a listener says about its requests.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub forwarding: &'a Forwarding,
+    pub slashes: Slashes,
+    pub underscores: Underscores,
 }
 
 /// One way to read the request's path.
@@ -57,8 +65,7 @@ impl Request {
         target: &str,
         headers: &[(String, String)],
         socket: IpAddr,
-        trusted: &TrustedProxies,
-        slashes: Slashes,
+        terms: &Terms<'_>,
     ) -> Result<Request, String> {
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
@@ -70,16 +77,17 @@ impl Request {
         }
         text += "\r\n";
         let mut head = RequestHead::new();
+        head.set_underscores(terms.underscores);
         match head.parse(text.as_bytes(), &LIMITS) {
             Ok(Parsed::Complete(_)) => {}
             Ok(Parsed::Partial) => return Err(String::from("the head does not end")),
             Err(error) => return Err(error.to_string()),
         }
+        let Terms { slashes, forwarding, .. } = *terms;
         let target = route::path::normalise(head.path_and_query(), slashes);
         let target = target.map_err(|error| error.to_string())?.into_owned();
         head.set_path(&target);
-        let forwarded = head.values(isobar_http1::FieldId::XForwardedFor);
-        let client = forwarded::client_ip(Some(socket), forwarded, trusted).unwrap_or(socket);
+        let client = forwarded::client_of(&head, Some(socket), forwarding).unwrap_or(socket);
         Ok(Request { head, target, client, slashes })
     }
 
@@ -229,6 +237,10 @@ mod tests {
     use super::*;
     use crate::route::{PathMatch, Value};
 
+    fn terms(forwarding: &Forwarding) -> Terms<'_> {
+        Terms { forwarding, slashes: Slashes::Merge, underscores: Underscores::Drop }
+    }
+
     #[test]
     fn every_loser_is_told_why() {
         let request = Request::new(
@@ -236,8 +248,7 @@ mod tests {
             "/v1/../v1/x?a=b",
             &[("Host".into(), "api.example".into()), ("X-A".into(), "1".into())],
             IpAddr::from([127, 0, 0, 1]),
-            &TrustedProxies::default(),
-            Slashes::Merge,
+            &terms(&Forwarding::default()),
         )
         .unwrap();
         assert_eq!(request.target(), "/v1/x?a=b");
@@ -273,8 +284,7 @@ mod tests {
     fn what_is_refused_is_refused_here_too() {
         let ask = |target: &str, headers: &[(String, String)]| {
             let here = IpAddr::from([127, 0, 0, 1]);
-            let trusted = TrustedProxies::default();
-            Request::new("GET", target, headers, here, &trusted, Slashes::Merge).is_err()
+            Request::new("GET", target, headers, here, &terms(&Forwarding::default())).is_err()
         };
         let host = [(String::from("Host"), String::from("h"))];
         assert!(!ask("/", &host));

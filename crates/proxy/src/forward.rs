@@ -136,8 +136,7 @@ impl Download {
             && finished
             && !upload.gave_up()
             && exchange.client.may_ask_again()
-            // Bytes sent in the hope of an upgrade are no request (H1-37).
-            && (request.upgrade().is_none() || exchange.client.inbuf.is_empty())
+            && !exchange.may_have_switched()
             && exchange.client_may_stay();
         let kind = response.value(FieldId::ContentType).unwrap_or_default();
         let stream = is_event_stream(kind);

@@ -4,26 +4,107 @@
 //! `exchange` (the client's address) and `headers` (the fields). All functions write into the
 //! caller's buffer and allocate nothing of their own.
 
+mod elements;
 mod request_id;
 mod trusted;
 
 use std::{
     io::Write,
     net::{IpAddr, Ipv6Addr},
-    ops::Range,
+    sync::Arc,
 };
 
 use isobar_http1::{FieldId, RequestHead, is_token_byte};
 
+use elements::{Client, is_scheme};
 pub(crate) use request_id::{is_valid_request_id, new_request_id, since_epoch};
 pub use trusted::TrustedProxies;
+
+/// What a listener says about the proxies in front of it.
+#[derive(Clone, Debug, Default)]
+pub struct Forwarding {
+    pub trusted: Arc<TrustedProxies>,
+    /// The one field that names the client; without it `X-Forwarded-For` or `Forwarded` does.
+    pub client_ip_header: Option<String>,
+    pub field: ForwardedField,
+}
+
+/// Whether workers get a `Forwarded`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedField {
+    #[default]
+    Off,
+    /// It says the same as `X-Forwarded-*`.
+    On,
+}
 
 /// The last step of a request's way to us.
 pub(crate) struct Hop<'a> {
     /// The other end of the socket; `None` on unix sockets.
     pub(crate) ip: Option<IpAddr>,
+    /// It is believed.
     pub(crate) trusted: bool,
     pub(crate) proto: &'a [u8],
+    /// Who the client is, if a field of its own says so.
+    pub(crate) named: Option<IpAddr>,
+}
+
+/// In which fields a trusted proxy speaks. Whoever writes one of `X-Forwarded-*` may pass on a
+/// `Forwarded` that it never looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    XForwarded,
+    Forwarded,
+    None,
+}
+
+impl Family {
+    fn of(request: &RequestHead) -> Family {
+        let says = |id| request.values(id).any(|value| !value.trim_ascii().is_empty());
+        let ours = [FieldId::XForwardedFor, FieldId::XForwardedProto, FieldId::XForwardedHost];
+        if ours.into_iter().any(says) {
+            Family::XForwarded
+        } else if says(FieldId::Forwarded) {
+            Family::Forwarded
+        } else {
+            Family::None
+        }
+    }
+}
+
+/// The client's address, by whatever the other end of the socket is believed to say of it.
+pub(crate) fn client_of(
+    request: &RequestHead,
+    socket: Option<IpAddr>,
+    forwarding: &Forwarding,
+) -> Option<IpAddr> {
+    let Forwarding { trusted, client_ip_header, .. } = forwarding;
+    if let Some(ip) = socket.map(|ip| ip.to_canonical()).filter(|&ip| !trusted.contains(ip)) {
+        return Some(ip);
+    }
+    let socket = socket.map(|ip| ip.to_canonical());
+    if let Some(name) = client_ip_header {
+        let mut values = request.values_named(name.as_bytes());
+        // Of two of them one is somebody else's.
+        let only = values.next().filter(|_| values.next().is_none());
+        return only.and_then(node).or(socket);
+    }
+    match Family::of(request) {
+        Family::XForwarded => client_ip(socket, request.values(FieldId::XForwardedFor), trusted),
+        Family::Forwarded => {
+            elements::said(request.values(FieldId::Forwarded), trusted).client.or(socket)
+        }
+        Family::None => socket,
+    }
+}
+
+/// The scheme that the client used, as a trusted proxy says.
+pub(crate) fn proto_of<'r>(request: &'r RequestHead, trusted: &TrustedProxies) -> Option<&'r [u8]> {
+    match Family::of(request) {
+        Family::XForwarded => request.value(FieldId::XForwardedProto),
+        Family::Forwarded => elements::said(request.values(FieldId::Forwarded), trusted).proto,
+        Family::None => None,
+    }
 }
 
 /// The client's address: the first from the right, our socket's other end included, that is not a
@@ -76,77 +157,100 @@ fn node(entry: &[u8]) -> Option<IpAddr> {
     ip.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
+/// Digits, or a name that hides it (RFC 7239 §6).
 fn is_port(port: &str) -> bool {
-    (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
+    let hides = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match port.strip_prefix('_') {
+        Some(name) => !name.is_empty() && name.bytes().all(hides),
+        None => (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
-/// Appends the lines `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` for the worker.
-pub(crate) fn write(request: &RequestHead, hop: &Hop<'_>, lines: &mut Vec<u8>) {
-    let given = Given { request, trusted: hop.trusted };
-    let ip = hop.ip.map(|ip| ip.to_canonical());
-    // Where the address stands in `lines`, to be copied from there.
-    let mut written = 0..0;
-
-    if ip.is_some() || given.values(FieldId::XForwardedFor).next().is_some() {
-        lines.extend_from_slice(b"X-Forwarded-For: ");
-        let before = join(lines, given.values(FieldId::XForwardedFor));
-        if let Some(ip) = ip {
-            separate(lines, before);
-            let start = lines.len();
-            write_ip(lines, ip);
-            written = start..lines.len();
+/// Appends the lines `X-Forwarded-For`, `-Proto` and `-Host` for the worker, and `Forwarded` where
+/// that is wanted.
+pub(crate) fn write(
+    request: &RequestHead,
+    hop: &Hop<'_>,
+    forwarding: &Forwarding,
+    lines: &mut Vec<u8>,
+) {
+    let family = if hop.trusted { Family::of(request) } else { Family::None };
+    let said = match family {
+        Family::Forwarded => {
+            elements::said(request.values(FieldId::Forwarded), &forwarding.trusted)
         }
-        lines.extend_from_slice(b"\r\n");
+        Family::XForwarded | Family::None => elements::Said::default(),
+    };
+    let ip = hop.ip.map(|ip| ip.to_canonical());
+    let start = lines.len();
+    lines.extend_from_slice(b"X-Forwarded-For: ");
+    let begun = lines.len();
+    match family {
+        Family::XForwarded => join(lines, values(request, FieldId::XForwardedFor)),
+        Family::Forwarded => addresses(lines, begun, request),
+        Family::None => {
+            if let Some(named) = hop.named.filter(|named| Some(*named) != ip) {
+                write_ip(lines, named);
+            }
+        }
+    }
+    if let Some(ip) = ip {
+        separate(lines, begun);
+        write_ip(lines, ip);
+    }
+    let clients = match forwarding.field {
+        ForwardedField::On => lines[begun..].to_vec(),
+        ForwardedField::Off => Vec::new(),
+    };
+    match lines.len() == begun {
+        true => lines.truncate(start),
+        false => lines.extend_from_slice(b"\r\n"),
     }
 
-    let proto = given.values(FieldId::XForwardedProto).next().unwrap_or(hop.proto);
+    let given = |id| values(request, id).next().filter(|_| family == Family::XForwarded);
+    let proto = given(FieldId::XForwardedProto).or(said.proto).unwrap_or(hop.proto);
     line(lines, b"X-Forwarded-Proto: ", proto);
-
-    let host = given.values(FieldId::XForwardedHost).next().unwrap_or(request.authority());
+    let host = given(FieldId::XForwardedHost).or(said.host).unwrap_or(request.authority());
     if !host.is_empty() {
         line(lines, b"X-Forwarded-Host: ", host);
     }
-
-    lines.extend_from_slice(b"Forwarded: ");
-    let before = join(lines, given.values(FieldId::Forwarded));
-    separate(lines, before);
-    write_element(lines, ip.map(|ip| (ip, written)), request.authority(), hop.proto);
-    lines.extend_from_slice(b"\r\n");
-}
-
-/// What the client sent, as far as it is believed.
-struct Given<'a> {
-    request: &'a RequestHead,
-    trusted: bool,
-}
-
-impl<'a> Given<'a> {
-    fn values(&self, id: FieldId) -> impl Iterator<Item = &'a [u8]> {
-        let values = self.request.values(id).map(<[u8]>::trim_ascii);
-        let trusted = self.trusted;
-        values.take_while(move |_| trusted).filter(|value| !value.is_empty())
+    if forwarding.field == ForwardedField::On {
+        write_forwarded(lines, &clients, host, proto);
     }
 }
 
-/// Whether anything was written.
-fn join<'a>(lines: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) -> Before {
-    let mut before = Before::Nothing;
+/// What of a field is not empty.
+fn values(request: &RequestHead, id: FieldId) -> impl Iterator<Item = &[u8]> {
+    request.values(id).map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
+}
+
+fn join<'a>(lines: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+    let begun = lines.len();
     for value in values {
-        separate(lines, before);
+        separate(lines, begun);
         lines.extend_from_slice(value);
-        before = Before::Values;
     }
-    before
 }
 
-#[derive(Clone, Copy)]
-enum Before {
-    Nothing,
-    Values,
+/// The clients of every element of `Forwarded`, as `X-Forwarded-For` has them.
+fn addresses(lines: &mut Vec<u8>, begun: usize, request: &RequestHead) {
+    for element in elements::elements(request.values(FieldId::Forwarded)) {
+        // Whoever did not say who its client was stands between what is known and what is not.
+        if element.client == Client::Missing && lines.len() == begun {
+            continue;
+        }
+        separate(lines, begun);
+        match element.client {
+            Client::Ip(ip) => write_ip(lines, ip),
+            Client::Hidden(name) => lines.extend_from_slice(name),
+            Client::Missing => lines.extend_from_slice(b"unknown"),
+        }
+    }
 }
 
-fn separate(lines: &mut Vec<u8>, before: Before) {
-    if let Before::Values = before {
+/// A comma behind what was written since `begun`.
+fn separate(lines: &mut Vec<u8>, begun: usize) {
+    if lines.len() > begun {
         lines.extend_from_slice(b", ");
     }
 }
@@ -157,29 +261,50 @@ fn line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     lines.extend_from_slice(b"\r\n");
 }
 
-/// One `forwarded-element` of RFC 7239.
-fn write_element(
-    lines: &mut Vec<u8>,
-    ip: Option<(IpAddr, Range<usize>)>,
-    host: &[u8],
-    proto: &[u8],
-) {
-    lines.extend_from_slice(b"for=");
-    match ip {
-        None => lines.extend_from_slice(b"unknown"),
-        Some((IpAddr::V4(_), written)) => lines.extend_from_within(written),
-        Some((IpAddr::V6(_), written)) => {
-            lines.extend_from_slice(b"\"[");
-            lines.extend_from_within(written);
-            lines.extend_from_slice(b"]\"");
+/// The field of RFC 7239: what `X-Forwarded-*` say, whose clients are given. Some frameworks read its
+/// first element and some its last, so both say host and scheme; those between would make it long.
+fn write_forwarded(lines: &mut Vec<u8>, clients: &[u8], host: &[u8], proto: &[u8]) {
+    let entries = || {
+        let all = clients.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        all.filter(|entry| !entry.is_empty())
+    };
+    let last = entries().count().saturating_sub(1);
+    lines.extend_from_slice(b"Forwarded: ");
+    let begun = lines.len();
+    let unknown = clients.is_empty().then_some(&b"unknown"[..]);
+    for (at, entry) in entries().chain(unknown).enumerate() {
+        separate(lines, begun);
+        write_client(lines, entry);
+        if at == 0 || at == last {
+            if !host.is_empty() {
+                lines.extend_from_slice(b";host=");
+                write_value(lines, host);
+            }
+            let proto = proto.split(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+            if is_scheme(proto) {
+                lines.extend_from_slice(b";proto=");
+                lines.extend_from_slice(proto);
+            }
         }
     }
-    if !host.is_empty() {
-        lines.extend_from_slice(b";host=");
-        write_value(lines, host);
+    lines.extend_from_slice(b"\r\n");
+}
+
+/// `for=` and an address, or a name that hides one.
+fn write_client(lines: &mut Vec<u8>, entry: &[u8]) {
+    lines.extend_from_slice(b"for=");
+    match node(entry) {
+        Some(ip @ IpAddr::V4(_)) => write_ip(lines, ip),
+        Some(ip @ IpAddr::V6(_)) => {
+            lines.extend_from_slice(b"\"[");
+            write_ip(lines, ip);
+            lines.extend_from_slice(b"]\"");
+        }
+        None if entry.first() == Some(&b'_') && entry.iter().all(|&byte| is_token_byte(byte)) => {
+            lines.extend_from_slice(entry);
+        }
+        None => lines.extend_from_slice(b"unknown"),
     }
-    lines.extend_from_slice(b";proto=");
-    lines.extend_from_slice(proto);
 }
 
 /// A token as it is, anything else quoted.

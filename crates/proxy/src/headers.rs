@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use isobar_http1::{Body, FieldId, FieldSet, RequestHead, Version};
+use isobar_pool::{Address, Lease, Via};
 
 use crate::{
-    exchange::Exchange,
+    exchange::{Exchange, Expects},
     forwarded::{self, Hop},
     route::redirect::Scheme,
     scratch::Scratch,
@@ -27,16 +28,25 @@ const OURS: FieldSet = FieldSet::of(&[
     FieldId::XRequestStart,
     FieldId::XQueueTime,
     FieldId::Via,
-    // Answered by us before the body was read.
-    FieldId::Expect,
 ]);
 
-/// Appends the request's head to `scratch.up`.
-pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Duration) {
+/// Appends the request's head, as this lease's worker gets it, to `scratch.up`.
+pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, lease: &Lease) {
     if exchange.scratch.lines.is_empty() {
-        write_lines(exchange);
+        write_lines(exchange, lease.policy().via);
     }
     let scratch = &mut *exchange.scratch;
+    if exchange.expects == Expects::Nothing {
+        scratch.request.remove(FieldId::Expect);
+    }
+    if scratch.request.lacks_host() {
+        // HTTP/1.0 knows requests without one, HTTP/1.1 does not.
+        match lease.target().address() {
+            Address::Tcp(address) => scratch.request.set_default_host(&address.to_string()),
+            Address::Unix(_) => scratch.request.set_default_host("localhost"),
+        }
+    }
+    let queued = lease.queued();
     if scratch.request.upgrade().is_some() {
         scratch.request.encode_upgrade(&mut scratch.up);
     } else {
@@ -52,13 +62,23 @@ pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, queued: Durati
 }
 
 /// Our own fields, the same for every attempt, into `scratch.lines`.
-fn write_lines(exchange: &mut Exchange<'_>) {
+fn write_lines(exchange: &mut Exchange<'_>, via: Via) {
     let now = forwarded::since_epoch();
     let trusted = exchange.trusts_peer();
     name_request_at(exchange, trusted, now);
-    let Exchange { client, scratch, .. } = exchange;
+    let Exchange { client, scratch, listener, client_ip, .. } = exchange;
     let Scratch { request, lines, id, .. } = &mut **scratch;
-    forwarded::write(request, &Hop { ip: client.ip, trusted, proto: b"http" }, lines);
+    let forwarding = &listener.forwarding;
+    let header = forwarding.client_ip_header.as_deref();
+    let named = client_ip.filter(|_| trusted && header.is_some());
+    let hop = Hop { ip: client.ip, trusted, proto: b"http", named };
+    forwarded::write(request, &hop, forwarding, lines);
+    if let Some(name) = header {
+        match trusted {
+            true => request.remove_lookalikes(name),
+            false => request.remove_received(name),
+        }
+    }
     if trusted {
         // What a trusted proxy added is kept; the rest of the family is never ours to vouch for.
         let kept = [FieldId::XForwardedPort, FieldId::XForwardedPrefix, FieldId::XRealIp];
@@ -95,14 +115,20 @@ fn write_lines(exchange: &mut Exchange<'_>) {
         // RFC 9110 §10.1.4: it speaks of one connection, and ours to the worker passes trailers, too.
         lines.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
     }
-    lines.extend_from_slice(b"Via: ");
-    for via in request.values(FieldId::Via) {
-        lines.extend_from_slice(via);
-        lines.extend_from_slice(b", ");
+    if via == Via::On {
+        lines.extend_from_slice(b"Via: ");
+        for via in request.values(FieldId::Via) {
+            lines.extend_from_slice(via);
+            lines.extend_from_slice(b", ");
+        }
+        // In which version it came to us.
+        lines.extend_from_slice(match request.version() {
+            Version::Http10 => b"1.0 ",
+            Version::Http11 => b"1.1 ",
+        });
+        lines.extend_from_slice(client.context.pseudonym.as_bytes());
+        lines.extend_from_slice(b"\r\n");
     }
-    lines.extend_from_slice(b"1.1 ");
-    lines.extend_from_slice(client.context.pseudonym.as_bytes());
-    lines.extend_from_slice(b"\r\n");
     request.remove_all(OURS);
 }
 
@@ -138,8 +164,9 @@ fn name_request_at(exchange: &mut Exchange<'_>, trusted: bool, now: Duration) {
 
 /// How the client came: to us, or to a proxy that is trusted to say so.
 pub(crate) fn scheme(exchange: &Exchange<'_>) -> Scheme {
-    let said = exchange.scratch.request.value(FieldId::XForwardedProto);
-    let said = said.filter(|_| exchange.trusts_peer());
+    let trusted = &exchange.listener.forwarding.trusted;
+    let request = exchange.trusts_peer().then_some(&exchange.scratch.request);
+    let said = request.and_then(|request| forwarded::proto_of(request, trusted));
     match said.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
         true => Scheme::Https,
         false => Scheme::Http,

@@ -40,8 +40,9 @@ mod unconnected;
 mod upload;
 
 pub use descriptors::Descriptors;
-pub use forwarded::TrustedProxies;
+pub use forwarded::{ForwardedField, Forwarding, TrustedProxies};
 pub use gate::Gate;
+pub use isobar_http1::Underscores;
 pub use listener::ListenSocket;
 pub use shard::{ProxyContext, ShardInbox, serve_shard};
 pub use table::{

@@ -60,8 +60,9 @@ impl RouteMetrics {
     /// A request was answered with this status, so long after its first byte.
     pub fn observe(&self, status: u16, took: Duration) {
         let cell = self.shards.here();
-        let position = POSITIONS.get(usize::from(status)).copied();
-        cell.codes[usize::from(position.unwrap_or(CODES.len() as u8))].add(1);
+        // RFC 9110 §15: what is no status of HTTP is read as a 5xx.
+        let status = usize::from(if status < 600 { status } else { 599 });
+        cell.codes[usize::from(POSITIONS[status])].add(1);
         cell.seconds.observe(took);
     }
 
@@ -161,7 +162,7 @@ mod tests {
         }
         shard::enter(0);
         let codes: Vec<_> = metrics.codes().collect();
-        assert_eq!(codes, [("200", 2), ("404", 1), ("other", 2), ("4xx", 1), ("5xx", 1)]);
+        assert_eq!(codes, [("200", 2), ("404", 1), ("other", 1), ("4xx", 1), ("5xx", 2)]);
         assert_eq!(metrics.durations().count, 7);
     }
 

@@ -5,10 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use isobar_http1::Underscores;
 use isobar_pool::Pool;
 
 use crate::{
-    TrustedProxies,
+    Forwarding,
     filter::Chain,
     gate::Gate,
     metrics::ListenerMetrics,
@@ -39,7 +40,9 @@ pub struct ListenerPlan {
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,
     pub client_fin: ClientFin,
-    pub trusted: Arc<TrustedProxies>,
+    /// Whose word about the client is taken, and what workers are told of it.
+    pub forwarding: Forwarding,
+    pub underscores: Underscores,
     /// What a request passes that no route takes.
     pub filters: Option<Arc<Chain>>,
     pub metrics: Arc<ListenerMetrics>,
@@ -60,7 +63,8 @@ impl ListenerPlan {
             timeouts: self.timeouts,
             limits: self.limits,
             client_fin: self.client_fin,
-            trusted: Arc::clone(&self.trusted),
+            forwarding: self.forwarding.clone(),
+            underscores: self.underscores,
             filters: None,
             metrics: Arc::clone(&self.metrics),
             gate: Arc::clone(&self.gate),

@@ -85,7 +85,7 @@ impl Incoming {
     }
 
     /// The lines behind its last chunk that may be passed on.
-    fn trailers(&self) -> &[u8] {
+    pub(crate) fn trailers(&self) -> &[u8] {
         self.reader.trailers()
     }
 
@@ -119,10 +119,10 @@ impl Incoming {
             to.extend_from_slice(&inbuf[start..start + data]);
             used = start + data;
             self.received += data as u64;
-            self.ended = state == State::Done;
             if self.received > self.limit {
                 return Err(Reason::BodyTooLarge);
             }
+            self.ended = state == State::Done;
             if skip + data == 0 {
                 break;
             }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::routes::routes;
 use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
-use crate::leaf::{Always, BindAddress, OnOff, RetryCause, RoutesRef, Size};
+use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
 use crate::model::{
-    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, Retry, RetryWhen,
-    RouteTimeouts, Slashes, Timeouts,
+    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Retry, RetryWhen,
+    RouteTimeouts, Slashes, Timeouts, Underscores,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
@@ -68,9 +68,11 @@ pub(super) fn convert(
         binds: bound,
         kind: kind?,
         timeouts: timeouts(raw.timeouts),
-        limits: limits(raw.limits),
+        limits: limits(raw.limits, cx),
         client_fin: raw.client_fin.or(ClientFin::Answer),
         ambiguous_paths: raw.ambiguous_paths.or(AmbiguousPaths::Refuse),
+        underscores: raw.underscores.or(Underscores::Drop),
+        forwarded: raw.forwarded.or(names.forwarded),
         slashes: match raw.merge_slashes.or(OnOff::On) {
             OnOff::On => Slashes::Merge,
             OnOff::Off => Slashes::Keep,
@@ -182,6 +184,8 @@ fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
         ("client_fin", place(&raw.client_fin)),
         ("ambiguous_paths", place(&raw.ambiguous_paths)),
         ("merge_slashes", place(&raw.merge_slashes)),
+        ("underscores", place(&raw.underscores)),
+        ("forwarded", place(&raw.forwarded)),
     ];
     if let Some(Spanned { value: timeouts, .. }) = raw.timeouts.as_given() {
         idle.push(("header", place(&timeouts.header)));
@@ -266,17 +270,26 @@ fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
     }
 }
 
-fn limits(field: Field<raw::Limits>) -> Limits {
+fn limits(field: Field<raw::Limits>, cx: &mut Cx<'_>) -> Limits {
     let default = Limits::default();
     let Some(raw) = field.value() else { return default };
-    Limits {
+    let uri_given = raw.uri.as_given().map(|uri| uri.span);
+    let limits = Limits {
         connections: count(raw.connections, default.connections),
         per_client: count(raw.per_client, default.per_client),
         headers: raw.headers.value().map_or(default.headers, |Always(n)| n.usize()),
         header_bytes: raw.header_bytes.value().map_or(default.header_bytes, |Always(n)| n.usize()),
         uri: raw.uri.value().map_or(default.uri, |Always(n)| n.usize()),
         body: raw.body.value().map_or(default.body, |s| s.on().map_or(0, |b| b.0)),
+    };
+    if let Some(span) = uri_given.filter(|_| limits.uri > limits.header_bytes) {
+        let most = limits.header_bytes;
+        cx.report(
+            Draft::warning(span, "`uri` is larger than `header_bytes`, which holds for it, too")
+                .expected(format!("at most {most} bytes, or larger `header_bytes`")),
+        );
     }
+    limits
 }
 
 pub(super) fn count<const A: u64, const B: u64>(

@@ -13,7 +13,8 @@ use crate::leaf::{
     Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
 };
 use crate::model::{
-    Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, Pool, Queue, Spill, Strategy, Worker,
+    Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, OnOff, Pool, Queue, Spill, Strategy,
+    Worker,
 };
 use crate::problem::Draft;
 use crate::raw;
@@ -172,6 +173,7 @@ pub(super) fn convert(
         spill,
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
+        via: raw.via.or(OnOff::On),
         outlier,
         panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
         slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),

@@ -58,3 +58,34 @@ impl Read for Networks {
         any_of([network, networks])
     }
 }
+
+/// A network of proxies, or `private`: all that are nobody's on the internet.
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyNetworks(pub(crate) Vec<Cidr>);
+
+/// RFC 1918, loopback, link-local, and the unique local addresses of IPv6.
+const PRIVATE: [&str; 8] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fe80::/10",
+    "fc00::/7",
+];
+
+impl Read for ProxyNetworks {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let expected = "a network, like `10.0.0.0/8`, or `private`";
+        if &*cx.scalar(node, expected)?.text == "private" {
+            let networks = PRIVATE.iter().filter_map(|text| units::cidr(text).ok());
+            return Some(ProxyNetworks(networks.map(|(network, _)| network).collect()));
+        }
+        Network::read(node, cx).map(|network| ProxyNetworks(vec![network.0]))
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([Network::shape(shapes), text("private")])
+    }
+}

@@ -2,15 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::model::OnOff;
 use crate::read::{Cx, Read};
 use crate::schema::{Shapes, any_of, text};
 use crate::tree::Node;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnOff {
-    On,
-    Off,
-}
 
 impl Read for OnOff {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {

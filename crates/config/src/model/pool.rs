@@ -1,5 +1,6 @@
 //! A pool of the configuration: its workers and its policies.
 
+use super::OnOff;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub struct Pool {
     pub buffer: Buffer,
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
+    pub via: OnOff,
     /// `None` = nothing of its own traffic takes a worker out.
     pub outlier: Option<Outlier>,
     /// In thousandths of the workers; 0 = never.

@@ -7,7 +7,7 @@ use crate::leaf::{
     PathText, Percent, PercentOrZero, Size, SlotCount, StatusRange, StrategyRef, Timeout,
     WorkerAddress, WorkerName, WorkerProtocol,
 };
-use crate::model::{OnLost, SameSite, SecureCookie};
+use crate::model::{OnLost, OnOff, SameSite, SecureCookie};
 use crate::raw::{RouteTimeouts, Secret};
 use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
@@ -43,6 +43,8 @@ section! {
         "connect_timeout" => connect_timeout: Timeout = "1s",
         /// Connections to workers that are kept for the next request.
         "keep_alive" => keep_alive: Switch<KeepAlive>,
+        /// Whether workers get a `Via`. nginx compresses nothing once it sees one.
+        "via" => via: OnOff = "on",
         /// What the workers speak.
         "protocol" => protocol: WorkerProtocol = "http1",
         /// When a worker's own traffic takes it out for a while. Without it five transport failures in

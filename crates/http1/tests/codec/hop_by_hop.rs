@@ -125,3 +125,60 @@ fn a_worker_may_say_how_long_it_waits() {
     let head = parse_response(ok("Content-Length: 0"), "GET").unwrap();
     assert_eq!(head.idle_timeout(), None);
 }
+
+/// RFC 9110 15.5.22: a 426 that names no protocol is of no use.
+#[test]
+fn a_426_keeps_its_upgrade() {
+    let text =
+        "HTTP/1.1 426 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n";
+    let told = answered(&parse_response(text, "GET").unwrap(), Connection::Close, Version::Http11);
+    assert!(told.contains("\r\nUpgrade: websocket\r\n"), "{told}");
+    assert!(told.contains("\r\nConnection: upgrade\r\n"), "{told}");
+    let other = text.replace("426", "400");
+    let told = answered(&parse_response(other, "GET").unwrap(), Connection::Close, Version::Http11);
+    assert!(!told.contains("pgrade"), "{told}");
+}
+
+fn kept(lines: &str, edit: impl FnOnce(&mut RequestHead)) -> String {
+    let mut head = RequestHead::new();
+    head.set_underscores(Underscores::Keep);
+    let text = request(lines);
+    assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parsed::Complete(text.len())));
+    edit(&mut head);
+    encoded(&head)
+}
+
+#[test]
+fn hb_07_underscores_are_kept_but_for_what_a_proxy_sets_or_strips() {
+    let lines = "X_Tenant: 1\r\n_: 2\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\n\
+        X_Forwarded_For: 3\r\nX-Real_IP: 4\r\nProxy_Connection: x\r\nx_ssl_client_verify: 5\r\n\
+        Keep_Alive: 6\r\nX_Request_Id: 7\r\nMax_Forwards: 8\r\nhttp2_settings: 9\r\nUser_Agent: u";
+    let left = "X_Tenant: 1\r\n_: 2\r\nUser_Agent: u";
+    assert_eq!(kept(lines, |_| {}), request(left));
+}
+
+#[test]
+fn hb_07_an_edit_takes_its_lookalikes_along() {
+    let lines = "X_Env: 1\r\nX-Env: 2\r\nX_Other: 3\r\nUser_Agent: u";
+    let set = kept(lines, |head| head.set("x-env", "ours"));
+    assert_eq!(set, request("X_Other: 3\r\nUser_Agent: u\r\nx-env: ours"));
+    let removed = kept(lines, |head| head.remove_named("X-ENV"));
+    assert_eq!(removed, request("X_Other: 3\r\nUser_Agent: u"));
+    let added = kept(lines, |head| head.append("X-Env", "ours"));
+    assert_eq!(added, request("X-Env: 2\r\nX_Other: 3\r\nUser_Agent: u\r\nX-Env: ours"));
+    let agent = kept(lines, |head| head.remove(FieldId::UserAgent));
+    assert_eq!(agent, request("X_Env: 1\r\nX-Env: 2\r\nX_Other: 3"));
+    let received = kept(lines, |head| head.remove_received("x-env"));
+    assert_eq!(received, request("X_Other: 3\r\nUser_Agent: u"));
+}
+
+/// HTTP/1.0 knows requests without a host; what goes to a worker names one.
+#[test]
+fn who_names_no_host_gets_the_workers() {
+    let mut head = parse("GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(head.lacks_host());
+    head.set_default_host("10.0.0.1:80");
+    assert_eq!(encoded(&head), "GET / HTTP/1.1\r\nHost: 10.0.0.1:80\r\n\r\n");
+    let named = parse("GET http://a/ HTTP/1.0\r\n\r\n").unwrap();
+    assert!(!named.lacks_host());
+}

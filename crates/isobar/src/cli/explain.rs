@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use isobar_config::Config;
 use isobar_config::model::{self, Bind, ListenerKind};
-use isobar_proxy::explain::{Reading, Request, Verdict};
+use isobar_proxy::explain::{Reading, Request, Terms, Verdict};
 use isobar_proxy::route::{Match, Miss};
 use serde_json::{Value, json};
 
@@ -51,10 +51,15 @@ pub(crate) fn run(
     {
         headers.insert(0, (String::from("Host"), host.to_owned()));
     }
-    let trusted = routes::networks(&config.trusted_proxies);
+    let forwarding = routes::forwarding(config, listener);
     let paths = routes::path_rules(listener);
+    let terms = Terms {
+        forwarding: &forwarding,
+        slashes: paths.slashes,
+        underscores: routes::underscores(listener),
+    };
     let (method, client) = (&question.method, question.client);
-    let request = Request::new(method, url.target, &headers, client, &trusted, paths.slashes);
+    let request = Request::new(method, url.target, &headers, client, &terms);
     let mut said = json!({
         "method": question.method,
         "listener": listener.name,

@@ -9,7 +9,7 @@ use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
     Buffer, Health, Hold, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, Spill,
-    WarmUp, probe,
+    Via, WarmUp, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -43,6 +43,10 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
         retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
         affinity: pool.affinity.as_ref().map(affinity).transpose()?,
+        via: match pool.via {
+            model::OnOff::On => Via::On,
+            model::OnOff::Off => Via::Off,
+        },
         buffer: Buffer { request: pool.buffer.request, response: pool.buffer.response },
         life: life(pool),
     })

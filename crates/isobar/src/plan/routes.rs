@@ -16,7 +16,8 @@ use isobar_proxy::route::{
     Split, Value, path::Slashes,
 };
 use isobar_proxy::{
-    ClientFin, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts, Serve, TrustedProxies,
+    ClientFin, ForwardedField, Forwarding, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts,
+    Serve, TrustedProxies, Underscores,
 };
 
 use super::filters::{self, Kept, Place};
@@ -36,7 +37,9 @@ pub(crate) struct Handles {
 /// Makes listener plans; keeps the handles of what it has planned, forgets the others.
 pub(crate) struct Planner<'a> {
     pub(crate) pools: &'a BTreeMap<String, Arc<Pool>>,
+    /// Of the whole configuration.
     pub(crate) trusted: Arc<TrustedProxies>,
+    pub(crate) client_ip_header: Option<String>,
     pub(crate) before: &'a Handles,
     pub(crate) handles: Handles,
     pub(crate) cells: usize,
@@ -69,7 +72,12 @@ impl Planner<'_> {
                 model::ClientFin::Answer => ClientFin::Answer,
                 model::ClientFin::Abort => ClientFin::Abort,
             },
-            trusted: self.trusted.clone(),
+            forwarding: Forwarding {
+                trusted: self.trusted.clone(),
+                client_ip_header: self.client_ip_header.clone(),
+                field: forwarded_field(listener),
+            },
+            underscores: underscores(listener),
             filters: Chain::new(filters, metrics.without_route().clone()),
             metrics,
             gate,
@@ -166,6 +174,29 @@ impl Planner<'_> {
 
 pub(crate) fn networks(networks: &[model::Cidr]) -> TrustedProxies {
     TrustedProxies::new(networks.iter().map(|network| (network.addr, network.len)).collect())
+}
+
+/// The same for a dry run.
+pub(crate) fn forwarding(config: &model::Config, listener: &model::Listener) -> Forwarding {
+    Forwarding {
+        trusted: Arc::new(networks(&config.trusted_proxies)),
+        client_ip_header: config.client_ip_header.clone(),
+        field: forwarded_field(listener),
+    }
+}
+
+fn forwarded_field(listener: &model::Listener) -> ForwardedField {
+    match listener.forwarded {
+        model::OnOff::On => ForwardedField::On,
+        model::OnOff::Off => ForwardedField::Off,
+    }
+}
+
+pub(crate) fn underscores(listener: &model::Listener) -> Underscores {
+    match listener.underscores {
+        model::Underscores::Drop => Underscores::Drop,
+        model::Underscores::Keep => Underscores::Keep,
+    }
 }
 
 /// How the listener's paths are read.

@@ -12,7 +12,8 @@ use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
     Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
-    Life, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, WorkerSpec, WorkerStatus,
+    Life, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, Via, WorkerSpec,
+    WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::LocalOptions;
@@ -31,6 +32,7 @@ pub fn settings() -> PoolSettings {
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
         affinity: None,
+        via: Via::On,
         buffer: Buffer { request: 0, response: 0 },
         life: Life::default(),
     }

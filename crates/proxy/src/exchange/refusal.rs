@@ -9,14 +9,25 @@ use crate::{
 };
 
 impl Exchange<'_> {
-    /// The connection may serve another request after an answer of our own.
+    /// The connection may serve another request after an answer of our own: it is certain that what
+    /// follows is one.
     pub(crate) fn may_keep(&self) -> bool {
+        let request = &self.scratch.request;
         self.parsed
             && self.incoming.ended()
             && self.client.may_ask_again()
-            && self.scratch.request.keep_alive()
-            && self.scratch.request.upgrade().is_none()
+            && request.keep_alive()
+            && request.upgrade().is_none()
+            && !self.may_have_switched()
             && self.client_may_stay()
+    }
+
+    /// The bytes behind this request may be another protocol's, sent in the hope that we switch to
+    /// it: never read as the next request (RFC 9931). A client of CONNECT may send them at any time.
+    pub(crate) fn may_have_switched(&self) -> bool {
+        let request = &self.scratch.request;
+        request.method() == b"CONNECT"
+            || (request.mentions_upgrade() && !self.client.inbuf.is_empty())
     }
 
     /// As far as we are concerned the connection goes on after this request.

@@ -10,9 +10,9 @@ use isobar_http1::{Body, FieldId};
 use isobar_pool::{Pool, Spill};
 use tokio::time::Instant as Deadline;
 
-use super::Exchange;
+use super::{Exchange, Expects};
 use crate::{
-    answer, forward,
+    forward,
     reason::Reason,
     scratch,
     spool::{Spilled, Spool},
@@ -41,10 +41,11 @@ impl Exchange<'_> {
         scratch::furnish(&mut self.scratch.body);
         self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
         if !self.incoming.ended() && self.scratch.request.expect_continue() {
-            let stall = self.listener.timeouts.write_stall;
-            // No part of a response: another attempt may follow.
-            let told = self.client.write_all(answer::CONTINUE, stall, &mut 0).await;
-            told.map_err(|_| Reason::ClientGone)?;
+            self.expects = Expects::Continue { until: None };
+            // Whoever reads ahead says so; else it is the worker's to say, or to refuse.
+            if shield > 0 {
+                self.tell_continue().await.map_err(|_| Reason::ClientGone)?;
+            }
         }
         let mut body = std::mem::take(&mut self.scratch.body);
         let pause = (self.scratch.request.body() == Body::Chunked).then_some(PAUSE);

@@ -14,7 +14,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use isobar_http1::{FieldId, ResponseBody, ResponseHead};
+use isobar_http1::{FieldId, ResponseHead};
 
 use super::{Entry, Filter, ResponseCx};
 pub use coding::Coding;
@@ -61,10 +61,8 @@ impl Compression {
     /// Whether a response of this kind is encoded for whoever accepts it.
     fn covers(&self, head: &ResponseHead) -> bool {
         let absent = |name: &str| head.values_named(name.as_bytes()).next().is_none();
-        let large = match head.body() {
-            ResponseBody::Length(length) => length >= self.min_size.max(1),
-            _ => true,
-        };
+        // That of a HEAD's answer is the one GET would have.
+        let large = head.content_length().is_none_or(|length| length >= self.min_size.max(1));
         large
             && !(head.status() < 200 || matches!(head.status(), 204 | 205 | 206 | 304))
             && head.value(FieldId::ContentType).is_some_and(|kind| self.is_listed(kind))
@@ -105,24 +103,38 @@ impl Filter for Compression {
         if !varies.into_iter().any(known) {
             cx.edit().append("Vary", "Accept-Encoding");
         }
-        if !cx.may_encode() {
+        let only_asked = cx.answers_head();
+        if !(cx.may_encode() || only_asked) {
             return;
         }
         let accepted = cx.request().values_named(b"accept-encoding");
         let Some(coding) = negotiate::best(&self.codings, accepted) else { return };
-        let Some(active) = self.admit() else { return };
-        let Ok(encoder) = coding.encoder(active) else { return };
+        if only_asked {
+            // The same fields as GET would have (RFC 9110 §9.3.2); nobody knows the length.
+            cx.forget_length();
+        } else {
+            let Some(active) = self.admit() else { return };
+            let Ok(encoder) = coding.encoder(active) else { return };
+            cx.encode(encoder);
+        }
         // RFC 9110 §8.8.1: the bytes are others, what they mean is the same.
         let tag = cx.head().values_named(b"etag").next().map(<[u8]>::to_vec);
-        if let Some(tag) = tag.filter(|tag| !tag.starts_with(b"W/")) {
+        if let Some(tag) = tag.filter(|tag| is_strong(tag)) {
             cx.edit().set("ETag", [b"W/", &tag[..]].concat());
         }
         let head = cx.edit();
         head.set("Content-Encoding", coding.name());
         // Ranges would be of other bytes.
         head.remove_named("Accept-Ranges");
-        cx.encode(encoder);
     }
+}
+
+/// A strong validator as RFC 9110 §8.8.3 has it; what is none is left as it is.
+fn is_strong(tag: &[u8]) -> bool {
+    let inner = tag.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    inner.is_some_and(|inner| {
+        inner.iter().all(|&byte| byte == 0x21 || (0x23..0x7f).contains(&byte) || byte >= 0x80)
+    })
 }
 
 fn forbids_transformation<'a>(cache_control: impl Iterator<Item = &'a [u8]>) -> bool {

@@ -72,6 +72,8 @@ pub struct ResponseCx<'a> {
     pub(crate) request: &'a RequestHead,
     pub(crate) response: &'a mut ResponseHead,
     pub(super) body: Body,
+    /// A worker's.
+    pub(super) forwarded: bool,
 }
 
 /// What may become of a response's body.
@@ -85,7 +87,7 @@ pub(super) enum Body {
 impl<'a> ResponseCx<'a> {
     /// An answer of our own, whose body stays what it is.
     pub(super) fn own(request: &'a RequestHead, response: &'a mut ResponseHead) -> Self {
-        Self { request, response, body: Body::Fixed }
+        Self { request, response, body: Body::Fixed, forwarded: false }
     }
 
     /// A worker's response.
@@ -93,12 +95,25 @@ impl<'a> ResponseCx<'a> {
         let open = response.body() != ResponseBody::None
             && response.status() != 101
             && request.version() == Version::Http11;
-        Self { request, response, body: if open { Body::Open } else { Body::Fixed } }
+        let body = if open { Body::Open } else { Body::Fixed };
+        Self { request, response, body, forwarded: true }
     }
 
     /// Whether the body may be encoded, and no filter has done so yet.
     pub(super) fn may_encode(&self) -> bool {
         matches!(self.body, Body::Open)
+    }
+
+    /// The answer to a HEAD whose GET might be encoded.
+    pub(super) fn answers_head(&self) -> bool {
+        self.forwarded
+            && self.request.method() == b"HEAD"
+            && self.request.version() == Version::Http11
+    }
+
+    /// `Content-Length` is not told: the body that GET would have is another.
+    pub(super) fn forget_length(&mut self) {
+        self.response.forget_length();
     }
 
     /// Sends the body through `encoder`: its length is not known any more.

@@ -100,15 +100,31 @@ fn hb_05_ten_thousand_entries_cost_one_walk() {
     assert_eq!(client("10.0.0.1", &[b",".repeat(100_000).as_slice()]), "10.0.0.1");
 }
 
-fn written(head: &str, hop: &Hop<'_>) -> String {
+fn parsed(head: &str) -> RequestHead {
     let limits = Limits { head_bytes: 1 << 16, headers: 100, uri: 1 << 13 };
     let mut request = RequestHead::default();
     let input = format!("GET / HTTP/1.1\r\n{head}\r\n");
     let parsed = request.parse(input.as_bytes(), &limits);
     assert!(matches!(parsed, Ok(Parsed::Complete(_))), "{head}");
+    request
+}
+
+fn forwarding(field: ForwardedField) -> Forwarding {
+    Forwarding { trusted: Arc::new(trusted()), client_ip_header: None, field }
+}
+
+fn written(head: &str, hop: &Hop<'_>, field: ForwardedField) -> String {
     let mut lines = Vec::new();
-    write(&request, hop, &mut lines);
+    write(&parsed(head), hop, &forwarding(field), &mut lines);
     String::from_utf8(lines).unwrap()
+}
+
+fn outsider(address: &str) -> Hop<'static> {
+    Hop { ip: Some(ip(address)), trusted: false, proto: b"http", named: None }
+}
+
+fn insider() -> Hop<'static> {
+    Hop { ip: Some(ip("10.0.0.1")), trusted: true, proto: b"http", named: None }
 }
 
 const LIES: &str = "Host: a.example:8080\r\n\
@@ -117,40 +133,150 @@ const LIES: &str = "Host: a.example:8080\r\n\
 
 #[test]
 fn hb_06_what_an_outsider_says_is_overwritten() {
-    let hop = Hop { ip: Some(ip("203.0.113.9")), trusted: false, proto: b"http" };
+    let told = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-Host: a.example:8080\r\n";
+    assert_eq!(written(LIES, &outsider("203.0.113.9"), ForwardedField::Off), told);
     assert_eq!(
-        written(LIES, &hop),
-        "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: http\r\n\
-         X-Forwarded-Host: a.example:8080\r\n\
-         Forwarded: for=203.0.113.9;host=\"a.example:8080\";proto=http\r\n"
+        written(LIES, &outsider("203.0.113.9"), ForwardedField::On),
+        format!("{told}Forwarded: for=203.0.113.9;host=\"a.example:8080\";proto=http\r\n")
     );
 }
 
 #[test]
 fn hb_04_a_trusted_proxy_is_appended_to() {
-    let hop = Hop { ip: Some(ip("10.0.0.1")), trusted: true, proto: b"http" };
+    let told = "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: shop.example\r\n";
+    assert_eq!(written(LIES, &insider(), ForwardedField::Off), told);
     assert_eq!(
-        written(LIES, &hop),
-        "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
-         X-Forwarded-Host: shop.example\r\n\
-         Forwarded: for=1.1.1.1;proto=https, for=10.0.0.1;host=\"a.example:8080\";proto=http\r\n"
+        written(LIES, &insider(), ForwardedField::On),
+        format!(
+            "{told}Forwarded: for=1.1.1.1;host=shop.example;proto=https, for=2.2.2.2, \
+             for=10.0.0.1;host=shop.example;proto=https\r\n"
+        )
     );
 }
 
 #[test]
 fn hb_06_first_hop_of_every_kind() {
-    let v6 = Hop { ip: Some(ip("2001:db8::1")), trusted: false, proto: b"http" };
     assert_eq!(
-        written("Host: a.example\r\n", &v6),
+        written("Host: a.example\r\n", &outsider("2001:db8::1"), ForwardedField::On),
         "X-Forwarded-For: 2001:db8::1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\n\
          Forwarded: for=\"[2001:db8::1]\";host=a.example;proto=http\r\n"
     );
-    let unix = Hop { ip: None, trusted: true, proto: b"http" };
+    let unix = Hop { ip: None, ..insider() };
     assert_eq!(
-        written("Host: a.example\r\n", &unix),
+        written("Host: a.example\r\n", &unix, ForwardedField::On),
         "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\n\
          Forwarded: for=unknown;host=a.example;proto=http\r\n"
     );
-    let mapped = Hop { ip: Some(ip("::ffff:1.2.3.4")), trusted: false, proto: b"http" };
-    assert!(written("Host: a\r\n", &mapped).starts_with("X-Forwarded-For: 1.2.3.4\r\n"));
+    let mapped = written("Host: a\r\n", &outsider("::ffff:1.2.3.4"), ForwardedField::Off);
+    assert!(mapped.starts_with("X-Forwarded-For: 1.2.3.4\r\n"), "{mapped}");
+}
+
+/// What a trusted proxy says in one family reaches the worker in the other.
+#[test]
+fn a_trusted_proxy_may_speak_the_other_family() {
+    for (sent, clients, proto, host) in [
+        ("for=1.1.1.1;proto=https;host=shop.example", "1.1.1.1, 10.0.0.1", "https", "shop.example"),
+        (
+            "FOR=\"[2001:db8::7]:4711\";Proto=https; Host=\"shop.example:8443\"",
+            "2001:db8::7, 10.0.0.1",
+            "https",
+            "shop.example:8443",
+        ),
+        ("for=\"1.2.3.4:_port\"", "1.2.3.4, 10.0.0.1", "http", "h"),
+        ("for=unknown;proto=https", "unknown, 10.0.0.1", "https", "h"),
+        ("for=_hidden", "_hidden, 10.0.0.1", "http", "h"),
+        ("proto=https", "10.0.0.1", "https", "h"),
+        ("for=6.6.6.6;proto=https, proto=http", "6.6.6.6, unknown, 10.0.0.1", "http", "h"),
+        // The client is where trust ends; whatever stands left of it is its own word.
+        (
+            "for=6.6.6.6;proto=https;host=evil, for=1.1.1.1;proto=http, for=10.0.0.2",
+            "6.6.6.6, 1.1.1.1, 10.0.0.2, 10.0.0.1",
+            "http",
+            "h",
+        ),
+        ("for=1.1.1.1, for=10.0.0.2;proto=https", "1.1.1.1, 10.0.0.2, 10.0.0.1", "https", "h"),
+        ("for=1.1.1.1;proto=\"ht tp\";host=\"a b\"", "1.1.1.1, 10.0.0.1", "http", "h"),
+        ("for=1.1.1.1\r\nForwarded: for=10.0.0.3", "1.1.1.1, 10.0.0.3, 10.0.0.1", "http", "h"),
+    ] {
+        let head = format!("Host: h\r\nForwarded: {sent}\r\n");
+        let told = written(&head, &insider(), ForwardedField::Off);
+        let expected = format!(
+            "X-Forwarded-For: {clients}\r\nX-Forwarded-Proto: {proto}\r\nX-Forwarded-Host: {host}\r\n"
+        );
+        assert_eq!(told, expected, "{sent}");
+        assert!(!written(&head, &outsider("8.8.8.8"), ForwardedField::On).contains("1.1.1.1"));
+    }
+    // Whoever speaks of the client itself may pass on what it never looked at.
+    let both = "Host: h\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=6.6.6.6;proto=https\r\n";
+    let told = written(both, &insider(), ForwardedField::On);
+    assert!(told.contains("X-Forwarded-Proto: http\r\n") && !told.contains("6.6.6.6"), "{told}");
+}
+
+#[test]
+fn both_families_say_the_same() {
+    for sent in [
+        "X-Forwarded-For: [2001:db8::7]:443, junk, unknown, _x\r\nX-Forwarded-Proto: https\r\n",
+        "Forwarded: for=\"[2001:db8::7]:443\";proto=https, for=junk!, for=unknown, for=_x;proto=https\r\n",
+    ] {
+        let told = written(&format!("Host: h\r\n{sent}"), &insider(), ForwardedField::On);
+        let expected = "Forwarded: for=\"[2001:db8::7]\";host=h;proto=https, for=unknown, \
+             for=unknown, for=_x, for=10.0.0.1;host=h;proto=https\r\n";
+        assert!(told.ends_with(expected), "{told}");
+    }
+}
+
+#[test]
+fn quotes_do_not_hide_what_a_proxy_appended() {
+    for (sent, expected) in [
+        ("for=\"6.6.6.6, for=1.1.1.1", "1.1.1.1"),
+        ("for=\", for=\"1.1.1.1\"", "1.1.1.1"),
+        ("x=\"a, for=9.9.9.9\", for=1.1.1.1", "1.1.1.1"),
+        ("for=\"6.6.6.6\\\", for=1.1.1.1", "1.1.1.1"),
+        ("for=1.1.1.1;for=2.2.2.2", "10.0.0.1"),
+        ("for=1.1.1.1;junk", "10.0.0.1"),
+        ("for=1.1.1.1, for=10.0.0.2", "1.1.1.1"),
+        ("for=1.1.1.1, for=junk", "10.0.0.1"),
+        ("proto=https", "10.0.0.1"),
+        (",,;,", "10.0.0.1"),
+    ] {
+        let request = parsed(&format!("Host: h\r\nForwarded: {sent}\r\n"));
+        let client = client_of(&request, Some(ip("10.0.0.1")), &forwarding(ForwardedField::Off));
+        assert_eq!(client, Some(ip(expected)), "{sent}");
+        let outside = client_of(&request, Some(ip("8.8.8.8")), &forwarding(ForwardedField::On));
+        assert_eq!(outside, Some(ip("8.8.8.8")), "{sent}");
+    }
+}
+
+#[test]
+fn one_field_may_name_the_client() {
+    let rules = Forwarding {
+        client_ip_header: Some("cf-connecting-ip".to_owned()),
+        ..forwarding(ForwardedField::Off)
+    };
+    for (fields, expected) in [
+        ("CF-Connecting-IP: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", "1.1.1.1"),
+        ("CF-Connecting-IP: 2001:db8::1\r\n", "2001:db8::1"),
+        ("CF-Connecting-IP: junk\r\nX-Forwarded-For: 2.2.2.2\r\n", "10.0.0.1"),
+        ("CF-Connecting-IP: 1.1.1.1\r\nCF-Connecting-IP: 3.3.3.3\r\n", "10.0.0.1"),
+        ("CF-Connecting-IP: 1.1.1.1, 3.3.3.3\r\n", "10.0.0.1"),
+        ("X-Forwarded-For: 2.2.2.2\r\n", "10.0.0.1"),
+    ] {
+        let request = parsed(&format!("Host: h\r\n{fields}"));
+        let client = client_of(&request, Some(ip("10.0.0.1")), &rules);
+        assert_eq!(client, Some(ip(expected)), "{fields}");
+        assert_eq!(client_of(&request, Some(ip("8.8.8.8")), &rules), Some(ip("8.8.8.8")));
+    }
+    let mut lines = Vec::new();
+    let hop = Hop { named: Some(ip("1.1.1.1")), ..insider() };
+    write(&parsed("Host: h\r\n"), &hop, &rules, &mut lines);
+    assert!(lines.starts_with(b"X-Forwarded-For: 1.1.1.1, 10.0.0.1\r\n"));
+}
+
+#[test]
+fn thousands_of_elements_are_bounded() {
+    let many = format!("Host: {}\r\nX-Forwarded-For: {}\r\n", "h".repeat(200), "1,".repeat(15_000));
+    let told = written(&many, &insider(), ForwardedField::On);
+    assert!(told.len() < 20 * many.len(), "{}", told.len());
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use isobar_balance::strategy;
 use isobar_pool::{
-    Address, Buffer, IdleTime, KeepAlive, Life, Pool, PoolSettings, Queue, WorkerSpec,
+    Address, Buffer, IdleTime, KeepAlive, Life, Pool, PoolSettings, Queue, Via, WorkerSpec,
 };
 use isobar_proxy::filter::Chain;
 use isobar_proxy::metrics::{ListenerMetrics, RouteMetrics};
 use isobar_proxy::route::{Action, Destination, RetryPolicy, RouteBuffer, RouteSpec, Routes};
 use isobar_proxy::{
-    ClientFin, ListenSocket, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts,
-    ProxyContext, Serve, TrustedProxies,
+    ClientFin, Forwarding, ListenSocket, ListenerId, ListenerLimits, ListenerPlan,
+    ListenerTimeouts, ProxyContext, Serve, Underscores,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,6 +83,7 @@ fn settings() -> PoolSettings {
         retry_budget: None,
         abandon_after: BOUND,
         affinity: None,
+        via: Via::On,
         buffer: Buffer { request: 0, response: 0 },
         life: Life::default(),
     }
@@ -109,7 +110,8 @@ pub fn plan(routes: Routes, metrics: Arc<ListenerMetrics>) -> ListenerPlan {
             body: 0,
         },
         client_fin: ClientFin::Answer,
-        trusted: Arc::new(TrustedProxies::default()),
+        forwarding: Forwarding::default(),
+        underscores: Underscores::Drop,
         filters: None,
         metrics,
         gate: Arc::default(),

@@ -1,7 +1,7 @@
 use std::{future::Future, num::NonZeroU32};
 
 use isobar_balance::strategy;
-use isobar_pool::{Address, Buffer, IdleTime, KeepAlive, PoolSettings, Queue, WorkerSpec};
+use isobar_pool::{Address, Buffer, IdleTime, KeepAlive, PoolSettings, Queue, Via, WorkerSpec};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,6 +23,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         retry_budget: None,
         abandon_after: Duration::from_secs(30),
         affinity: None,
+        via: Via::On,
         buffer: Buffer { request: 0, response: 0 },
         life: isobar_pool::Life::default(),
     };
