@@ -2,10 +2,10 @@
 
 use std::{
     cell::Cell,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use jiff::Timestamp;
+use httpdate::fmt_http_date;
 
 #[derive(Clone, Copy)]
 struct Second {
@@ -53,24 +53,35 @@ fn second(unix: u64) -> Second {
     if last.unix == unix {
         return last;
     }
-    let time = Timestamp::from_second(unix.cast_signed()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut fresh = Second { unix, ..last };
-    // All have a fixed length until the year 10000, which is beyond what a `Timestamp` holds.
-    fill(&mut fresh.rfc3339, &time.strftime("%Y-%m-%dT%H:%M:%S").to_string());
-    fill(&mut fresh.combined, &time.strftime("%d/%b/%Y:%H:%M:%S").to_string());
-    fill(&mut fresh.imf, &time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    // Always of this length: `Mon, 23 Nov 2026 12:15:08 GMT`. The other two are cut from it.
+    let mut imf = [b' '; 29];
+    fill(&mut imf, fmt_http_date(instant(unix)).as_bytes());
+    let (day, month, year, time) = (&imf[5..7], &imf[8..11], &imf[12..16], &imf[17..25]);
+    let mut fresh = Second { unix, imf, ..last };
+    let number = MONTHS.iter().position(|name| *name == month).unwrap_or_default() as u8 + 1;
+    let number = [b'0' + number / 10, b'0' + number % 10];
+    fill(&mut fresh.rfc3339, &[year, b"-", &number, b"-", day, b"T", time].concat());
+    fill(&mut fresh.combined, &[day, b"/", month, b"/", year, b":", time].concat());
     LAST.set(fresh);
     fresh
 }
 
-fn fill(place: &mut [u8], text: &str) {
-    place.iter_mut().zip(text.bytes()).for_each(|(place, byte)| *place = byte);
+/// That second. A date has four digits for the year, so it ends before the year 10000.
+fn instant(unix: u64) -> SystemTime {
+    const LAST_SECOND: u64 = 253_402_300_799;
+    UNIX_EPOCH + Duration::from_secs(unix.min(LAST_SECOND))
+}
+
+const MONTHS: [&[u8]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+fn fill(place: &mut [u8], text: &[u8]) {
+    place.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -80,6 +91,7 @@ mod tests {
             (1_795_436_108_042, "2026-11-23T12:15:08.042Z 23/Nov/2026:12:15:08 +0000"),
             (1_795_436_108_999, "2026-11-23T12:15:08.999Z 23/Nov/2026:12:15:08 +0000"),
             (1_709_164_800_000, "2024-02-29T00:00:00.000Z 29/Feb/2024:00:00:00 +0000"),
+            (253_402_300_800_000, "9999-12-31T23:59:59.000Z 31/Dec/9999:23:59:59 +0000"),
         ] {
             let at = UNIX_EPOCH + Duration::from_millis(millis);
             let mut out = Vec::new();
