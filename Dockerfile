@@ -18,18 +18,18 @@ ARG LTO=fat
 ARG CODEGEN_UNITS=1
 # With `--target` the flags are for the binary only: procedural macros cannot be linked statically.
 ENV RUSTFLAGS="-C target-feature=+crt-static" \
-    CARGO_PROFILE_RELEASE_LTO="$LTO" \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS="$CODEGEN_UNITS" \
-    CARGO_PROFILE_RELEASE_DEBUG=0 \
-    CARGO_PROFILE_RELEASE_STRIP=debuginfo
+    CARGO_PROFILE_DIST_LTO="$LTO" \
+    CARGO_PROFILE_DIST_CODEGEN_UNITS="$CODEGEN_UNITS" \
+    CARGO_PROFILE_DIST_DEBUG=0 \
+    CARGO_PROFILE_DIST_STRIP=debuginfo
 WORKDIR /src
 COPY --from=manifests /src .
-RUN cargo build --locked --release -p isobar --target "$(rustc --print host-tuple)" --target-dir /target
+RUN cargo build --locked --profile dist -p isobar --target "$(rustc --print host-tuple)" --target-dir /target
 COPY . .
 # Cargo goes by time: the real sources must be newer than the empty ones.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --release -p isobar --target "$(rustc --print host-tuple)" --target-dir /target \
-    && install -D /target/*/release/isobar /out/isobar \
+    && cargo build --locked --profile dist -p isobar --target "$(rustc --print host-tuple)" --target-dir /target \
+    && install -D /target/*/dist/isobar /out/isobar \
     && install -d -m 0700 /out/run /out/spill \
     && rm -rf /target
 

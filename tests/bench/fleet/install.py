@@ -20,8 +20,8 @@ def everything(root, fronts):
     _cargo(root, "-p", "isobar-tests", "--bins")
     if not isobar:
         _cargo(root, "-p", "isobar")
-        isobar = target / "release/isobar"
-    tools = {"isobar": str(isobar), "open_loop": str(target / "release/open_loop"), "python": str(python)}
+        isobar = target / "dist/isobar"
+    tools = {"isobar": str(isobar), "open_loop": str(target / "dist/open_loop"), "python": str(python)}
     if "caddy" in fronts or "envoy" in fronts:
         venv = _venv(target / "fronts", PYTHON_FRONTS, "caddy").parent.parent
         tools["caddy"] = str(venv / "bin/caddy")
@@ -63,4 +63,4 @@ def _venv(folder, packages, proof):
 
 
 def _cargo(root, *what):
-    subprocess.run(["cargo", "build", "--locked", "--release", *what], cwd=root, check=True)
+    subprocess.run(["cargo", "build", "--locked", "--profile", "dist", *what], cwd=root, check=True)
