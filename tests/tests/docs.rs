@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use isobar_tests::isobar::binary;
+use isobar_tests::scratch::Scratch;
+
 #[test]
 fn the_architecture_begins_at_the_line_that_picks() {
     let text = std::fs::read_to_string(root().join("docs/architecture.md")).expect("it");
@@ -29,6 +32,30 @@ fn links_in_the_docs_lead_somewhere() {
             assert!(target.exists(), "{}: {link}", file.display());
         }
     }
+}
+
+/// Who copies a configuration out of a page can run it.
+#[test]
+fn every_whole_configuration_in_the_docs_is_good() {
+    let scratch = Scratch::new();
+    let mut seen = 0;
+    for page in documents() {
+        let text = std::fs::read_to_string(&page).expect("reads");
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks.filter(|block| is_whole(block)) {
+            let file = scratch.file("isobar.yaml");
+            std::fs::write(&file, block).expect("writes");
+            let check = Command::new(binary()).arg("check").arg("-c").arg(&file).output();
+            let check = check.expect("runs");
+            assert!(check.status.success(), "{}:\n{block}\n{check:?}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+fn is_whole(block: &str) -> bool {
+    ["listeners:", "pools:"].iter().all(|key| block.lines().any(|line| line == *key))
 }
 
 /// Each `file.rs: test` of docs/contributing.md is a test of that name in tests/tests.
