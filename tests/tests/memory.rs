@@ -102,7 +102,7 @@ fn start(crowd: &Crowd) -> Isobar {
         "shards: 2
 listeners: {{ web: {{ bind: \"127.0.0.1:0\", limits: {{ connections: 0 }}, \
          routes: [{{ pool: app }}] }} }}
-pools: {{ app: {{ workers: [\"{}\"] }} }}
+pools: {{ app: {{ connect_timeout: 20s, timeouts: {{ first_byte: 10m }}, workers: [\"{}\"] }} }}
 ",
         crowd.origin()
     ))
@@ -111,6 +111,8 @@ pools: {{ app: {{ workers: [\"{}\"] }} }}
 fn peak(isobar: &Isobar, run: impl FnOnce()) -> u64 {
     let (peak, over) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
+        // However it ends: the scope waits for the thread.
+        let _over = Over(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 peak.fetch_max(isobar.resident_kib(), Ordering::Relaxed);
@@ -118,9 +120,16 @@ fn peak(isobar: &Isobar, run: impl FnOnce()) -> u64 {
             }
         });
         run();
-        over.store(true, Ordering::Relaxed);
     });
     peak.into_inner()
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn until_closed(isobar: &Isobar) {

@@ -214,7 +214,7 @@ fn beyond_shape(at: &str, value: &Value) -> bool {
         // What is in the file or the variable decides.
         _ if at.contains("/users/") || at.contains("/secret/") => true,
         // Durations that are compared with each other, or have a least.
-        _ if matches!(key, "base_ejection" | "longest_ejection" | "window") => true,
+        _ if matches!(key, "base_ejection" | "longest_ejection" | "window" | "within") => true,
         // The environment, which is `1` here, and the bounds of a number in quotes.
         Value::String(text) => text.contains("${") || text.bytes().all(|b| b.is_ascii_digit()),
         _ => false,
