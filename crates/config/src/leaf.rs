@@ -34,7 +34,7 @@ pub(crate) use matching::{
 };
 pub(crate) use network::{Network, Networks, ProxyNetworks};
 pub(crate) use quantity::{
-    Always, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
+    Always, Asked, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
 };
 pub(crate) use route::{
     BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus,

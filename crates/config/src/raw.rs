@@ -65,7 +65,7 @@ section! {
         /// Where traffic goes, by name.
         "pools" => pools: Named<Pool>,
     }
-    later { "forwarded", "client_ip_header" }
+    later {}
 }
 
 section! {
@@ -149,7 +149,7 @@ section! {
         /// What edits or answers requests before their route's filters do, in order.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors", "forwarded", "underscores" }
+    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors" }
     needs { every("bind"); one_of("routes", "pool"); }
 }
 
@@ -219,7 +219,7 @@ section! {
         /// Instead of the listener's, where the path as it was sent leads to this route.
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths,
     }
-    later { "errors", "buffer" }
+    later { "errors" }
     needs { one_of("pool", "split", "redirect", "respond"); }
 }
 

@@ -60,6 +60,8 @@ fn a_ceiling_is_told_and_never_silently_in_force() {
         let there = format!("there always is such a limit: it is `{most}` now");
         warned(&limits(none), &[there.as_str(), "say how much it should be"]);
     }
+    warned(&limits("uri: 64KiB"), &["`uri` is larger than `header_bytes`", "at most 32768 bytes"]);
+    warned(&limits("uri: 8KiB, header_bytes: 4KiB"), &["`uri` is larger than `header_bytes`"]);
     good(&limits("headers: 10000, header_bytes: 1MiB, uri: 1024KiB, body: 0, per_client: off"));
     let replay = |size: &str| {
         "listeners: { web: { bind: 127.0.0.1:0, routes: [{ pool: app, retry: { replay: SIZE } }] } }\n\
@@ -514,9 +516,6 @@ fn what_is_to_come_says_so() {
         file("", "").replace("[127.0.0.1:1]", &format!("[{{ address: 127.0.0.1:1, {key} }}]"))
     };
     for text in [
-        top("forwarded: on"),
-        top("client_ip_header: X-Client"),
-        top("trusted_proxies: [private]"),
         top("access_log: { fields: [ts] }"),
         top("access_log: { only: errors }"),
         top("access_log: { sample: 10% }"),
@@ -527,9 +526,6 @@ fn what_is_to_come_says_so() {
         listener("http2: { max_streams: 100 }"),
         listener("udp: { per_source: 1 }"),
         listener("errors: { 503: { file: x } }"),
-        listener("forwarded: on"),
-        listener("underscores: keep"),
-        route("buffer: { request: 1KiB }"),
         route("errors: { 503: { file: x } }"),
         route("retry: { when: [grpc_unavailable] }"),
         pool("tls: { ca: x }"),
@@ -538,8 +534,6 @@ fn what_is_to_come_says_so() {
         pool("cancel_grace: 1s"),
         pool("shadow: least_time"),
         pool("overflow: on"),
-        pool("via: on"),
-        pool("slots: 1, queue: { hold: 2s }"),
         pool("health: { http: { path: /, method: HEAD } }"),
         pool("health: { http: { path: /, body: ok } }"),
         pool("health: { grpc: { service: x } }"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::routes::routes;
 use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
-use crate::leaf::{Always, BindAddress, RetryCause, RoutesRef, Size};
+use crate::leaf::{Always, Asked, BindAddress, RetryCause, RoutesRef, Size};
 use crate::model::{
     AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Retry, RetryWhen,
     RouteTimeouts, Slashes, Timeouts, Underscores,
@@ -273,13 +273,17 @@ fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
 fn limits(field: Field<raw::Limits>, cx: &mut Cx<'_>) -> Limits {
     let default = Limits::default();
     let Some(raw) = field.value() else { return default };
-    let uri_given = raw.uri.as_given().map(|uri| uri.span);
+    let written = raw.uri.as_given().filter(|uri| uri.value.1 == Asked::Written);
+    let uri_given = written.map(|uri| uri.span);
     let limits = Limits {
         connections: count(raw.connections, default.connections),
         per_client: count(raw.per_client, default.per_client),
-        headers: raw.headers.value().map_or(default.headers, |Always(n)| n.usize()),
-        header_bytes: raw.header_bytes.value().map_or(default.header_bytes, |Always(n)| n.usize()),
-        uri: raw.uri.value().map_or(default.uri, |Always(n)| n.usize()),
+        headers: raw.headers.value().map_or(default.headers, |Always(n, _)| n.usize()),
+        header_bytes: raw
+            .header_bytes
+            .value()
+            .map_or(default.header_bytes, |Always(n, _)| n.usize()),
+        uri: raw.uri.value().map_or(default.uri, |Always(n, _)| n.usize()),
         body: raw.body.value().map_or(default.body, |s| s.on().map_or(0, |b| b.0)),
     };
     if let Some(span) = uri_given.filter(|_| limits.uri > limits.header_bytes) {

@@ -221,7 +221,15 @@ impl<const MIN: u64, const MAX: u64> Most for Size<MIN, MAX> {
 /// A limit that is always there, so that memory stays bounded: who asks for none gets the ceiling, and
 /// is told so.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Always<T>(pub(crate) T);
+pub(crate) struct Always<T>(pub(crate) T, pub(crate) Asked);
+
+/// Who chose a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Written,
+    /// None was wanted; the ceiling holds, which was said.
+    Ceiling,
+}
 
 impl<T: Read + Most> Read for Always<T> {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
@@ -231,9 +239,9 @@ impl<T: Read + Most> Read for Always<T> {
             cx.report(
                 Draft::warning(node.span, message).hint("say how much it should be".to_owned()),
             );
-            return Some(Always(T::MOST));
+            return Some(Always(T::MOST, Asked::Ceiling));
         }
-        T::read(node, cx).map(Always)
+        T::read(node, cx).map(|limit| Always(limit, Asked::Written))
     }
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {

@@ -59,7 +59,7 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow", "overflow", "via",
+        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow", "overflow",
     }
     needs { some_of("workers", "discover"); }
 }
@@ -100,7 +100,7 @@ section! {
         /// where an operator took it out. 0 or `off`: they are refused at once.
         "hold" => hold: Switch<Dur> = "2s",
     }
-    later { "hold" }
+    later {}
 }
 
 section! {
