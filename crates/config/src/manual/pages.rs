@@ -95,7 +95,7 @@ pub(super) fn roff(sections: &[Section]) -> String {
             let _ = writeln!(out, ".br\nSince: {}", escaped(&key.since));
         }
     }
-    out.push_str(".SH FILES\n.TP\n./isobar.yaml, /etc/isobar/isobar.yaml\n");
+    out.push_str(".SH FILES\n.TP\n\\&./isobar.yaml, /etc/isobar/isobar.yaml\n");
     out.push_str(
         "Where it is looked for, unless \\fB\\-c\\fR or ISOBAR_CONFIG says another place.\n",
     );
@@ -106,6 +106,8 @@ pub(super) fn roff(sections: &[Section]) -> String {
 /// What roff would take for its own.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('`', "").replace('"', "\\(dq");
+    // A terminal without Unicode has no such character.
+    let text = text.replace('…', "...");
     let lines = text.lines().map(|line| match line.starts_with(['.', '\'']) {
         true => format!("\\&{line}"),
         false => line.to_owned(),
