@@ -198,7 +198,8 @@ fn up_15_an_early_answer_is_delivered() {
         let _ = visit.read_some();
         visit.close();
     });
-    for slots in ["", "slots: 1, "] {
+    // With slots a worker is asked when the whole upload is here, unless that is off.
+    for slots in ["", "slots: 1, buffer: { request: off }, "] {
         let isobar = one_worker(slots, &origin);
         let mut connection = isobar.open("web");
         let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n";
