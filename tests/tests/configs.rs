@@ -222,7 +222,7 @@ fn websocket(mut copy: Copy) {
         let (_, answer, home) = ask("", "");
         let cookie = answer.header("set-cookie").expect("a new client is told");
         let cookie = cookie.split(';').next().expect("a value");
-        assert!(cookie.starts_with("isobar="), "{cookie}");
+        assert!(cookie.starts_with("chat_worker="), "{cookie}");
         let cookie = format!("Cookie: {cookie}\r\n");
         for _ in 0..3 {
             let (_, answer, worker) = ask(&cookie, "");

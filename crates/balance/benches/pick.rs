@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isobar_balance::strategy::{self, TABLE};
-use isobar_balance::{Candidate, PickCx, Picker, Seat, Tried, Waiters, Worker, WorkerId};
+use isobar_balance::{
+    Candidate, Held, Need, PickCx, Picker, Seat, Tried, Waiters, Worker, WorkerId,
+};
 
 const ROUNDS: usize = 7;
 const TURNS: u32 = 300_000;
@@ -63,7 +65,7 @@ fn turns(seed: u64, picker: &dyn Picker, candidates: &[Candidate], waiters: &Wai
         }
         let mut cx = PickCx::new(candidates, Some(key), &tried, &mut rng, now);
         if let Some(reserved) = picker.pick(candidates, &mut cx) {
-            waiters.release(&chairs[reserved.index()], now);
+            waiters.release(&chairs[reserved.index()], Held::Request, now);
         }
     }
 }
@@ -79,9 +81,9 @@ fn hand_overs() -> Duration {
     let mut holds = chair.worker().slots().try_reserve().then_some(chair);
     let begin = Instant::now();
     for _ in 0..TURNS {
-        let joined = waiters.join(None, 9, Waker::noop(), now, || None);
+        let joined = waiters.join(None, Need::Request, 9, Waker::noop(), now, || None);
         if let Some(seat) = holds.take() {
-            waiters.release(&seat, now);
+            waiters.release(&seat, Held::Request, now);
         }
         let Join::Waiting(mut ticket) = joined else { continue };
         let mut cx = Context::from_waker(Waker::noop());

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::turns::Turns;
+use crate::need::Need;
 use crate::slots::SlotWord;
 use crate::worker::{Worker, WorkerId};
 
@@ -33,6 +34,7 @@ pub struct PickCx<'a> {
     now: Instant,
     bound: Option<usize>,
     purpose: Purpose,
+    need: Need,
     /// Who is in slow start, and whose turn it is of them.
     turns: Option<&'a Turns>,
     turn: Option<usize>,
@@ -61,6 +63,7 @@ impl<'a> PickCx<'a> {
             now,
             bound: None,
             purpose: Purpose::Reserve,
+            need: Need::Request,
             turns: None,
             turn: None,
         }
@@ -70,6 +73,12 @@ impl<'a> PickCx<'a> {
     /// wait, a newcomer may not reserve, but it must join the right list.
     pub fn looking(self) -> Self {
         Self { purpose: Purpose::Look, ..self }
+    }
+
+    /// A pick for this need: who has no tunnel slot for it is as good as full. The slot is reserved
+    /// here, the tunnel slot by [`Waiters`](crate::Waiters), under whose lock such a pick is made.
+    pub fn needing(self, need: Need) -> Self {
+        Self { need, ..self }
     }
 
     /// A pick while somebody is in slow start. Where that leaves nobody, pick again without it: a
@@ -97,6 +106,17 @@ impl<'a> PickCx<'a> {
     #[inline]
     pub fn awaitable(&self, i: usize) -> Option<SlotWord> {
         Some(self.untried(i)?.slots().load()).filter(|word| !word.is_closed())
+    }
+
+    /// What candidate `i` holds already, for whoever looks for the lightest. For a tunnel, which
+    /// stays for long, the tunnels that it would stand beside count, too.
+    #[inline]
+    pub fn load(&self, i: usize, word: SlotWord) -> u64 {
+        let tunnels = match (self.need, self.candidates.get(i)) {
+            (Need::Tunnel, Some(candidate)) => candidate.worker.tunnels().load().in_flight(),
+            _ => 0,
+        };
+        u64::from(word.in_flight()) + u64::from(tunnels)
     }
 
     #[inline]
@@ -150,7 +170,9 @@ impl<'a> PickCx<'a> {
 
     #[inline]
     fn takeable(&self, i: usize) -> Option<&'a Worker> {
-        self.untried(i).filter(|_| self.purpose == Purpose::Reserve)
+        let may =
+            |worker: &&Worker| self.purpose == Purpose::Reserve && worker.has_room_for(self.need);
+        self.untried(i).filter(may)
     }
 
     #[inline]

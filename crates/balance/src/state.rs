@@ -41,8 +41,11 @@ pub struct PoolState {
 #[derive(Default)]
 struct Known {
     usable: Vec<(String, Part)>,
-    limits: Vec<(String, Option<NonZeroU32>)>,
+    limits: Vec<(String, Limits)>,
 }
+
+/// Slots and tunnel slots.
+type Limits = (Option<NonZeroU32>, Option<NonZeroU32>);
 
 /// What is known of a usable worker: weight, slots, share, tier.
 type Part = (Option<NonZeroU32>, Option<NonZeroU32>, u32, u8);
@@ -75,6 +78,9 @@ impl PoolState {
                 }
                 Event::Slots { worker, slots } => {
                     self.with(worker, now, |member, _| member.slots_override = slots);
+                }
+                Event::Tunnels { worker, tunnels } => {
+                    self.with(worker, now, |member, _| member.tunnels_override = tunnels);
                 }
                 // What they change shows as a transition, or as the end of hope below.
                 Event::Admin { worker, state } => {
@@ -247,7 +253,7 @@ impl PoolState {
         let limits: Vec<_> = self
             .limits()
             .into_iter()
-            .map(|(member, slots)| (member.name().to_owned(), slots))
+            .map(|(member, slots)| (member.name().to_owned(), (slots, member.tunnels())))
             .collect();
         std::mem::replace(&mut self.known.limits, limits) != self.known.limits
     }

@@ -4,7 +4,9 @@
 //! waits no lock is touched: a releaser gives its slot back, *then* looks whether somebody waits; a
 //! newcomer makes itself visible, *then* looks for a slot once more; all of it SeqCst, so one of
 //! the two sees the other (loom: tests/loom.rs). While somebody waits a freed slot is handed over
-//! under the lock without ever being free, so no newcomer can overtake.
+//! under the lock without ever being free, so no newcomer can overtake. Tunnel slots, where they are
+//! limited, are taken under the lock only; a slot and a tunnel slot are so taken together or not at
+//! all, and nobody sees one of the two taken in vain.
 //!
 //! It does not know why a seat is usable (`publish` says which are), nor what time it is.
 
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use self::queue::Queue;
+use crate::need::{Held, Need};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::worker::{Worker, WorkerId};
 
@@ -31,20 +34,28 @@ pub trait Seat: Clone + Send + 'static {
 pub struct Seats<S> {
     /// Those that take whoever waits.
     pub serving: Vec<S>,
+    /// Those that take whoever waits while all of the above are full.
+    pub overflow: Vec<S>,
     /// Those that take only who waits for them alone.
     pub backups: Vec<S>,
 }
 
 impl<S> From<Vec<S>> for Seats<S> {
     fn from(serving: Vec<S>) -> Self {
-        Self { serving, backups: Vec::new() }
+        Self { serving, overflow: Vec::new(), backups: Vec::new() }
     }
 }
 
 pub struct Waiters<S> {
     /// How many wait. Written under the lock, read by everybody.
-    waiting: CachePadded<AtomicUsize>,
+    waiting: CachePadded<Waiting>,
     queue: Mutex<Queue<S>>,
+}
+
+/// Counts by need: who waits for a tunnel slot keeps no request from a free slot.
+struct Waiting {
+    all: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 /// A place in the queue. Ends by a grant taken through [`Waiters::poll`], or by
@@ -56,11 +67,12 @@ pub struct Ticket {
     node: Option<usize>,
 }
 
-/// A slot, handed over: its holder owes a [`Waiters::release`].
+/// What was needed, handed over: its holder owes a [`Waiters::release`].
 #[derive(Debug)]
 #[must_use = "a granted slot must be leased or released"]
 pub struct Grant<S> {
     pub seat: S,
+    pub held: Held,
     /// When the slot came free for this waiter.
     pub at: Instant,
 }
@@ -77,10 +89,11 @@ pub enum Join<S> {
 impl<S: Seat> Waiters<S> {
     #[expect(clippy::new_without_default, reason = "nothing to be generic over")]
     pub fn new() -> Self {
-        Self { waiting: CachePadded::new(AtomicUsize::new(0)), queue: Mutex::new(Queue::default()) }
+        let waiting = Waiting { all: AtomicUsize::new(0), requests: AtomicUsize::new(0) };
+        Self { waiting: CachePadded::new(waiting), queue: Mutex::new(Queue::default()) }
     }
 
-    /// The newcomer's gate: while somebody waits it joins instead of picking.
+    /// Nobody waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -88,7 +101,14 @@ impl<S: Seat> Waiters<S> {
 
     #[inline]
     pub fn len(&self) -> usize {
-        self.waiting.load(SeqCst)
+        self.waiting.all.load(SeqCst)
+    }
+
+    /// The newcomer's gate: while somebody waits for a slot alone, who needs one joins instead of
+    /// picking. Who needs a tunnel slot as well always joins.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.waiting.requests.load(SeqCst) == 0
     }
 
     /// These workers, and no others, may be used from `now` on; what they have free is handed over
@@ -109,12 +129,14 @@ impl<S: Seat> Waiters<S> {
         }
     }
 
-    /// Waits for `bound`, or for any worker. `pick` is called under the lock, at most once and only
-    /// if this newcomer would overtake nobody; it must look at the newest snapshot, forget what the
-    /// request has tried, and not call this queue.
+    /// Waits for `bound`, or for any worker. `max`: so many may wait for the same need. `pick` is
+    /// called under the lock, at most once and only if this newcomer would overtake nobody; it
+    /// reserves a slot (of a worker that has a tunnel slot, too, where that is needed), looks at the
+    /// newest snapshot, takes what was tried for the last choice, and does not call this queue.
     pub fn join(
         &self,
         bound: Option<WorkerId>,
+        need: Need,
         max: usize,
         waker: &Waker,
         now: Instant,
@@ -122,22 +144,20 @@ impl<S: Seat> Waiters<S> {
     ) -> Join<S> {
         self.locked(now, |queue| {
             // Visible before it looks: whoever releases from here on comes to this lock.
-            self.waiting.store(queue.len() + 1, SeqCst);
+            self.waiting.all.store(queue.len() + 1, SeqCst);
             // A bound newcomer whose worker is gone has nobody to wait for but everybody.
             let bound = bound.filter(|&worker| queue.knows(worker));
-            if !queue.has_rivals(bound) {
+            if !queue.has_rivals(bound, need) {
                 // A limit raised a moment ago belongs to those who already wait for that worker.
-                queue.settle_bound(now);
-                // The pick may have seen an older snapshot than this queue has; then the queue
-                // itself knows better, and nobody waits beside a free slot.
-                if let Some(seat) = pick().or_else(|| queue.reserve(bound)) {
+                queue.settle_others(now);
+                if let Some(seat) = queue.serve(bound, need, now, pick) {
                     return Join::Granted(seat);
                 }
             }
-            if queue.len() >= max {
+            if queue.len_of(need) >= max {
                 return Join::Full;
             }
-            Join::Waiting(Ticket { node: Some(queue.enqueue(bound, waker.clone(), now)) })
+            Join::Waiting(Ticket { node: Some(queue.enqueue(bound, need, waker.clone(), now)) })
         })
     }
 
@@ -162,15 +182,16 @@ impl<S: Seat> Waiters<S> {
             if let Some(grant) = queue.granted(node) {
                 return Ok(grant);
             }
+            let need = queue.need_of(node);
             // While others wait for any worker, nothing that they could use is free.
-            if !queue.has_rivals(None) {
-                queue.settle_bound(now);
+            if !queue.has_rivals(None, need) {
+                queue.settle_others(now);
                 if let Some(grant) = queue.granted(node) {
                     return Ok(grant);
                 }
-                if let Some(seat) = pick().or_else(|| queue.reserve(None)) {
+                if let Some(seat) = queue.serve(None, need, now, pick) {
                     queue.leave(node);
-                    return Ok(Grant { seat, at: now });
+                    return Ok(Grant { seat, held: need.held(), at: now });
                 }
             }
             queue.unbind(node);
@@ -183,16 +204,23 @@ impl<S: Seat> Waiters<S> {
         let Some(node) = ticket.node else { return };
         self.locked(now, |queue| {
             if let Some(grant) = queue.leave(node) {
-                queue.pass_on(&grant.seat, now);
+                queue.pass_on(&grant.seat, grant.held, now);
             }
         });
     }
 
-    /// Ends one reservation: the worker was free from `now` on.
+    /// A tunnel slot for an exchange that has a slot already: its answer turned out to be a stream.
+    /// Its slot can then go back, which serves those who wait at least as well.
+    pub fn take_tunnel(&self, seat: &S) -> bool {
+        let _alone = self.lock();
+        seat.worker().tunnels().try_reserve()
+    }
+
+    /// Ends what is held, or a part of it: the worker was free from `now` on.
     #[inline]
-    pub fn release(&self, seat: &S, now: Instant) {
-        if !self.is_empty() {
-            return self.locked(now, |queue| queue.pass_on(seat, now));
+    pub fn release(&self, seat: &S, held: Held, now: Instant) {
+        if held != Held::Request || !self.is_empty() {
+            return self.locked(now, |queue| queue.pass_on(seat, held, now));
         }
         seat.worker().slots().release();
         if !self.is_empty() {
@@ -219,7 +247,8 @@ impl<S: Seat> Waiters<S> {
         let mut queue = self.lock();
         queue.observe(now);
         let result = operate(&mut queue);
-        self.waiting.store(queue.len(), SeqCst);
+        self.waiting.all.store(queue.len(), SeqCst);
+        self.waiting.requests.store(queue.len_of(Need::Request), SeqCst);
         let wakes = queue.wakes();
         drop(queue);
         wakes.into_iter().for_each(Waker::wake);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use crate::lease::Outcome;
+use crate::need::Need;
 use crate::outlier::{Asked, Runs, Sign, Tally, Thresholds};
 use crate::slots::Slots;
 use crate::stats::{Counter, PerShard, saturating_nanos};
@@ -21,6 +22,7 @@ pub struct WorkerId(pub u32);
 
 pub struct Worker {
     slots: Slots,
+    tunnels: Slots,
     stats: WorkerStats,
     id: WorkerId,
     name: Box<str>,
@@ -29,7 +31,13 @@ pub struct Worker {
 impl Worker {
     /// `cells`: how many threads report outcomes.
     pub fn new(id: WorkerId, name: &str, limit: Option<NonZeroU32>, cells: usize) -> Self {
-        Self { slots: Slots::new(limit), stats: WorkerStats::new(cells), id, name: name.into() }
+        Self {
+            slots: Slots::new(limit),
+            tunnels: Slots::new(None),
+            stats: WorkerStats::new(cells),
+            id,
+            name: name.into(),
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -44,6 +52,25 @@ impl Worker {
     #[inline]
     pub fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// Tunnels and event streams, which are counted even where they are not limited. Where they
+    /// are, one is reserved under the lock of [`Waiters`](crate::Waiters) only.
+    #[inline]
+    pub fn tunnels(&self) -> &Slots {
+        &self.tunnels
+    }
+
+    /// A tunnel gives its slot back when it begins: tunnels have a limit of their own.
+    #[inline]
+    pub fn counts_tunnels_apart(&self) -> bool {
+        self.tunnels.load().limit().is_some()
+    }
+
+    /// It has a tunnel slot for whoever needs one.
+    #[inline]
+    pub(crate) fn has_room_for(&self, need: Need) -> bool {
+        need == Need::Request || self.tunnels.load().has_room()
     }
 
     pub fn stats(&self) -> &WorkerStats {
@@ -67,6 +94,7 @@ struct ShardStats {
 #[derive(Default)]
 struct SharedStats {
     abandoned: AtomicU32,
+    parted: AtomicU32,
     runs: Runs,
     /// 0 = none yet, else the outcome's position + 1.
     last: AtomicU8,
@@ -185,6 +213,21 @@ impl WorkerStats {
     /// Leases abandoned whose worker still computes.
     pub fn abandoned(&self) -> u32 {
         self.shared.abandoned.load(Relaxed)
+    }
+
+    /// A tunnel has given its slot back, and goes on.
+    pub fn part(&self) {
+        self.shared.parted.fetch_add(1, Relaxed);
+    }
+
+    /// Such a tunnel is over.
+    pub fn parted_ended(&self) {
+        self.shared.parted.fetch_sub(1, Relaxed);
+    }
+
+    /// Leases that hold a tunnel slot and no slot.
+    pub fn parted(&self) -> u32 {
+        self.shared.parted.load(Relaxed)
     }
 
     /// Failures since the last answer below 500.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use isobar_balance::{Grant, Join, Seat, Ticket, Waiters, Worker, WorkerId};
+use isobar_balance::{Grant, Held, Join, Need, Seat, Ticket, Waiters, Worker, WorkerId};
 
 const WORKERS: u32 = 10;
 
@@ -40,7 +40,7 @@ fn hand_overs(waiting: usize) -> Vec<Duration> {
     let mut crowd = Crowd::of(waiting);
     let hand_over = |at: usize| {
         let seat = crowd.chairs[at % crowd.chairs.len()].clone();
-        crowd.waiters.release(&seat, crowd.now);
+        crowd.waiters.release(&seat, Held::Request, crowd.now);
         let ticket = &mut crowd.tickets[at];
         match crowd.waiters.poll(ticket, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Grant { seat: granted, .. }) => assert_eq!(granted.id(), seat.id()),
@@ -62,7 +62,7 @@ fn unbindings(waiting: usize) -> Vec<Duration> {
     };
     let costs = tickets.into_iter().map(timed(unbind)).collect();
     // The oldest is served first, by any worker.
-    waiters.release(&chairs[WORKERS as usize - 1], now);
+    waiters.release(&chairs[WORKERS as usize - 1], Held::Request, now);
     let polled = waiters.poll(&mut rest[0], &mut Context::from_waker(Waker::noop()));
     assert!(polled.is_ready());
     costs
@@ -102,7 +102,7 @@ impl Crowd {
         chairs.iter().for_each(|chair| assert!(chair.worker().slots().try_reserve()));
         let join = |at: usize| {
             let bound = Some(WorkerId(at as u32 % WORKERS));
-            match waiters.join(bound, usize::MAX, Waker::noop(), now, || None) {
+            match waiters.join(bound, Need::Request, usize::MAX, Waker::noop(), now, || None) {
                 Join::Waiting(ticket) => ticket,
                 Join::Granted(_) | Join::Full => panic!("nothing is free"),
             }

@@ -59,6 +59,7 @@ impl Pool {
         let members = names.clone().map(|name| Member {
             name,
             weight: None,
+            tunnels: None,
             slots: NonZeroU32::new(SLOTS),
             tier: rng.u8(0..2),
         });

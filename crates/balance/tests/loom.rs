@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use isobar_balance::{Grant, Join, Seat, Seats, Slots, Ticket, Waiters, Worker, WorkerId};
+use isobar_balance::{
+    Grant, Held, Join, Need, Seat, Seats, Slots, Ticket, Waiters, Worker, WorkerId,
+};
 use loom::thread;
 
 /// No overshoot: a limit of one is never two, whichever way it is taken.
@@ -161,9 +163,10 @@ fn a_backup_that_begins_to_serve_reaches_who_waits() {
     loom::model(|| {
         let pool = Pool::new(1);
         let held = pool.reserve().unwrap();
-        let backups = |backups| Seats { serving: Vec::new(), backups };
+        let backups = |backups| Seats { serving: Vec::new(), overflow: Vec::new(), backups };
         pool.waiters.publish(backups(vec![pool.seat.clone()]), pool.now);
-        let Join::Waiting(ticket) = pool.waiters.join(None, 9, Waker::noop(), pool.now, || None)
+        let Join::Waiting(ticket) =
+            pool.waiters.join(None, Need::Request, 9, Waker::noop(), pool.now, || None)
         else {
             panic!("a backup is not for everybody")
         };
@@ -198,6 +201,93 @@ fn a_closing_worker_hands_over_or_not_but_never_halfway() {
                 assert!(pool.settle(Join::Waiting(ticket)).is_ok());
             }
         }
+    });
+}
+
+/// A tunnel ends while somebody joins who needs its tunnel slot: it is not missed.
+#[test]
+fn a_tunnel_that_ends_reaches_who_needs_its_slot() {
+    loom::model(|| {
+        let pool = Pool::new(1).with_tunnels(1);
+        let tunnel = pool.tunnel();
+        let other = pool.clone();
+        let other = thread::spawn(move || {
+            other.waiters.release(&tunnel, Held::Tunnel, other.now);
+        });
+        let joined = pool.need(Need::Tunnel);
+        other.join().unwrap();
+        assert!(pool.settle(joined).is_ok(), "waits beside a free pair");
+        assert_eq!((pool.in_flight(), pool.tunnels()), (1, 1));
+    });
+}
+
+/// A request takes the slot, past the lock, while somebody wants it together with a tunnel slot:
+/// one of them has it, and no tunnel slot is taken in vain.
+#[test]
+fn a_pair_is_taken_whole_or_not_at_all() {
+    loom::model(|| {
+        let pool = Pool::new(1).with_tunnels(1);
+        let other = pool.clone();
+        let other = thread::spawn(move || other.arrive());
+        let pair = pool.need(Need::Tunnel);
+        let request = other.join().unwrap();
+        let (pair, request) = (pool.settle(pair), pool.settle(request));
+        assert_eq!(pool.in_flight(), 1);
+        match (pair, request) {
+            (Ok(pair), Err(waits)) => {
+                assert_eq!(pool.tunnels(), 1);
+                pool.waiters.release(&pair, Held::Request, pool.now);
+                assert!(pool.settle(Join::Waiting(waits)).is_ok());
+                assert_eq!((pool.in_flight(), pool.tunnels()), (1, 1));
+            }
+            (Err(waits), Ok(request)) => {
+                assert_eq!(pool.tunnels(), 0, "taken in vain");
+                pool.release(&request);
+                assert!(pool.settle(Join::Waiting(waits)).is_ok());
+                assert_eq!((pool.in_flight(), pool.tunnels()), (1, 1));
+            }
+            _ => panic!("one slot, two takers"),
+        }
+    });
+}
+
+/// A tunnel begins, and gives its slot back, while a request arrives.
+#[test]
+fn a_tunnel_that_begins_reaches_who_waits_for_its_slot() {
+    loom::model(|| {
+        let pool = Pool::new(1).with_tunnels(1);
+        let Join::Granted(seat) = pool.need(Need::Tunnel) else { panic!("both are free") };
+        let other = pool.clone();
+        let other = thread::spawn(move || {
+            other.waiters.release(&seat, Held::Request, other.now);
+        });
+        let arrived = pool.arrive();
+        other.join().unwrap();
+        assert!(pool.settle(arrived).is_ok(), "waits beside a free slot");
+        assert_eq!((pool.in_flight(), pool.tunnels()), (1, 1));
+    });
+}
+
+/// Two streams that nobody announced want the last tunnel slot, while who waits leaves.
+#[test]
+fn a_tunnel_slot_is_never_two() {
+    loom::model(|| {
+        let pool = Pool::new(2).with_tunnels(1);
+        let (first, second) = (pool.reserve().unwrap(), pool.reserve().unwrap());
+        let Join::Waiting(ticket) = pool.need(Need::Tunnel) else { panic!("both slots are taken") };
+        let other = pool.clone();
+        let other = thread::spawn(move || {
+            let moved = other.waiters.take_tunnel(&first);
+            if moved {
+                other.release(&first);
+            }
+            moved
+        });
+        pool.release(&second);
+        let moved = other.join().unwrap();
+        let granted = pool.settle(Join::Waiting(ticket)).is_ok();
+        assert!(moved != granted, "one slot, one of the two: {moved} {granted}");
+        assert_eq!(pool.tunnels(), 1);
     });
 }
 
@@ -246,21 +336,41 @@ impl Pool {
         pool
     }
 
+    fn with_tunnels(self, limit: u32) -> Self {
+        self.seat.worker().tunnels().set_limit(NonZeroU32::new(limit));
+        self
+    }
+
+    /// One that has begun.
+    fn tunnel(&self) -> Chair {
+        let Join::Granted(seat) = self.need(Need::Tunnel) else { panic!("nothing is free") };
+        self.waiters.release(&seat, Held::Request, self.now);
+        seat
+    }
+
+    fn tunnels(&self) -> u32 {
+        self.seat.worker().tunnels().load().in_flight()
+    }
+
+    fn need(&self, need: Need) -> Join<Chair> {
+        self.waiters.join(None, need, 9, Waker::noop(), self.now, || self.reserve())
+    }
+
     fn reserve(&self) -> Option<Chair> {
         self.seat.slots().try_reserve().then(|| self.seat.clone())
     }
 
     fn release(&self, seat: &Chair) {
-        self.waiters.release(seat, self.now);
+        self.waiters.release(seat, Held::Request, self.now);
     }
 
     fn join(&self, bound: Option<WorkerId>) -> Join<Chair> {
-        self.waiters.join(bound, 9, Waker::noop(), self.now, || self.reserve())
+        self.waiters.join(bound, Need::Request, 9, Waker::noop(), self.now, || self.reserve())
     }
 
     /// As a request does: the gate, the pick, the queue.
     fn arrive(&self) -> Join<Chair> {
-        let seat = if self.waiters.is_empty() { self.reserve() } else { None };
+        let seat = if self.waiters.is_open() { self.reserve() } else { None };
         seat.map_or_else(|| self.join(None), Join::Granted)
     }
 

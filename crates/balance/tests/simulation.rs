@@ -2,7 +2,8 @@
 //!
 //! The model beside the queue knows who waits, since when and for whom, and checks what the queue
 //! promises: limits at the time of the reserve, no usable slot idle beside a waiter, first come
-//! first served among those who compete, and an integral of idle time that is exact.
+//! first served among those who compete, and an integral of idle time that is exact. Some of its
+//! workers count tunnels apart: a slot and a tunnel slot are then one thing that is taken together.
 #![cfg(not(loom))]
 
 use std::num::NonZeroU32;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use isobar_balance::{Grant, Join, Seat, Seats, Ticket, Waiters, Worker, WorkerId};
+use isobar_balance::{Grant, Held, Join, Need, Seat, Seats, Ticket, Waiters, Worker, WorkerId};
 use proptest::prelude::*;
 
 const STEPS: usize = 4000;
@@ -44,19 +45,19 @@ fn a_hand_over_20_ms_late_shows_as_20_ms() {
     let mut pool = Pool::new(1, 1, Lateness::None);
     pool.workers[0].slots().set_limit(NonZeroU32::new(1));
     pool.publish_all();
-    pool.arrive(None);
-    pool.arrive(None);
+    pool.arrive(None, Need::Request);
+    pool.arrive(None, Need::Request);
     let freed = pool.now + Duration::from_millis(5);
     pool.now = freed + Duration::from_millis(20);
     pool.waiters.observe(pool.now);
-    let seat = pool.held.remove(0);
-    pool.waiters.release(&seat, freed);
+    let (seat, held) = pool.held.remove(0);
+    pool.waiters.release(&seat, held, freed);
     assert_eq!(pool.waiters.idle_while_waiting(), Duration::from_millis(20));
     let mut waiting = pool.tickets.remove(0);
     match pool.waiters.poll(&mut waiting.ticket, &mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Grant { seat, at }) => {
+        Poll::Ready(Grant { seat, held, at }) => {
             assert_eq!(at, freed, "so the hand-over histogram shows it as well");
-            pool.waiters.release(&seat, pool.now);
+            pool.waiters.release(&seat, held, pool.now);
         }
         Poll::Pending => panic!("the slot is free"),
     }
@@ -68,15 +69,16 @@ fn a_panic_under_the_lock_is_survived() {
     let mut pool = Pool::new(1, 1, Lateness::None);
     pool.workers[0].slots().set_limit(NonZeroU32::new(1));
     pool.publish_all();
-    pool.arrive(None);
+    pool.arrive(None, Need::Request);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _ = pool.waiters.join(None, 9, Waker::noop(), pool.now, || panic!("a bug"));
+        let need = Need::Request;
+        let _ = pool.waiters.join(None, need, 9, Waker::noop(), pool.now, || panic!("a bug"));
     }));
     assert!(panicked.is_err());
-    pool.arrive(None);
+    pool.arrive(None, Need::Request);
     assert_eq!(pool.waiters.len(), 1);
-    let seat = pool.held.remove(0);
-    pool.waiters.release(&seat, pool.now);
+    let (seat, held) = pool.held.remove(0);
+    pool.waiters.release(&seat, held, pool.now);
     assert!(pool.waiters.is_empty());
     pool.end();
 }
@@ -88,20 +90,20 @@ fn room_nobody_has_announced_belongs_to_who_waits() {
     for seed in 0..20 {
         let mut pool = Pool::new(seed, 2, Lateness::None);
         pool.workers.iter().for_each(|seat| seat.slots().set_limit(NonZeroU32::new(1)));
-        pool.arrive(Some(0));
-        pool.arrive(Some(1));
-        pool.arrive(Some(0));
+        for worker in [0, 1, 0] {
+            pool.arrive(Some(worker), Need::Request);
+        }
         assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
         pool.workers[0].slots().set_limit(NonZeroU32::new(2));
-        pool.arrive(None);
+        pool.arrive(None, Need::Request);
         assert!(pool.tickets[0].woken.0.load(SeqCst), "a newcomer overtook");
         assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
 
-        pool.arrive(None);
+        pool.arrive(None, Need::Request);
         pool.workers[1].slots().set_limit(NonZeroU32::new(2));
-        let last = pool.held.remove(1);
+        let (last, held) = pool.held.remove(1);
         assert_eq!(last.id(), 1);
-        pool.waiters.release(&last, pool.now);
+        pool.waiters.release(&last, held, pool.now);
         assert_eq!((pool.waiters.len(), last.in_flight()), (0, 2), "both slots handed over");
         pool.end();
     }
@@ -117,10 +119,44 @@ fn a_worker_that_came_back_is_another() {
     pool.workers[0] = Chair::new(0, 1);
     pool.publish_all();
     assert!(pool.workers[0].slots().try_reserve());
-    pool.held.push(pool.workers[0].clone());
-    pool.arrive(None);
-    pool.waiters.release(&old, pool.now);
+    pool.held.push((pool.workers[0].clone(), Held::Request));
+    pool.arrive(None, Need::Request);
+    pool.waiters.release(&old, Held::Request, pool.now);
     assert_eq!((old.in_flight(), pool.waiters.len()), (0, 1));
+    pool.end();
+}
+
+/// Two crowds at two doors: who waits for a tunnel slot keeps nobody from a free slot, and who has
+/// no tunnel to begin gets no slot that somebody older could have used.
+#[test]
+fn who_misses_a_tunnel_slot_stands_in_nobodys_way() {
+    let mut pool = Pool::new(1, 1, Lateness::None);
+    let worker = pool.workers[0].clone();
+    worker.slots().set_limit(NonZeroU32::new(2));
+    worker.0.tunnels().set_limit(NonZeroU32::new(1));
+    let counts = || (worker.in_flight(), worker.0.tunnels().load().in_flight());
+    pool.arrive(None, Need::Tunnel);
+    assert_eq!(counts(), (1, 1));
+    pool.waiters.release(&worker, Held::Request, pool.now);
+    pool.held[0].1 = Held::Tunnel;
+    assert_eq!(counts(), (0, 1), "the tunnel stands and takes no slot");
+
+    pool.arrive(None, Need::Tunnel);
+    assert_eq!((pool.waiters.len(), counts()), (1, (0, 1)), "neither of the two is taken in vain");
+    assert!(pool.waiters.is_open());
+    pool.arrive(None, Need::Request);
+    pool.arrive(None, Need::Request);
+    pool.arrive(None, Need::Request);
+    assert_eq!((pool.waiters.len(), counts()), (2, (2, 1)));
+
+    // The tunnel ends: the older one would have its tunnel slot, and waits for the first slot.
+    pool.waiters.release(&worker, Held::Tunnel, pool.now);
+    pool.held.remove(0);
+    assert_eq!(counts(), (2, 0));
+    pool.waiters.release(&worker, Held::Request, pool.now);
+    pool.held.remove(0);
+    assert_eq!((pool.waiters.len(), counts()), (1, (2, 1)));
+    assert!(pool.tickets[0].woken.0.load(SeqCst), "the older one");
     pool.end();
 }
 
@@ -149,7 +185,9 @@ struct Pool {
     published: Vec<u32>,
     /// Of the published: those that take only who waits for them alone.
     backups: Vec<u32>,
-    held: Vec<Chair>,
+    /// Of the published: those that take whoever waits while nobody before them has room.
+    overflow: Vec<u32>,
+    held: Vec<(Chair, Held)>,
     /// In order of age.
     tickets: Vec<Waiting>,
     lateness: Lateness,
@@ -162,10 +200,20 @@ struct Pool {
 struct Waiting {
     ticket: Ticket,
     bound: Option<u32>,
+    need: Need,
     since: Instant,
     woken: Arc<Flag>,
-    /// What was true when it was woken: who was open, and who older waited for which worker.
-    granted: Option<(Vec<u32>, Vec<Option<u32>>)>,
+    /// What was true when it was woken.
+    granted: Option<World>,
+}
+
+struct World {
+    open: Vec<u32>,
+    /// Had a tunnel slot left.
+    roomy: Vec<u32>,
+    backups: Vec<u32>,
+    /// Who older went on waiting: for which worker, and what it needs.
+    older: Vec<(Option<u32>, Need)>,
 }
 
 impl Pool {
@@ -176,6 +224,7 @@ impl Pool {
             workers: (0..workers).map(|id| Chair::new(id, rng.u32(1..4))).collect(),
             published: Vec::new(),
             backups: Vec::new(),
+            overflow: Vec::new(),
             held: Vec::new(),
             tickets: Vec::new(),
             lateness,
@@ -190,7 +239,7 @@ impl Pool {
 
     fn step(&mut self) {
         self.now += Duration::from_micros(self.rng.u64(1..2000));
-        let before = self.in_flight();
+        let before = self.taken();
         let worker = self.rng.usize(..self.workers.len());
         let event = match self.lateness {
             Lateness::None => self.now,
@@ -200,18 +249,22 @@ impl Pool {
         match self.rng.u32(0..100) {
             0..46 => {
                 let bound = (self.rng.u32(0..4) == 0).then_some(worker as u32);
-                self.arrive(bound);
+                let need = if self.rng.u32(0..3) == 0 { Need::Tunnel } else { Need::Request };
+                self.arrive(bound, need);
             }
-            46..78 if !self.held.is_empty() => {
-                let seat = self.held.swap_remove(self.rng.usize(..self.held.len()));
-                self.waiters.release(&seat, event);
+            46..72 if !self.held.is_empty() => {
+                let (seat, held) = self.held.swap_remove(self.rng.usize(..self.held.len()));
+                self.waiters.release(&seat, held, event);
             }
+            72..78 if !self.held.is_empty() => self.go_on(event),
             78..84 if !self.tickets.is_empty() => {
                 let left = self.tickets.remove(self.rng.usize(..self.tickets.len()));
                 self.waiters.leave(left.ticket, event);
             }
             84..88 => {
                 self.workers[worker].slots().set_limit(NonZeroU32::new(self.rng.u32(1..5)));
+                let tunnels = NonZeroU32::new(self.rng.u32(0..4));
+                self.workers[worker].0.tunnels().set_limit(tunnels);
                 self.waiters.changed(event);
             }
             88..91 => self.workers[worker].slots().close(),
@@ -224,6 +277,8 @@ impl Pool {
                     (0..self.workers.len() as u32).filter(|_| self.rng.u32(0..4) > 0).collect();
                 let backup = |_: &u32| self.rng.u32(0..3) == 0;
                 self.backups = self.published.iter().copied().filter(backup).collect();
+                let overflow = |_: &u32| self.rng.u32(0..3) == 0;
+                self.overflow = self.published.iter().copied().filter(overflow).collect();
                 self.publish(event);
             }
             97 if !self.tickets.is_empty() => {
@@ -233,6 +288,7 @@ impl Pool {
             98 => {
                 self.published = (0..self.workers.len() as u32).collect();
                 self.backups.clear();
+                self.overflow.clear();
                 self.publish(event);
             }
             _ => {}
@@ -240,6 +296,21 @@ impl Pool {
         self.notice_grants(event);
         self.take_some_grants();
         self.check(&before);
+    }
+
+    /// The head of an answer came: a tunnel begins, or turns out to be none; or what nobody had
+    /// announced turns out to be one.
+    fn go_on(&mut self, event: Instant) {
+        let at = self.rng.usize(..self.held.len());
+        let (seat, held) = &mut self.held[at];
+        let (now, released) = match held {
+            Held::Both if self.rng.bool() => (Held::Tunnel, Held::Request),
+            Held::Both => (Held::Request, Held::Tunnel),
+            Held::Request if self.waiters.take_tunnel(seat) => (Held::Tunnel, Held::Request),
+            Held::Request | Held::Tunnel => return,
+        };
+        *held = now;
+        self.waiters.release(seat, released, event);
     }
 
     fn publish_all(&mut self) {
@@ -251,9 +322,11 @@ impl Pool {
         let mut seats: Vec<_> =
             self.published.iter().map(|&id| self.workers[id as usize].clone()).collect();
         self.rng.shuffle(&mut seats);
-        let (backups, serving) =
+        let (backups, seats): (Vec<_>, Vec<_>) =
             seats.into_iter().partition(|seat| self.backups.contains(&seat.id()));
-        self.waiters.publish(Seats { serving, backups }, event);
+        let (overflow, serving) =
+            seats.into_iter().partition(|seat| self.overflow.contains(&seat.id()));
+        self.waiters.publish(Seats { serving, overflow, backups }, event);
         for waiting in &mut self.tickets {
             waiting.bound = waiting.bound.filter(|id| self.published.contains(id));
         }
@@ -261,30 +334,34 @@ impl Pool {
 
     /// As the pool does: the gate, the pick, the queue. Now and then the snapshot is too old to
     /// know any free worker.
-    fn arrive(&mut self, bound: Option<u32>) {
+    fn arrive(&mut self, bound: Option<u32>, need: Need) {
         let stale = self.rng.u32(0..10) == 0;
-        let pick = || if stale { None } else { self.reserve(bound) };
-        if self.waiters.is_empty()
+        let pick = || if stale { None } else { self.reserve(bound, need) };
+        if need == Need::Request
+            && self.waiters.is_open()
             && let Some(seat) = pick()
         {
-            return self.held.push(seat);
+            return self.held.push((seat, need.held()));
         }
         let bound_now = bound.filter(|id| self.published.contains(id));
         let woken = Arc::new(Flag(AtomicBool::new(false)));
         let waker = Waker::from(woken.clone());
-        let waiting = self.waiting().count();
-        match self.waiters.join(bound.map(WorkerId), MAX_WAITING, &waker, self.now, pick) {
+        let waiting = self.waiting().filter(|other| other.need == need).count();
+        match self.waiters.join(bound.map(WorkerId), need, MAX_WAITING, &waker, self.now, pick) {
             Join::Granted(seat) => {
                 assert!(self.may_use(bound_now, seat.id()));
-                let overtaken = self.waiting().any(|other| self.may_use(other.bound, seat.id()));
+                let overtaken = self.waiting().any(|other| {
+                    let competes = other.need <= need || seat.has_tunnel_room();
+                    competes && self.may_use(other.bound, seat.id())
+                });
                 assert!(!overtaken, "a newcomer overtook a waiter it competes with");
-                self.held.push(seat);
+                self.held.push((seat, need.held()));
             }
             Join::Waiting(ticket) => {
                 assert!(waiting < MAX_WAITING);
                 let since = self.now;
                 let bound = bound_now;
-                self.tickets.push(Waiting { ticket, bound, since, woken, granted: None });
+                self.tickets.push(Waiting { ticket, bound, need, since, woken, granted: None });
             }
             Join::Full => assert_eq!(waiting, MAX_WAITING),
         }
@@ -294,14 +371,15 @@ impl Pool {
     fn unbind(&mut self, at: usize) {
         let mut waiting = self.tickets.remove(at);
         let granted = waiting.woken.0.load(SeqCst);
-        let free = self.published.iter().any(|&id| {
-            let word = self.workers[id as usize].slots().load();
-            word.has_room() && self.may_use(None, id)
-        });
-        match self.waiters.unbind(waiting.ticket, self.now, || self.reserve(None)) {
-            Ok(Grant { seat, .. }) => {
+        let need = waiting.need;
+        let free = self
+            .published
+            .iter()
+            .any(|&id| self.workers[id as usize].has_room(need) && self.may_use(None, id));
+        match self.waiters.unbind(waiting.ticket, self.now, || self.reserve(None, need)) {
+            Ok(Grant { seat, held, .. }) => {
                 assert!(granted || free);
-                self.held.push(seat);
+                self.held.push((seat, held));
             }
             Err(ticket) => {
                 assert!(!granted && !free, "it waits beside a free slot");
@@ -312,11 +390,11 @@ impl Pool {
         }
     }
 
-    fn reserve(&self, bound: Option<u32>) -> Option<Chair> {
+    fn reserve(&self, bound: Option<u32>, need: Need) -> Option<Chair> {
         let bound = bound.filter(|id| self.published.contains(id));
         let usable = self.published.iter().filter(|&&id| self.may_use(bound, id));
         let mut seats = usable.map(|&id| &self.workers[id as usize]);
-        seats.find(|seat| seat.slots().try_reserve()).cloned()
+        seats.find(|seat| seat.has_room(need) && seat.slots().try_reserve()).cloned()
     }
 
     /// First come, first served: nobody is woken before an older one who would have taken just
@@ -324,27 +402,32 @@ impl Pool {
     fn notice_grants(&mut self, event: Instant) {
         let open = |&id: &u32| !self.workers[id as usize].slots().load().is_closed();
         let usable: Vec<u32> = self.published.iter().copied().filter(open).collect();
-        let mut older: Vec<Option<u32>> = Vec::new();
+        let roomy = |&id: &u32| self.workers[id as usize].has_tunnel_room();
+        let roomy: Vec<u32> = self.published.iter().copied().filter(roomy).collect();
+        let mut older: Vec<(Option<u32>, Need)> = Vec::new();
         let mut spans = Vec::new();
         for waiting in &mut self.tickets {
             if waiting.granted.is_some() {
                 continue;
             }
             if !waiting.woken.0.load(SeqCst) {
-                older.push(waiting.bound);
+                older.push((waiting.bound, waiting.need));
                 continue;
             }
             let backups = waiting.bound.is_some_and(|id| self.backups.contains(&id));
-            assert!(backups || !older.contains(&None), "one who may use any was passed over");
+            let any = (None, Need::Request);
+            assert!(backups || !older.contains(&any), "one who may use any was passed over");
             if waiting.bound.is_some() {
-                assert!(!older.contains(&waiting.bound), "one bound to the same was passed over");
+                let same = (waiting.bound, Need::Request);
+                assert!(!older.contains(&same), "one bound to the same was passed over");
             }
             spans.push((waiting.since.max(event), self.now));
             let mut usable = usable.clone();
             if waiting.bound.is_none() {
                 usable.retain(|id| !self.backups.contains(id));
             }
-            waiting.granted = Some((usable, older.clone()));
+            let (roomy, backups, older) = (roomy.clone(), self.backups.clone(), older.clone());
+            waiting.granted = Some(World { open: usable, roomy, backups, older });
         }
         self.handed_over += spans.len();
         self.spans.append(&mut spans);
@@ -365,39 +448,51 @@ impl Pool {
                     assert!(!granted);
                     kept.push(waiting);
                 }
-                Poll::Ready(Grant { seat, at }) => {
-                    let (usable, older) = waiting.granted.expect("was woken");
+                Poll::Ready(Grant { seat, held, at }) => {
+                    let World { open, roomy, backups, older } = waiting.granted.expect("was woken");
+                    assert_eq!(held, waiting.need.held());
                     assert!(waiting.bound.is_none_or(|id| id == seat.id()));
-                    assert!(
-                        usable.contains(&seat.id()),
-                        "a worker that is closed or not published"
-                    );
-                    assert!(!older.contains(&Some(seat.id())), "one bound to it was passed over");
+                    assert!(open.contains(&seat.id()), "a worker that is closed or not published");
+                    for (bound, need) in older {
+                        let competes = need <= waiting.need || roomy.contains(&seat.id());
+                        let it = bound == Some(seat.id())
+                            || bound.is_none() && !backups.contains(&seat.id());
+                        assert!(!(it && competes), "one who could use it was passed over");
+                    }
                     assert!(at >= waiting.since && at <= self.now);
                     let again = self
                         .waiters
                         .poll(&mut waiting.ticket, &mut Context::from_waker(Waker::noop()));
                     assert!(again.is_pending(), "a grant is taken once");
                     self.waiters.leave(waiting.ticket, self.now);
-                    self.held.push(seat);
+                    self.held.push((seat, held));
                 }
             }
         }
         self.tickets = kept;
     }
 
-    fn check(&self, before: &[u32]) {
+    fn check(&self, before: &[(u32, u32)]) {
         assert_eq!(self.waiters.len(), self.waiting().count());
-        let granted = self.tickets.len() - self.waiting().count();
-        let in_flight = self.in_flight();
-        assert_eq!(in_flight.iter().sum::<u32>() as usize, self.held.len() + granted);
-        for (seat, before) in self.workers.iter().zip(before) {
-            let word = seat.slots().load();
+        let requests = self.waiting().filter(|waiting| waiting.need == Need::Request).count();
+        assert_eq!(self.waiters.is_open(), requests == 0);
+        let granted = self.tickets.iter().filter(|waiting| waiting.woken.0.load(SeqCst));
+        let granted = granted.map(|waiting| waiting.need.held());
+        let held: Vec<_> = self.held.iter().map(|(_, held)| *held).chain(granted).collect();
+        let sum = self.taken().iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        assert_eq!(sum.0 as usize, held.iter().filter(|held| held.has_request()).count());
+        assert_eq!(sum.1 as usize, held.iter().filter(|held| held.has_tunnel()).count());
+        for (seat, (slots, tunnels)) in self.workers.iter().zip(before) {
             // A grant left and handed on keeps the count; only a reserve raises it.
-            let limit = word.limit().expect("all are limited");
-            assert!(word.in_flight() <= limit.max(*before), "reserved above the limit: {word:?}");
-            if word.has_room() && self.published.contains(&seat.id()) {
-                let waits = self.waiting().find(|waiting| self.may_use(waiting.bound, seat.id()));
+            for (word, before) in [(seat.slots(), slots), (seat.0.tunnels(), tunnels)] {
+                let word = word.load();
+                let limit = word.limit().unwrap_or(u32::MAX);
+                assert!(word.in_flight() <= limit.max(*before), "above the limit: {word:?}");
+            }
+            if self.published.contains(&seat.id()) {
+                let waits = self.waiting().find(|waiting| {
+                    seat.has_room(waiting.need) && self.may_use(waiting.bound, seat.id())
+                });
                 assert!(waits.is_none(), "a waiter beside a free slot");
             }
         }
@@ -409,11 +504,11 @@ impl Pool {
         for waiting in std::mem::take(&mut self.tickets) {
             self.waiters.leave(waiting.ticket, self.now);
         }
-        for seat in std::mem::take(&mut self.held) {
-            self.waiters.release(&seat, self.now);
+        for (seat, held) in std::mem::take(&mut self.held) {
+            self.waiters.release(&seat, held, self.now);
         }
         assert_eq!(self.waiters.len(), 0);
-        assert_eq!(self.in_flight().iter().sum::<u32>(), 0);
+        assert!(self.taken().iter().all(|taken| *taken == (0, 0)));
     }
 
     /// The length of the union of all spans in which a waiter and its slot could have met.
@@ -438,8 +533,10 @@ impl Pool {
         bound.map_or(!self.backups.contains(&id), |bound| bound == id)
     }
 
-    fn in_flight(&self) -> Vec<u32> {
-        self.workers.iter().map(Chair::in_flight).collect()
+    /// Slots and tunnel slots of each worker.
+    fn taken(&self) -> Vec<(u32, u32)> {
+        let of = |seat: &Chair| (seat.in_flight(), seat.0.tunnels().load().in_flight());
+        self.workers.iter().map(of).collect()
     }
 }
 
@@ -461,6 +558,14 @@ impl Chair {
 
     fn in_flight(&self) -> u32 {
         self.slots().load().in_flight()
+    }
+
+    fn has_tunnel_room(&self) -> bool {
+        self.0.tunnels().load().has_room()
+    }
+
+    fn has_room(&self, need: Need) -> bool {
+        self.slots().load().has_room() && (need == Need::Request || self.has_tunnel_room())
     }
 }
 

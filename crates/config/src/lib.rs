@@ -54,7 +54,7 @@ pub fn load(path: &Path, registry: &Registry) -> Result<Loaded, Problems> {
 pub fn load_workers(path: &Path) -> Result<Vec<ListedWorker>, Problems> {
     let mut cx = Cx::new(&environment);
     let list = include::load_workers(path, &mut cx);
-    let workers = convert::workers::convert(list, None, None, &mut cx);
+    let workers = convert::workers::convert(list, raw::Slots::default(), None, &mut cx);
     cx.finish().map(|_| workers)
 }
 

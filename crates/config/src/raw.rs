@@ -26,7 +26,7 @@ pub(crate) mod pool;
 
 pub(crate) use pool::{
     Affinity, Buffer, Burst, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve,
-    Spill, WarmUp, Worker,
+    Slots, Spill, WarmUp, Worker,
 };
 
 section! {

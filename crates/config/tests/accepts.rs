@@ -77,7 +77,14 @@ fn the_smallest_file_has_every_default() {
     let address = Address::Tcp("127.0.0.1:8001".parse().unwrap());
     assert_eq!(
         pool.workers[..],
-        [Worker { name: "127.0.0.1:8001".into(), address, weight: None, slots: None, tier: 0 }]
+        [Worker {
+            name: "127.0.0.1:8001".into(),
+            address,
+            weight: None,
+            slots: None,
+            tunnels: None,
+            tier: 0
+        }]
     );
 }
 

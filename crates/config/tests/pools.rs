@@ -44,6 +44,22 @@ fn slots_bring_a_queue_and_buffers() {
 }
 
 #[test]
+fn tunnels_are_counted_apart_where_that_is_said() {
+    let pool = with_pool(
+        "    slots: { requests: 2, tunnels: 50 }\n    workers: [127.0.0.1:1, { address: 127.0.0.1:2, slots: 3 }, \
+         { address: 127.0.0.1:3, slots: { requests: 1, tunnels: 7 } }, { address: 127.0.0.1:4, slots: off }]",
+    );
+    let of = |w: &Worker| (w.slots.map(NonZeroU32::get), w.tunnels.map(NonZeroU32::get));
+    let limits: Vec<_> = pool.workers.iter().map(of).collect();
+    assert_eq!(limits, [(Some(2), Some(50)), (Some(3), None), (Some(1), Some(7)), (None, None)]);
+    assert_eq!((pool.slots, pool.tunnels), (NonZeroU32::new(2), NonZeroU32::new(50)));
+    assert_eq!(pool.queue.map(|queue| queue.max), Some(600), "100 for each slot");
+    assert_eq!(pool.overflow, OnOff::Off);
+    let spilling = "    slots: 1\n    overflow: on\n    workers: [127.0.0.1:1, { address: 127.0.0.1:2, tier: 1 }]";
+    assert_eq!(with_pool(spilling).overflow, OnOff::On);
+}
+
+#[test]
 fn health_in_its_forms() {
     let health =
         |text: &str| with_pool(&format!("    workers: [127.0.0.1:1]\n    health: {text}")).health;

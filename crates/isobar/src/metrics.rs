@@ -107,6 +107,12 @@ fn workers(out: &mut Families, pool: &PoolStatus) {
     const ABANDONED: (&str, &str) =
         ("isobar_worker_abandoned", "Leases whose client has left while the worker computes.");
     const SLOTS: (&str, &str) = ("isobar_worker_slots", "Leases it may hold; absent = no limit.");
+    const TUNNELS: (&str, &str) =
+        ("isobar_worker_tunnels", "Leases held now by tunnels and event streams.");
+    const TUNNEL_SLOTS: (&str, &str) = (
+        "isobar_worker_tunnel_slots",
+        "Tunnels and event streams it may hold beside its slots; absent = they take slots.",
+    );
     const BUSY: (&str, &str) =
         ("isobar_worker_busy_seconds_total", "Time leases were held, added up.");
     const HEALTH: (&str, &str) = ("isobar_worker_health", "1 for the state it is in.");
@@ -121,6 +127,10 @@ fn workers(out: &mut Families, pool: &PoolStatus) {
         }
         out.gauge(IN_FLIGHT, &labels, f64::from(worker.in_flight));
         out.gauge(ABANDONED, &labels, f64::from(worker.abandoned));
+        out.gauge(TUNNELS, &labels, f64::from(worker.tunnels));
+        if let Some(tunnels) = worker.tunnel_slots {
+            out.gauge(TUNNEL_SLOTS, &labels, f64::from(tunnels.get()));
+        }
         if let Some(slots) = worker.slots {
             out.gauge(SLOTS, &labels, f64::from(slots.get()));
         }

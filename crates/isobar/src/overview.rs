@@ -207,7 +207,11 @@ fn row(worker: &Value, tcp: bool) -> Vec<Cell> {
     let marked = |key: &str| if worker["overrides"][key].is_null() { "" } else { "*" };
     let limit = |key: &str| {
         let value = worker[key].as_u64().map_or_else(|| String::from("-"), |n| n.to_string());
-        Cell::from(format!("{value}{}", marked(key)))
+        format!("{value}{}", marked(key))
+    };
+    let slots = match worker["tunnels"].as_u64() {
+        Some(_) => format!("{} + {} tunnels", limit("slots"), limit("tunnels")),
+        None => limit("slots"),
     };
     let minute = &worker["last_minute"];
     let errors = match minute["errors"].as_u64() {
@@ -220,8 +224,8 @@ fn row(worker: &Value, tcp: bool) -> Vec<Cell> {
         of("address"),
         health(worker, marked("state")),
         number(&worker["in_flight"]),
-        limit("slots"),
-        limit("weight"),
+        slots.into(),
+        limit("weight").into(),
         per_second(&minute["per_second"]).into(),
         mean.into(),
         errors,

@@ -13,7 +13,7 @@ mod watched;
 
 use futures_core::stream::BoxStream;
 
-pub use self::declared::{At, Declared, Mixed, SlotLimit, Sources, WorkersFile};
+pub use self::declared::{At, Declared, Limits, Mixed, OwnLimits, Sources, WorkersFile};
 use crate::address::Address;
 use crate::settings::WorkerSpec;
 

@@ -3,13 +3,14 @@
 //! has gone. What is sent over the connection is unknown here.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use isobar_balance::outlier::Asked;
-use isobar_balance::{Failure, Outcome};
+use isobar_balance::{Failure, Held, Outcome};
+use tokio::sync::futures::OwnedNotified;
 use tower::ServiceExt;
 
 use crate::affinity::Cookie;
@@ -36,11 +37,20 @@ pub enum LeaseError {
     Draining,
 }
 
+/// On what terms a lease is granted.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// Of the snapshot that granted it.
+    pub(crate) policy: Policy,
+    /// What it has taken of its worker.
+    pub(crate) held: Held,
+}
+
 #[derive(Debug)]
 #[must_use = "a lease holds a slot"]
 pub struct Lease {
     place: Place,
-    policy: Policy,
+    terms: Terms,
     queued: Option<Duration>,
     granted_at: Instant,
     /// The worker's timing waits to hear how it ends.
@@ -50,6 +60,10 @@ pub struct Lease {
     noted: bool,
     /// Whose request it is, once the worker has failed it.
     asked: Asked,
+    /// When its tunnel gave its slot back: it keeps the worker busy no longer.
+    parted_at: Option<Instant>,
+    /// A stream that nobody announced waits for a tunnel slot.
+    awaits_tunnel: Option<Pin<Box<OwnedNotified>>>,
     ended: bool,
 }
 
@@ -57,20 +71,22 @@ impl Lease {
     /// `queued`: how long it waited, if it had to.
     pub(crate) fn new(
         place: Place,
-        policy: Policy,
+        terms: Terms,
         queued: Option<Duration>,
         granted_at: Instant,
     ) -> Lease {
         let timed = place.0.worker().stats().timing().asked(granted_at);
         Lease {
             place,
-            policy,
+            terms,
             queued,
             granted_at,
             timed,
             abandoned: false,
             noted: false,
             asked: Asked::by(None),
+            parted_at: None,
+            awaits_tunnel: None,
             ended: false,
         }
     }
@@ -81,7 +97,7 @@ impl Lease {
 
     /// The policy of the snapshot that made this lease.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.terms.policy
     }
 
     pub fn limited(&self) -> bool {
@@ -104,7 +120,7 @@ impl Lease {
     /// granted. The ones that fail are closed, but for those that only a request like this one cannot use.
     pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
         let target = self.target();
-        let most = target.learned.usable(self.policy.keep_alive.idle);
+        let most = target.learned.usable(self.terms.policy.keep_alive.idle);
         if !target.is_limited() {
             return local::take(target, reuse, most, self.granted_at);
         }
@@ -126,7 +142,7 @@ impl Lease {
     pub async fn dial(&mut self) -> Result<Connection, ConnectError> {
         let target = self.target();
         let open = target.room().await;
-        let connect = Connector::new(self.policy.connect_timeout);
+        let connect = Connector::new(self.terms.policy.connect_timeout);
         let mut connected = pin!(connect.oneshot(target.address().clone()));
         // The first poll sends the SYN; what this worker may still wait for goes right behind it.
         let begun = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx))).await;
@@ -154,10 +170,12 @@ impl Lease {
         connection.rest(now);
         let word = target.slots().load();
         match word.limit() {
+            // It holds no slot any more that it could lie beside.
+            _ if self.terms.held == Held::Tunnel => {}
             _ if target.is_retired()
                 || word.is_closed()
-                || self.policy.keep_alive.idle.is_zero() => {}
-            None => local::put(target, connection, self.policy.keep_alive.max_idle),
+                || self.terms.policy.keep_alive.idle.is_zero() => {}
+            None => local::put(target, connection, self.terms.policy.keep_alive.max_idle),
             // The limit was lowered: this slot is going away, and its connection with it.
             Some(limit) if word.in_flight() > limit => {}
             Some(_) => {
@@ -227,6 +245,60 @@ impl Lease {
         }
     }
 
+    /// A tunnel or an event stream begins: where the worker counts these apart, its slot is free from
+    /// `now` on. One that nobody announced keeps it until there is a tunnel slot, and takes that as
+    /// soon as [`Lease::poll_tunnel`] is polled.
+    pub fn begin_tunnel(&mut self, now: Instant) {
+        let target = &self.place.0;
+        if self.terms.held == Held::Request {
+            if !target.shared.waiters.take_tunnel(&self.place) {
+                self.awaits_tunnel = Some(Box::pin(target.tunnel_freed.clone().notified_owned()));
+                return;
+            }
+            self.terms.held = Held::Both;
+        }
+        if self.terms.held == Held::Both && target.worker().counts_tunnels_apart() {
+            self.terms.held = Held::Tunnel;
+            self.parted_at = Some(now);
+            target.worker().stats().part();
+            self.give_back(Held::Request, now);
+        }
+    }
+
+    /// To be polled while a stream has begun and nothing moves: it may have to take a tunnel slot.
+    pub fn poll_tunnel(&mut self, cx: &mut Context<'_>) {
+        while let Some(freed) = &mut self.awaits_tunnel {
+            // Registered before it looks: what comes free after that wakes it.
+            let woken = freed.as_mut().poll(cx).is_ready();
+            if !woken && !self.place.0.worker().tunnels().load().has_room() {
+                return;
+            }
+            self.awaits_tunnel = None;
+            self.begin_tunnel(Instant::now());
+        }
+    }
+
+    /// The answer is neither a tunnel nor an event stream: the tunnel slot is not needed.
+    pub fn is_no_tunnel(&mut self, now: Instant) {
+        if self.terms.held == Held::Both {
+            self.terms.held = Held::Request;
+            self.give_back(Held::Tunnel, now);
+        }
+    }
+
+    /// It holds one of its worker's slots, not a tunnel slot alone.
+    pub fn holds_slot(&self) -> bool {
+        self.terms.held.has_request()
+    }
+
+    fn give_back(&self, held: Held, now: Instant) {
+        let target = &self.place.0;
+        target.shared.waiters.release(&self.place, held, now);
+        if held.has_tunnel() {
+            target.tunnel_freed.notify_waiters();
+        }
+    }
+
     /// Client or deadline gave up while the worker computes: the slot stays taken until it is done.
     pub fn abandon(&mut self) {
         if !std::mem::replace(&mut self.abandoned, true) {
@@ -280,17 +352,20 @@ impl Lease {
         if std::mem::take(&mut self.timed) {
             stats.timing().unanswered(outcome, held, now);
         }
-        stats.finished(outcome, held, now);
+        let busy = self.parted_at.unwrap_or(now).saturating_duration_since(self.granted_at);
+        stats.finished(outcome, busy, now);
         if self.abandoned {
             stats.abandoned_ended();
         }
-        let waiters = &self.place.0.shared.waiters;
+        if self.parted_at.is_some() {
+            stats.parted_ended();
+        }
         #[cfg(feature = "delay-handover")]
-        if !waiters.is_empty() {
+        if !self.place.0.shared.waiters.is_empty() {
             // On purpose: the build that the promise's test must catch.
             std::thread::sleep(Duration::from_millis(20));
         }
-        waiters.release(&self.place, now);
+        self.give_back(self.terms.held, now);
     }
 }
 

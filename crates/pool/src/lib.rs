@@ -41,8 +41,8 @@ pub use metrics::PoolFigures;
 pub use pool::{Leased, Pool};
 pub use probe::{Probe, ProbeError};
 pub use settings::{
-    Asker, Buffer, Health, Hold, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Policy,
-    PoolSettings, Queue, Via, WarmUp, WorkerSpec,
+    Asker, Buffer, Health, Hold, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Overflow,
+    Policy, PoolSettings, Queue, Via, WarmUp, WorkerSpec,
 };
 pub use spill::{Full, NoPlace, Room, Spill};
 pub use status::{Ejection, PoolStatus, UnknownWorker, WorkerChange, WorkerStatus};

@@ -7,23 +7,23 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use isobar_balance::budget::RetryBudget;
 use isobar_balance::outlier::Asked;
-use isobar_balance::{Join, Tried, Waiters, WorkerId};
+use isobar_balance::{Join, Need, Tried, Waiters, WorkerId};
 use tokio::sync::watch;
 
 use crate::discovery::Discovery;
 use crate::discovery::fixed::Fixed;
-use crate::lease::{Lease, LeaseError};
+use crate::lease::{Lease, LeaseError, Terms};
 use crate::mailbox::Mailbox;
 use crate::metrics::{Dropped, PoolFigures, Recorder};
-use crate::settings::{LeaseRequest, Policy, PoolSettings, WorkerSpec};
+use crate::settings::{LeaseRequest, Policy, PoolSettings, Queue, Waiting, WorkerSpec};
 use crate::shared::Shared;
-use crate::snapshot::{Lack, Pick, Snapshot};
+use crate::snapshot::{Ask, Lack, Pick, Snapshot};
 use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
 use crate::sticky::{self, Sticky};
@@ -70,7 +70,10 @@ impl Pool {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(Policy::of(&settings)))),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(
+                Policy::of(&settings),
+                Waiting::of(&settings),
+            ))),
             waiters: Waiters::new(),
             mailbox,
             recorder: Recorder::new(cells),
@@ -195,6 +198,11 @@ impl Pool {
         with_snapshot(&self.shared, |snapshot, _| snapshot.policy)
     }
 
+    /// The queue in force now.
+    pub fn queue(&self) -> Option<Queue> {
+        with_snapshot(&self.shared, |snapshot, _| snapshot.waiting.queue)
+    }
+
     /// Where a request body that is larger than the buffer waits for its last byte.
     pub fn spill(&self) -> Option<Arc<Spill>> {
         with_snapshot(&self.shared, |snapshot, _| snapshot.spill.clone())
@@ -207,42 +215,42 @@ impl Pool {
 
     /// Whose turn is it? Reserves that worker's slot, or a place in the queue.
     pub fn lease(self: &Arc<Self>, rq: &LeaseRequest<'_>) -> Result<Leased, LeaseError> {
-        let now = rq.now;
         with_snapshot(&self.shared, |snapshot, rng| {
-            let key = snapshot.key_of(rq.asker);
-            if let Some(answer) = sticky::lease(&self.shared, snapshot, key, rq) {
+            let (key, need) = (snapshot.key_of(rq.asker), snapshot.need_of(rq.asker));
+            let ask = Ask { key, need, tried: rq.tried, now: rq.now };
+            if let Some(answer) = sticky::lease(&self.shared, snapshot, &ask, rq.asker) {
                 return answer;
             }
-            // Where nobody waits there is no lock at all; where somebody does, nobody overtakes.
-            let may_pick = snapshot.policy.queue.is_none()
-                || self.shared.waiters.is_empty()
-                || snapshot.is_past_first(rq.tried);
+            let queue = snapshot.waiting.queue;
+            // Where nobody waits there is no lock at all; where somebody does, nobody overtakes. A
+            // tunnel slot is taken under the queue's lock, whoever waits.
+            let may_pick = need == Need::Request
+                && (queue.is_none()
+                    || self.shared.waiters.is_open()
+                    || snapshot.passes_who_waits(rq.tried));
             let missing = if may_pick {
-                match snapshot.pick(key, rq.tried, rng, now) {
+                match snapshot.pick(&ask, rng) {
                     Pick::Reserved(place) => {
-                        return Ok(Leased::Ready(Lease::new(place, snapshot.policy, None, now)));
+                        let terms = Terms { policy: snapshot.policy, held: need.held() };
+                        return Ok(Leased::Ready(Lease::new(place, terms, None, rq.now)));
                     }
                     Pick::Nothing(missing) => missing,
                 }
             } else {
-                snapshot.missing(key, rq.tried, rng, now)
+                snapshot.missing(&ask, rng)
             };
-            let policy = snapshot.policy;
-            let bound = missing.bound;
-            match (missing.lack, policy.queue) {
+            let mut join = |patience| self.join(snapshot, &ask, missing.bound, patience, rng);
+            match (missing.lack, queue) {
                 _ if snapshot.closed => Err(LeaseError::Draining),
+                (Lack::Slots, None) if need == Need::Tunnel => join(Patience::NONE),
                 (Lack::Slots, None) => Err(LeaseError::QueueFull),
                 (Lack::Others, _) => Err(LeaseError::NoOther),
-                (Lack::Workers, Some(queue)) if snapshot.starting => {
-                    self.join(key, bound, Patience::of(queue), policy, rng, now)
-                }
+                (Lack::Workers, Some(queue)) if snapshot.starting => join(Patience::of(queue)),
                 (Lack::Workers, _) => match self.hold(snapshot, rq) {
-                    Some(patience) => self.join(key, bound, patience, policy, rng, now),
+                    Some(patience) => join(patience),
                     None => Err(LeaseError::NoWorker),
                 },
-                (Lack::Slots, Some(queue)) => {
-                    self.join(key, bound, Patience::of(queue), policy, rng, now)
-                }
+                (Lack::Slots, Some(queue)) => join(Patience::of(queue)),
             }
         })
     }
@@ -250,7 +258,7 @@ impl Pool {
     /// How long a request that finds no worker may wait for one.
     #[cold]
     fn hold(&self, snapshot: &Snapshot, rq: &LeaseRequest<'_>) -> Option<Patience> {
-        let hold = snapshot.policy.hold?;
+        let hold = snapshot.waiting.hold?;
         // In this order: the supervisor publishes until when, and then says that they are lost.
         let left = match snapshot.is_just_lost() {
             true => hold.time,
@@ -265,16 +273,14 @@ impl Pool {
 
     fn join(
         &self,
-        key: Option<u64>,
+        snapshot: &Snapshot,
+        ask: &Ask<'_>,
         bound: Option<WorkerId>,
         patience: Patience,
-        policy: Policy,
         rng: &mut fastrand::Rng,
-        now: Instant,
     ) -> Result<Leased, LeaseError> {
-        let joined = join(&self.shared, bound, patience, policy, None, now, || {
-            pick_newest(&self.shared, key, rng, now)
-        });
+        let pick = || pick_newest(&self.shared, ask, rng);
+        let joined = join(&self.shared, snapshot, ask, bound, patience, None, pick);
         if let Err(LeaseError::QueueFull) = joined {
             self.shared.recorder.dropped(Dropped::Full);
         }
@@ -286,39 +292,45 @@ impl Pool {
     }
 }
 
-/// Against the newest snapshot: what is published later is handed over to us. What was tried is
-/// forgotten: whoever has to wait takes what comes.
+/// Against the newest snapshot: what is published later is handed over to us. What was tried is the
+/// last choice: whoever has to wait takes what comes.
 pub(crate) fn pick_newest(
     shared: &Shared,
-    key: Option<u64>,
+    ask: &Ask<'_>,
     rng: &mut fastrand::Rng,
-    now: Instant,
 ) -> Option<Place> {
-    match shared.snapshot.load_full().pick(key, &Tried::new(), rng, now) {
+    let snapshot = shared.snapshot.load_full();
+    let any = Ask { tried: &Tried::new(), ..*ask };
+    let asks = [Some(ask).filter(|ask| !ask.tried.is_empty()), Some(&any)];
+    asks.into_iter().flatten().find_map(|ask| match snapshot.pick(ask, rng) {
         Pick::Reserved(place) => Some(place),
         Pick::Nothing(_) => None,
-    }
+    })
 }
 
 /// A slot after all, or a place in the queue. A full queue is the caller's to count.
 pub(crate) fn join(
     shared: &Arc<Shared>,
+    snapshot: &Snapshot,
+    ask: &Ask<'_>,
     bound: Option<WorkerId>,
     patience: Patience,
-    policy: Policy,
     sticky: Option<Box<Sticky>>,
-    now: Instant,
     pick: impl FnOnce() -> Option<Place>,
 ) -> Result<Leased, LeaseError> {
+    let &Ask { need, now, .. } = ask;
     // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
-    match shared.waiters.join(bound, patience.max, Waker::noop(), now, pick) {
+    match shared.waiters.join(bound, need, patience.max, Waker::noop(), now, pick) {
         Join::Granted(place) => match wait::refusal(&place, sticky.as_deref()) {
             Some((error, why)) => {
                 shared.recorder.dropped(why);
-                shared.waiters.release(&place, now);
+                shared.waiters.release(&place, need.held(), now);
                 Err(error)
             }
-            None => Ok(Leased::Ready(Lease::new(place, policy, None, now))),
+            None => {
+                let terms = Terms { policy: snapshot.policy, held: need.held() };
+                Ok(Leased::Ready(Lease::new(place, terms, None, now)))
+            }
         },
         Join::Full => Err(LeaseError::QueueFull),
         // Closing sets the flag first and then empties the queue: it missed us or we see it.
@@ -328,7 +340,7 @@ pub(crate) fn join(
             Err(LeaseError::Draining)
         }
         Join::Waiting(ticket) => {
-            let wait = Wait::new(shared.clone(), policy, ticket, now, patience);
+            let wait = Wait::new(shared.clone(), snapshot, ticket, need, now, patience);
             Ok(Leased::Queued(wait.sticking(sticky)))
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use isobar_balance::budget::Share;
 use isobar_balance::strategy::{Entry, Options};
-use isobar_balance::{Key, Tried};
+use isobar_balance::{Key, Need, Tried};
 
 pub use self::life::{Life, Outlier, WarmUp};
 use crate::address::Address;
@@ -39,6 +39,17 @@ pub struct PoolSettings {
     pub life: Life,
     pub affinity: Option<Affinity>,
     pub via: Via,
+    pub overflow: Overflow,
+}
+
+/// What becomes of a request while every worker of the tier that serves is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It waits.
+    #[default]
+    Off,
+    /// The next tier takes it.
+    On,
 }
 
 /// Whether workers get a `Via`. Some server compresses nothing once it sees one.
@@ -107,11 +118,22 @@ pub struct Buffer {
     pub response: usize,
 }
 
-/// The part of the settings that a request needs; it travels in the snapshot.
+/// How requests wait; it travels in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) queue: Option<Queue>,
+    pub(crate) hold: Option<Hold>,
+}
+
+impl Waiting {
+    pub(crate) fn of(settings: &PoolSettings) -> Waiting {
+        Waiting { queue: settings.queue, hold: settings.hold }
+    }
+}
+
+/// The part of the settings that a lease takes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    pub queue: Option<Queue>,
-    pub hold: Option<Hold>,
     pub abandon_after: Duration,
     pub buffer: Buffer,
     pub connect_timeout: Duration,
@@ -124,8 +146,6 @@ pub struct Policy {
 impl Policy {
     pub(crate) fn of(settings: &PoolSettings) -> Policy {
         Policy {
-            queue: settings.queue,
-            hold: settings.hold,
             abandon_after: settings.abandon_after,
             buffer: settings.buffer,
             connect_timeout: settings.connect_timeout,
@@ -142,6 +162,8 @@ pub struct WorkerSpec {
     pub address: Address,
     pub weight: Option<NonZeroU32>,
     pub slots: Option<NonZeroU32>,
+    /// Tunnels and event streams at once, beside the slots; `None`: they take slots.
+    pub tunnels: Option<NonZeroU32>,
     pub tier: u8,
 }
 
@@ -164,5 +186,10 @@ pub trait Asker: Sync {
     /// The value of the cookie of this name.
     fn cookie(&self, _name: &str) -> Option<&[u8]> {
         None
+    }
+
+    /// Whether it asks for a tunnel or an event stream; asked only where these are counted apart.
+    fn need(&self) -> Need {
+        Need::Request
     }
 }

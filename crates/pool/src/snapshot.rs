@@ -7,12 +7,12 @@ mod tier;
 use std::sync::Arc;
 use std::time::Instant;
 
-use isobar_balance::{Key, Tried, WorkerId};
+use isobar_balance::{Key, Need, Tried, WorkerId};
 
 use self::tier::Picked;
 pub(crate) use self::tier::{Nobody, Tier};
 use crate::affinity::Cookies;
-use crate::settings::{Asker, Policy};
+use crate::settings::{Asker, Overflow, Policy, Waiting};
 use crate::spill::Spill;
 use crate::target::{Place, Target};
 
@@ -25,16 +25,32 @@ pub(crate) struct Snapshot {
     /// What the strategy goes by.
     pub(crate) key: Key,
     pub(crate) policy: Policy,
+    pub(crate) waiting: Waiting,
+    /// Whether the backups take what the first tier has no slot for.
+    pub(crate) overflow: Overflow,
     /// Where clients stay on their worker.
     pub(crate) cookies: Option<Cookies>,
     /// Some worker waits for its first verdict: who comes now may hope.
     pub(crate) starting: bool,
     /// Until when requests wait for a worker, of which there was none a while ago.
     pub(crate) held_until: Option<Instant>,
+    /// Some worker has a slot limit.
     pub(crate) limited: bool,
+    /// Some worker counts tunnels apart.
+    pub(crate) apart: bool,
     pub(crate) spill: Option<Arc<Spill>>,
     /// The last one: the pool is going away.
     pub(crate) closed: bool,
+}
+
+/// What one request asks of a pick.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// See [`Snapshot::key_of`].
+    pub(crate) key: Option<u64>,
+    pub(crate) need: Need,
+    pub(crate) tried: &'a Tried,
+    pub(crate) now: Instant,
 }
 
 /// Why nobody was reserved.
@@ -63,20 +79,29 @@ pub(crate) struct Missing {
 }
 
 impl Snapshot {
-    pub(crate) fn empty(policy: Policy) -> Snapshot {
+    pub(crate) fn empty(policy: Policy, waiting: Waiting) -> Snapshot {
         Snapshot {
             version: 0,
             first: Arc::new(Tier::empty()),
             backups: Box::default(),
             key: Key::None,
             policy,
+            waiting,
+            overflow: Overflow::Off,
             cookies: None,
             starting: false,
             held_until: None,
             limited: false,
+            apart: false,
             spill: None,
             closed: false,
         }
+    }
+
+    /// What this request needs.
+    #[inline]
+    pub(crate) fn need_of(&self, asker: &dyn Asker) -> Need {
+        if self.apart { asker.need() } else { Need::Request }
     }
 
     /// This request's key, if the strategy wants one.
@@ -89,70 +114,66 @@ impl Snapshot {
     }
 
     #[inline]
-    pub(crate) fn pick(
-        &self,
-        key: Option<u64>,
-        tried: &Tried,
-        rng: &mut fastrand::Rng,
-        now: Instant,
-    ) -> Pick {
+    pub(crate) fn pick(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng) -> Pick {
         // A tier that is not asked does not move: its picker has a turn to keep.
-        if self.is_past_first(tried) {
-            return self.fall_back(key, tried, rng, now);
+        if self.is_past_first(ask.tried) {
+            let lack = self.first.lack(ask.tried);
+            return self.fall_back(ask, rng, Missing { lack, bound: None });
         }
-        match self.first.pick(key, tried, rng, now) {
+        match self.first.pick(ask, rng) {
             Picked::Reserved(place) => Pick::Reserved(place),
-            Picked::Nothing(bound) if self.first.lack(tried) == Lack::Slots => {
-                Pick::Nothing(Missing { lack: Lack::Slots, bound })
+            Picked::Nothing(bound) => {
+                let missing = Missing { lack: self.first.lack(ask.tried), bound };
+                if missing.lack == Lack::Slots && self.overflow == Overflow::Off {
+                    return Pick::Nothing(missing);
+                }
+                self.fall_back(ask, rng, missing)
             }
-            Picked::Nothing(_) => self.fall_back(key, tried, rng, now),
         }
     }
 
     /// The next tier serves where a lower one has nobody that this request may still ask: all of it
-    /// were tried, or have just refused. Who lacks only a slot waits for it.
+    /// were tried, or have just refused. Who lacks only a slot waits for it, unless the pool
+    /// overflows. `missing`: what it lacks in the first tier.
     #[cold]
-    fn fall_back(
-        &self,
-        key: Option<u64>,
-        tried: &Tried,
-        rng: &mut fastrand::Rng,
-        now: Instant,
-    ) -> Pick {
-        let mut lack = self.first.lack(tried);
+    fn fall_back(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng, mut missing: Missing) -> Pick {
         for tier in &self.backups {
-            lack = lack.max(tier.lack(tried));
-            if lack == Lack::Slots {
-                return match tier.pick(key, tried, rng, now) {
-                    Picked::Reserved(place) => Pick::Reserved(place),
-                    Picked::Nothing(bound) => Pick::Nothing(Missing { lack, bound }),
-                };
+            if missing.lack == Lack::Slots && self.overflow == Overflow::Off {
+                break;
+            }
+            match tier.lack(ask.tried) {
+                Lack::Slots => match tier.pick(ask, rng) {
+                    Picked::Reserved(place) => return Pick::Reserved(place),
+                    Picked::Nothing(bound) if missing.lack < Lack::Slots => {
+                        missing = Missing { lack: Lack::Slots, bound };
+                    }
+                    Picked::Nothing(_) => {}
+                },
+                lack => missing.lack = missing.lack.max(lack),
             }
         }
-        Pick::Nothing(Missing { lack, bound: None })
+        Pick::Nothing(missing)
     }
 
     /// What a newcomer waits for that may not pick, because others wait already.
-    pub(crate) fn missing(
-        &self,
-        key: Option<u64>,
-        tried: &Tried,
-        rng: &mut fastrand::Rng,
-        now: Instant,
-    ) -> Missing {
+    pub(crate) fn missing(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng) -> Missing {
         let mut lack = Lack::Workers;
         for tier in self.tiers() {
-            lack = lack.max(tier.lack(tried));
+            lack = lack.max(tier.lack(ask.tried));
             if lack == Lack::Slots {
-                return Missing { lack, bound: tier.bound(key, tried, rng, now) };
+                return Missing { lack, bound: tier.bound(ask, rng) };
             }
         }
         Missing { lack, bound: None }
     }
 
-    /// This request has tried all of the tier that serves: it competes with nobody who waits for
-    /// that one.
-    pub(crate) fn is_past_first(&self, tried: &Tried) -> bool {
+    /// It competes with nobody who waits: they wait for the first tier, all of which it has tried.
+    pub(crate) fn passes_who_waits(&self, tried: &Tried) -> bool {
+        self.overflow == Overflow::Off && self.is_past_first(tried)
+    }
+
+    /// This request has tried all of the tier that serves.
+    fn is_past_first(&self, tried: &Tried) -> bool {
         !tried.is_empty() && !self.backups.is_empty() && self.first.lack(tried) != Lack::Slots
     }
 
@@ -172,9 +193,12 @@ impl Snapshot {
         self.tiers().find_map(|tier| tier.target(id))
     }
 
-    /// A slot of this very worker.
-    pub(crate) fn reserve(&self, id: WorkerId) -> Option<Place> {
+    /// A slot of this very worker; not without a tunnel slot beside it, where one is needed.
+    pub(crate) fn reserve(&self, id: WorkerId, need: Need) -> Option<Place> {
         let target = self.target(id)?;
+        if need == Need::Tunnel && !target.worker().tunnels().load().has_room() {
+            return None;
+        }
         target.slots().try_reserve().then(|| Place(target.clone()))
     }
 

@@ -41,8 +41,16 @@ pub struct WorkerStatus {
     pub file_weight: Option<NonZeroU32>,
     pub slots: Option<NonZeroU32>,
     pub file_slots: Option<NonZeroU32>,
+    /// `None`: tunnels take slots.
+    pub tunnel_slots: Option<NonZeroU32>,
+    pub file_tunnel_slots: Option<NonZeroU32>,
     pub admin: AdminState,
+    /// Leases that are held.
     pub in_flight: u32,
+    /// Slots that are taken: a tunnel that has begun and is counted apart takes none.
+    pub slots_taken: u32,
+    /// Tunnels and event streams.
+    pub tunnels: u32,
     pub abandoned: u32,
     /// Leases ended, by the label of their outcome.
     pub requests: Vec<(&'static str, u64)>,
@@ -76,6 +84,7 @@ pub struct WorkerChange {
     pub state: Option<AdminState>,
     pub weight: Option<Option<NonZeroU32>>,
     pub slots: Option<Option<NonZeroU32>>,
+    pub tunnels: Option<Option<NonZeroU32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_balance::WorkerId;
+use isobar_balance::{Need, WorkerId};
 
 use crate::affinity::OnLost;
-use crate::lease::{Lease, LeaseError};
+use crate::lease::{Lease, LeaseError, Terms};
 use crate::pool::{Leased, join};
-use crate::settings::{Asker, LeaseRequest};
+use crate::settings::Asker;
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Ask, Snapshot};
 use crate::target::Place;
 use crate::wait::Patience;
 
@@ -38,39 +38,39 @@ impl Sticky {
 pub(crate) fn lease(
     shared: &Arc<Shared>,
     snapshot: &Snapshot,
-    key: Option<u64>,
-    rq: &LeaseRequest<'_>,
+    ask: &Ask<'_>,
+    asker: &dyn Asker,
 ) -> Option<Result<Leased, LeaseError>> {
-    let worker = named(snapshot, rq.asker)?;
+    let worker = named(snapshot, asker)?;
     let terms = &snapshot.cookies.as_ref()?.terms;
     let lost = |error| match terms.on_lost {
         OnLost::Rebalance => None,
         OnLost::Fail => Some(Err(error)),
     };
-    if rq.tried.contains(worker) || snapshot.target(worker).is_none() {
+    if ask.tried.contains(worker) || snapshot.target(worker).is_none() {
         return lost(LeaseError::NoWorker);
     }
-    if (snapshot.policy.queue.is_none() || shared.waiters.is_empty())
-        && let Some(place) = snapshot.reserve(worker)
+    let queue = snapshot.waiting.queue;
+    if ask.need == Need::Request
+        && (queue.is_none() || shared.waiters.is_open())
+        && let Some(place) = snapshot.reserve(worker, ask.need)
     {
-        return Some(Ok(Leased::Ready(Lease::new(place, snapshot.policy, None, rq.now))));
+        let held = ask.need.held();
+        let terms = Terms { policy: snapshot.policy, held };
+        return Some(Ok(Leased::Ready(Lease::new(place, terms, None, ask.now))));
     }
-    if terms.wait.is_zero() && terms.on_lost == OnLost::Rebalance {
-        return None;
-    }
-    let Some(queue) = snapshot.policy.queue else { return lost(LeaseError::QueueFull) };
+    let at_once = terms.wait.is_zero() && terms.on_lost == OnLost::Rebalance;
+    let patience = match queue.filter(|_| !at_once) {
+        Some(queue) => Patience::of(queue),
+        // A tunnel slot is taken under the queue's lock, or not at all.
+        None if ask.need == Need::Tunnel => Patience::NONE,
+        None => return lost(LeaseError::QueueFull),
+    };
+    let key = ask.key;
     let sticky = Sticky { worker, patience: terms.wait, on_lost: terms.on_lost, key };
-    let pick = || shared.snapshot.load_full().reserve(worker);
-    let joined = join(
-        shared,
-        Some(worker),
-        Patience::of(queue),
-        snapshot.policy,
-        Some(Box::new(sticky)),
-        rq.now,
-        pick,
-    );
-    match joined {
+    let pick = || shared.snapshot.load_full().reserve(worker, ask.need);
+    let bound = Some(worker);
+    match join(shared, snapshot, ask, bound, patience, Some(Box::new(sticky)), pick) {
         // Only this one worker is known to be full.
         Err(LeaseError::QueueFull) => lost(LeaseError::QueueFull),
         joined => Some(joined),
@@ -92,13 +92,13 @@ mod tests {
 
     use arc_swap::ArcSwap;
     use isobar_balance::budget::RetryBudget;
-    use isobar_balance::{Waiters, Worker};
+    use isobar_balance::{Tried, Waiters, Worker};
 
     use super::*;
     use crate::address::Address;
     use crate::mailbox::Mailbox;
     use crate::metrics::Recorder;
-    use crate::settings::{Buffer, IdleTime, KeepAlive, Policy, Queue, Via};
+    use crate::settings::{Buffer, IdleTime, KeepAlive, Policy, Queue, Via, Waiting};
     use crate::target::Target;
 
     const GONE: WorkerId = WorkerId(1);
@@ -115,9 +115,10 @@ mod tests {
             shared.waiters.publish(vec![Place(other.clone())], now);
             let patience = Duration::from_secs(1);
             let sticky = Some(Box::new(Sticky { worker: GONE, patience, on_lost, key: None }));
-            let queue = policy().queue.expect("one");
-            let patience_of = Patience::of(queue);
-            let joined = join(&shared, Some(GONE), patience_of, policy(), sticky, now, || None);
+            let ask = Ask { key: None, need: Need::Request, tried: &Tried::new(), now };
+            let patience_of = Patience::of(waiting().queue.expect("one"));
+            let snapshot = Snapshot::empty(policy(), waiting());
+            let joined = join(&shared, &snapshot, &ask, Some(GONE), patience_of, sticky, || None);
             let in_flight = || other.slots().load().in_flight();
             match (on_lost, joined) {
                 (OnLost::Fail, Err(LeaseError::NoWorker)) => {
@@ -133,7 +134,7 @@ mod tests {
         Arc::new(Shared {
             name: "p".to_owned(),
             number: 0,
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(policy()))),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(policy(), waiting()))),
             waiters: Waiters::new(),
             mailbox: Mailbox::new().0,
             recorder: Recorder::new(1),
@@ -142,11 +143,13 @@ mod tests {
         })
     }
 
+    fn waiting() -> Waiting {
+        Waiting { queue: Some(Queue { max: 10, timeout: Duration::from_secs(1) }), hold: None }
+    }
+
     fn policy() -> Policy {
         let second = Duration::from_secs(1);
         Policy {
-            queue: Some(Queue { max: 10, timeout: second }),
-            hold: None,
             abandon_after: second,
             buffer: Buffer { request: 0, response: 0 },
             connect_timeout: second,

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use futures_core::stream::BoxStream;
 use isobar_balance::outlier::RateWindow;
 use isobar_balance::state::{Changes, Event, Outlier, PoolState, Rules};
-use isobar_balance::{Candidate, Picker, Strategy};
+use isobar_balance::{Candidate, Held, Picker, Strategy};
 use tokio::runtime::Handle;
 use tokio::sync::watch::Sender as Settle;
 use tokio::sync::{Notify, mpsc};
@@ -40,7 +40,7 @@ use crate::discovery::{Discovery, DiscoveryError};
 use crate::idle::learned::Learned;
 use crate::mailbox::{Observation, Seen};
 use crate::pool::{CLOSED, lock};
-use crate::settings::{self, Policy, PoolSettings, WorkerSpec};
+use crate::settings::{self, Policy, PoolSettings, Waiting, WorkerSpec};
 use crate::shared::Shared;
 use crate::snapshot::{Nobody, Snapshot};
 use crate::status::{UnknownWorker, WorkerChange};
@@ -210,6 +210,8 @@ impl Supervisor {
         }
         let new = &self.settings;
         let mut anew = Policy::of(&old) != Policy::of(new)
+            || Waiting::of(&old) != Waiting::of(new)
+            || old.overflow != new.overflow
             || old.spill != new.spill
             || old.affinity != new.affinity;
         self.shared.budget.set_share(new.retry_budget);
@@ -263,6 +265,7 @@ impl Supervisor {
             change.state.map(|state| Event::Admin { worker: name, state }),
             change.weight.map(|weight| Event::Weight { worker: name, weight }),
             change.slots.map(|slots| Event::Slots { worker: name, slots }),
+            change.tunnels.map(|tunnels| Event::Tunnels { worker: name, tunnels }),
         ];
         let changes = self.state.apply_all(events.into_iter().flatten(), now());
         self.said.outdated = true;
@@ -277,8 +280,8 @@ impl Supervisor {
         }
         let now = Instant::now();
         let version = self.version() + 1;
-        let last =
-            Snapshot { version, closed: true, ..Snapshot::empty(Policy::of(&self.settings)) };
+        let empty = Snapshot::empty(Policy::of(&self.settings), Waiting::of(&self.settings));
+        let last = Snapshot { version, closed: true, ..empty };
         self.shared.snapshot.store(Arc::new(last));
         // Everybody who waits is granted a place that says no.
         let end = Arc::new(Target::end_of_queue(self.shared.clone()));
@@ -301,6 +304,7 @@ impl Supervisor {
             tracing::warn!(pool, denied, "retry budget used up: requests were not tried again");
         }
         self.sample_failures();
+        self.blame_tunnels();
         let now = Instant::now();
         let most = Learned::resting(self.settings.keep_alive.idle);
         self.sweeps = (self.sweeps + 1) % PERIOD;
@@ -315,7 +319,7 @@ impl Supervisor {
                 target.shelf.clear();
             } else if target.slots().try_reserve() {
                 target.shelf.sweep(most, &target.learned, now);
-                self.shared.waiters.release(&Place(target.clone()), now);
+                self.shared.waiters.release(&Place(target.clone()), Held::Request, now);
             }
         }
     }

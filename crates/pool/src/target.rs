@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 use isobar_balance::{Seat, Slots, Worker, WorkerId};
+use tokio::sync::Notify;
 
 use crate::address::Address;
 use crate::connect::ConnectError;
@@ -44,6 +46,8 @@ pub struct Target {
     pub(crate) learned: Learned,
     /// See [`Lease::part`](crate::Lease::part).
     parting: AtomicCell<Option<Box<Stream>>>,
+    /// A tunnel slot may have come free, for a stream that has begun without one.
+    pub(crate) tunnel_freed: Arc<Notify>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -66,6 +70,7 @@ impl Target {
             shelf: Shelf::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             learned: Learned::new(),
             parting: AtomicCell::new(None),
+            tunnel_freed: Arc::default(),
             shared,
         }
     }
@@ -145,6 +150,15 @@ impl Target {
         self.slots().load().limit().is_some()
     }
 
+    /// What that frees the caller hands over.
+    pub(crate) fn set_tunnel_limit(&self, limit: Option<NonZeroU32>) {
+        let tunnels = self.worker.tunnels();
+        if tunnels.load().limit() != limit.map(NonZeroU32::get) {
+            tunnels.set_limit(limit);
+            self.tunnel_freed.notify_waiters();
+        }
+    }
+
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
@@ -202,7 +216,8 @@ impl Target {
         self.shared.mailbox.post(Observation::now(self, Seen::Suspect));
     }
 
-    /// Counts one more connection in, unless the worker's slots are all accounted for by open ones.
+    /// Counts one more connection in, unless the worker's slots are all accounted for by open ones; a
+    /// tunnel that stands beside the slots has its own.
     /// The caller holds a slot, so at least one of those then rests on the shelf, or is about to.
     pub(crate) async fn room(&self) -> Open {
         // The bound only matters if a connection outlives its lease, which is a fault elsewhere: no
@@ -210,7 +225,9 @@ impl Target {
         for _ in 0..64 {
             let word = self.slots().load();
             let Some(limit) = word.limit() else { return self.open.enter() };
-            if let Some(open) = self.open.enter_below(limit.max(word.in_flight())) {
+            let tunnels = self.worker.tunnels().load();
+            let apart = tunnels.limit().map_or(0, |_| tunnels.in_flight());
+            if let Some(open) = self.open.enter_below(limit.max(word.in_flight()) + apart) {
                 return open;
             }
             if self.shelf.take().is_none() {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use isobar_balance::{Grant, Ticket};
+use isobar_balance::{Grant, Need, Ticket, Tried};
 use tokio::time::Sleep;
 
 use crate::affinity::OnLost;
-use crate::lease::{Lease, LeaseError};
+use crate::lease::{Lease, LeaseError, Terms};
 use crate::metrics::Dropped;
 use crate::pool::{pick_newest, with_snapshot};
 use crate::settings::{Policy, Queue};
 use crate::shared::Shared;
+use crate::snapshot::{Ask, Snapshot};
 use crate::sticky::Sticky;
 use crate::target::Place;
 
@@ -37,6 +38,10 @@ pub(crate) enum Awaits {
 }
 
 impl Patience {
+    /// Now, or not at all.
+    pub(crate) const NONE: Patience =
+        Patience { max: 0, wait: Duration::ZERO, awaits: Awaits::Slot };
+
     pub(crate) fn of(queue: Queue) -> Patience {
         Patience { max: queue.max, wait: queue.timeout, awaits: Awaits::Slot }
     }
@@ -53,6 +58,8 @@ pub(crate) fn refusal(place: &Place, sticky: Option<&Sticky>) -> Option<(LeaseEr
 pub struct Wait {
     shared: Arc<Shared>,
     policy: Policy,
+    queue: Option<Queue>,
+    need: Need,
     /// Gone when the wait is over.
     ticket: Option<Ticket>,
     joined: Instant,
@@ -67,13 +74,24 @@ pub struct Wait {
 impl Wait {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        policy: Policy,
+        snapshot: &Snapshot,
         ticket: Ticket,
+        need: Need,
         joined: Instant,
         Patience { wait: timeout, awaits, .. }: Patience,
     ) -> Wait {
-        let ticket = Some(ticket);
-        Wait { shared, policy, ticket, joined, timeout, awaits, sticky: None, sleep: None }
+        Wait {
+            shared,
+            policy: snapshot.policy,
+            queue: snapshot.waiting.queue,
+            need,
+            ticket: Some(ticket),
+            joined,
+            timeout,
+            awaits,
+            sticky: None,
+            sleep: None,
+        }
     }
 
     pub(crate) fn sticking(mut self, sticky: Option<Box<Sticky>>) -> Wait {
@@ -84,12 +102,13 @@ impl Wait {
     fn granted(&mut self, grant: Grant<Place>) -> Result<Lease, LeaseError> {
         if let Some((error, why)) = refusal(&grant.seat, self.sticky.as_deref()) {
             self.shared.recorder.dropped(why);
-            self.shared.waiters.release(&grant.seat, Instant::now());
+            self.shared.waiters.release(&grant.seat, grant.held, Instant::now());
             return Err(error);
         }
         let queued = grant.at.saturating_duration_since(self.joined);
         self.shared.recorder.queue_wait(queued);
-        Ok(Lease::new(grant.seat, self.policy, Some(queued), grant.at))
+        let terms = Terms { policy: self.policy, held: grant.held };
+        Ok(Lease::new(grant.seat, terms, Some(queued), grant.at))
     }
 
     /// From here on it takes any worker: now, if one is free, or at its age.
@@ -98,7 +117,8 @@ impl Wait {
         let (ticket, now) = (self.ticket.take()?, Instant::now());
         let shared = &self.shared;
         let unbound = with_snapshot(shared, |_, rng| {
-            shared.waiters.unbind(ticket, now, || pick_newest(shared, sticky.key, rng, now))
+            let ask = Ask { key: sticky.key, need: self.need, tried: &Tried::new(), now };
+            shared.waiters.unbind(ticket, now, || pick_newest(shared, &ask, rng))
         });
         match unbound {
             Ok(grant) => Some(grant),
@@ -127,7 +147,7 @@ impl Wait {
     /// It waited for a worker; there is one now, and it goes on to wait for a slot of it.
     fn goes_on(&mut self) -> bool {
         let waited = std::mem::replace(&mut self.awaits, Awaits::Slot) == Awaits::Worker;
-        let Some(queue) = self.policy.queue.filter(|_| waited && !self.has_nobody()) else {
+        let Some(queue) = self.queue.filter(|_| waited && !self.has_nobody()) else {
             return false;
         };
         self.sleep = None;

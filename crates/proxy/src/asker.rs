@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use isobar_balance::{Key, client_key, text_key};
+use isobar_balance::{Key, Need, client_key, text_key};
 use isobar_http1::RequestHead;
 use isobar_pool::Asker;
 
@@ -39,6 +39,13 @@ impl Asker for Request<'_> {
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         cookie(self.head, name.as_bytes())
     }
+
+    fn need(&self) -> Need {
+        match self.head.upgrade().is_some() || accepts_event_stream(self.head) {
+            true => Need::Tunnel,
+            false => Need::Request,
+        }
+    }
 }
 
 impl Asker for Peer {
@@ -48,6 +55,15 @@ impl Asker for Peer {
             _ => None,
         }
     }
+}
+
+/// What a browser's `EventSource` sends. A range (`text/*`) asks for nothing in particular.
+fn accepts_event_stream(head: &RequestHead) -> bool {
+    let ranges = head.values_named(b"accept").flat_map(|line| line.split(|&byte| byte == b','));
+    ranges.into_iter().any(|range| {
+        let media = range.split(|&byte| byte == b';').next().unwrap_or_default();
+        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
 }
 
 /// The value of the first cookie of this name.
@@ -122,6 +138,25 @@ mod tests {
         }
         assert_eq!(Peer(None).key(&Key::ClientIp), None);
         assert_eq!(Peer(Some([192, 0, 2, 1].into())).key(&Key::Uri), None);
+    }
+
+    #[test]
+    fn a_tunnel_is_announced_by_its_head() {
+        let upgrade = "Connection: upgrade\r\nUpgrade: websocket";
+        for (lines, need) in [
+            (upgrade, Need::Tunnel),
+            ("Accept: text/event-stream", Need::Tunnel),
+            (
+                "Accept: application/json\r\nAccept: text/html, Text/Event-Stream;q=0.9",
+                Need::Tunnel,
+            ),
+            ("Upgrade: websocket", Need::Request),
+            ("Accept: text/*, */*", Need::Request),
+            ("X-Accept: text/event-stream", Need::Request),
+        ] {
+            let head = head(&format!("/ HTTP/1.1\r\nHost: h\r\n{lines}"));
+            assert_eq!(Request { client_ip: None, head: &head }.need(), need, "{lines}");
+        }
     }
 
     /// What the worker is asked for, not how the client spelt it.

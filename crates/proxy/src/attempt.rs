@@ -109,7 +109,6 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
 }
 
 /// An attempt without an answer.
-#[expect(clippy::large_enum_variant, reason = "moved once; a box would allocate per attempt")]
 enum Lost {
     /// Only the connection failed.
     Connection { lease: Lease, wrote: u64 },

@@ -112,7 +112,7 @@ enum Hold {
 impl Download {
     fn start(
         exchange: &mut Exchange<'_>,
-        lease: Lease,
+        mut lease: Lease,
         worker: Connection,
         upload: Upload,
         encoder: Option<Box<dyn Encoder>>,
@@ -156,7 +156,10 @@ impl Download {
         exchange.record.head = out.len() as u64;
         exchange.scratch.out = out;
         if stream {
+            lease.begin_tunnel(exchange.clock.now());
             exchange.listener = Arc::new(exchange.listener.without_routes());
+        } else {
+            lease.is_no_tunnel(exchange.clock.now());
         }
         Self {
             from: Some((lease, worker)),
@@ -278,6 +281,9 @@ impl Download {
                     continue;
                 }
                 self.rest(exchange, awaited);
+                if let Some((lease, _)) = self.from.as_mut().filter(|_| self.is_stream) {
+                    lease.poll_tunnel(cx);
+                }
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.
                 let on_fin = exchange.incoming.on_fin(on_fin);

@@ -12,6 +12,8 @@ pub struct Member {
     pub name: String,
     pub weight: Option<NonZeroU32>,
     pub slots: Option<NonZeroU32>,
+    /// Tunnels and event streams, where they are counted apart from slots.
+    pub tunnels: Option<NonZeroU32>,
     /// 0 serves; 1 and up are backups.
     pub tier: u8,
 }
@@ -62,6 +64,11 @@ pub enum Event<'a> {
         worker: &'a str,
         slots: Option<NonZeroU32>,
     },
+    /// `None` goes back to the file's value.
+    Tunnels {
+        worker: &'a str,
+        tunnels: Option<NonZeroU32>,
+    },
     Rules(Rules),
 }
 
@@ -90,7 +97,7 @@ pub enum AdminState {
 pub struct Changes {
     /// [`PoolState::usable`](super::PoolState::usable) gives another answer: a new snapshot is due.
     pub usable: bool,
-    /// Some member's effective slots are others.
+    /// Some member's effective slots or tunnel slots are others.
     pub limits: bool,
     /// Something other than the passing of time did it.
     pub edited: bool,

@@ -24,6 +24,7 @@ pub struct MemberState {
     pub(super) admin: AdminState,
     pub(super) weight_override: Option<NonZeroU32>,
     pub(super) slots_override: Option<NonZeroU32>,
+    pub(super) tunnels_override: Option<NonZeroU32>,
     /// What follows from all the rest.
     pub(super) health: Health,
     since: Instant,
@@ -54,6 +55,7 @@ impl MemberState {
             admin: AdminState::Up,
             weight_override: None,
             slots_override: None,
+            tunnels_override: None,
             health: Health::Starting,
             since: at.now,
             streak: 0,
@@ -75,7 +77,9 @@ impl MemberState {
     pub(super) fn renewed(self, member: Member) -> Self {
         let weight_override = self.weight_override.filter(|_| self.member.weight == member.weight);
         let slots_override = self.slots_override.filter(|_| self.member.slots == member.slots);
-        Self { member, weight_override, slots_override, ..self }
+        let tunnels_override =
+            self.tunnels_override.filter(|_| self.member.tunnels == member.tunnels);
+        Self { member, weight_override, slots_override, tunnels_override, ..self }
     }
 
     pub(super) fn probed(&mut self, result: ProbeResult, at: &At<'_>) -> Option<Transition> {
@@ -294,6 +298,11 @@ impl MemberState {
     /// Effective slots, when its slow start is over.
     pub fn slots(&self) -> Option<NonZeroU32> {
         self.slots_override.or(self.member.slots)
+    }
+
+    /// Effective tunnel slots; `None`: tunnels take its slots.
+    pub fn tunnels(&self) -> Option<NonZeroU32> {
+        self.tunnels_override.or(self.member.tunnels)
     }
 
     pub fn admin(&self) -> AdminState {

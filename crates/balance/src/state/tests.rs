@@ -267,7 +267,7 @@ fn changed(changes: &Changes) -> (bool, bool) {
 }
 
 fn member(name: &str) -> Member {
-    Member { name: name.into(), weight: None, slots: None, tier: 0 }
+    Member { name: name.into(), weight: None, slots: None, tunnels: None, tier: 0 }
 }
 
 fn failed(cause: &str) -> ProbeResult {

@@ -68,21 +68,22 @@ impl Picker for Exact {
 }
 
 fn lightest(candidates: &[Candidate], cx: &PickCx<'_>, start: usize) -> Option<(usize, SlotWord)> {
-    let mut best: Option<(usize, SlotWord)> = None;
+    let mut best: Option<(usize, SlotWord, u64)> = None;
     for i in (start..candidates.len()).chain(0..start) {
         let Some(word) = cx.eligible(i) else { continue };
+        let load = cx.load(i, word);
         // Nobody is lighter than idle.
-        if word.in_flight() == 0 {
+        if load == 0 {
             return Some((i, word));
         }
-        let lighter = best.is_none_or(|(best, than)| {
+        let lighter = best.is_none_or(|(best, _, least)| {
             // a/v < b/w without division.
-            u64::from(word.in_flight()) * u64::from(candidates[best].weight.get())
-                < u64::from(than.in_flight()) * u64::from(candidates[i].weight.get())
+            load * u64::from(candidates[best].weight.get())
+                < least * u64::from(candidates[i].weight.get())
         });
         if lighter {
-            best = Some((i, word));
+            best = Some((i, word, load));
         }
     }
-    best
+    best.map(|(i, word, _)| (i, word))
 }

@@ -83,10 +83,7 @@ fn lighter(a: usize, b: usize, candidates: &[Candidate], cx: &mut PickCx<'_>) ->
         (true, false) => return if cx.rng().u8(..4) == 0 { a } else { b },
         (false, false) | (true, true) => {}
     }
-    let held = |i: usize| {
-        let word = candidates[i].worker.slots().load();
-        u64::from(word.in_flight())
-    };
+    let held = |i: usize| cx.load(i, candidates[i].worker.slots().load());
     let capacity = |i: usize| u64::from(candidates[i].capacity.get());
     // a/v <= b/w without division; a was drawn first by chance.
     if held(a) * capacity(b) <= held(b) * capacity(a) { a } else { b }

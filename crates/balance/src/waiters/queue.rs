@@ -1,7 +1,8 @@
 //! The lists behind the lock: who waits for what, in order of age, and which seats there are.
 //!
-//! One list for those that may use any worker, one per worker for those bound to it, all linked
-//! through one slab, so that joining, leaving and handing over cost the same for any length. Who was
+//! One list for those that may use any worker, one per worker for those bound to it, and each of
+//! them once for every need, all linked through one slab, so that joining, leaving and handing over
+//! cost the same for any length: whoever waits for a tunnel slot stands in nobody's way. Who was
 //! bound and no longer is belongs somewhere into the middle of the first list; a tree by age beside
 //! it finds the place for them without a walk. Single threaded; [`Waiters`](super::Waiters) brings
 //! the lock and the handshake.
@@ -12,23 +13,27 @@ use std::time::{Duration, Instant};
 
 use super::idle::Idle;
 use super::{Grant, Seat, Seats};
+use crate::need::{Held, Need};
 use crate::worker::{Worker, WorkerId};
 
 pub(super) struct Queue<S> {
     /// Sorted by worker id.
     places: Vec<Place<S>>,
     /// Those that may use any worker since they came.
-    shared: List,
+    shared: ByNeed<List>,
     /// Those that have come to, by age.
-    unbound: BTreeMap<u64, usize>,
+    unbound: ByNeed<BTreeMap<u64, usize>>,
     nodes: Vec<Node<S>>,
     free: Vec<usize>,
-    waiting: usize,
+    waiting: ByNeed<usize>,
     /// Age of the next waiter.
     next_age: u64,
     idle: Idle,
     wakes: Wakes,
 }
+
+/// In the order of [`Need::ALL`].
+type ByNeed<T> = [T; Need::ALL.len()];
 
 /// Woken once the lock is free. Nearly always one, which costs no allocation.
 pub(super) type Wakes = (Option<Waker>, Vec<Waker>);
@@ -37,13 +42,15 @@ pub(super) type Wakes = (Option<Waker>, Vec<Waker>);
 struct Place<S> {
     seat: S,
     takes: Takes,
-    bound: List,
+    bound: ByNeed<List>,
 }
 
 /// Whom a worker's free slot goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
     Everybody,
+    /// The same, while nobody of the lower tiers has one.
+    Overflow,
     /// A backup's: while it does not serve, only to those who wait for this worker.
     Bound,
 }
@@ -67,6 +74,7 @@ enum Node<S> {
 
 struct Waiting {
     waker: Waker,
+    need: Need,
     line: Line,
     age: u64,
     since: Instant,
@@ -86,11 +94,11 @@ impl<S> Default for Queue<S> {
     fn default() -> Self {
         Self {
             places: Vec::new(),
-            shared: List::default(),
-            unbound: BTreeMap::new(),
+            shared: ByNeed::default(),
+            unbound: ByNeed::default(),
             nodes: Vec::new(),
             free: Vec::new(),
-            waiting: 0,
+            waiting: ByNeed::default(),
             next_age: 0,
             idle: Idle::default(),
             wakes: Wakes::default(),
@@ -100,7 +108,11 @@ impl<S> Default for Queue<S> {
 
 impl<S: Seat> Queue<S> {
     pub(super) fn len(&self) -> usize {
-        self.waiting
+        self.waiting.iter().sum()
+    }
+
+    pub(super) fn len_of(&self, need: Need) -> usize {
+        self.waiting[need as usize]
     }
 
     pub(super) fn observe(&mut self, now: Instant) {
@@ -120,22 +132,52 @@ impl<S: Seat> Queue<S> {
         self.place_of(worker).is_some()
     }
 
-    /// Somebody older waits for what this newcomer would take.
-    pub(super) fn has_rivals(&self, bound: Option<WorkerId>) -> bool {
+    /// Somebody older waits for what this newcomer would take. Who needs a slot alone does not stand
+    /// behind those that miss a tunnel slot; what is free for these [`Queue::settle_others`] finds.
+    pub(super) fn has_rivals(&self, bound: Option<WorkerId>, need: Need) -> bool {
+        let needs = || Need::ALL.into_iter().filter(|&rival| rival <= need);
         let bound = bound.and_then(|worker| self.place_of(worker)).map(|at| &self.places[at]);
-        let shared = !self.shared.is_empty() || !self.unbound.is_empty();
+        let shared = needs().any(|need| {
+            !self.shared[need as usize].is_empty() || !self.unbound[need as usize].is_empty()
+        });
         match bound {
-            Some(place) => !place.bound.is_empty() || shared && place.takes == Takes::Everybody,
+            Some(place) => {
+                needs().any(|need| !place.bound[need as usize].is_empty())
+                    || shared && place.takes != Takes::Bound
+            }
             None => shared,
         }
     }
 
+    /// What the newcomer needs, of whom `pick` chooses or of anybody it may use.
+    pub(super) fn serve(
+        &mut self,
+        bound: Option<WorkerId>,
+        need: Need,
+        now: Instant,
+        pick: impl FnOnce() -> Option<S>,
+    ) -> Option<S> {
+        // The pick may have seen an older snapshot than this queue has; then the queue itself knows
+        // better, and nobody waits beside a free slot.
+        let seat = pick().or_else(|| self.reserve(bound, need))?;
+        if need == Need::Tunnel && !seat.worker().tunnels().try_reserve() {
+            // Their limit was lowered just now.
+            self.pass_on(&seat, Held::Request, now);
+            return None;
+        }
+        Some(seat)
+    }
+
     /// Any free slot the newcomer may use.
-    pub(super) fn reserve(&self, bound: Option<WorkerId>) -> Option<S> {
-        let has_one = |place: &&Place<S>| place.seat.worker().slots().try_reserve();
+    fn reserve(&self, bound: Option<WorkerId>, need: Need) -> Option<S> {
+        let has_one = |place: &&Place<S>| {
+            let worker = place.seat.worker();
+            worker.has_room_for(need) && worker.slots().try_reserve()
+        };
+        let of = |takes| self.places.iter().filter(move |p| p.takes == takes).find(has_one);
         let free = match bound {
             Some(worker) => self.places.get(self.place_of(worker)?).filter(has_one),
-            None => self.places.iter().filter(|p| p.takes == Takes::Everybody).find(has_one),
+            None => of(Takes::Everybody).or_else(|| of(Takes::Overflow)),
         };
         Some(free?.seat.clone())
     }
@@ -143,6 +185,7 @@ impl<S: Seat> Queue<S> {
     pub(super) fn enqueue(
         &mut self,
         bound: Option<WorkerId>,
+        need: Need,
         waker: Waker,
         since: Instant,
     ) -> usize {
@@ -150,7 +193,7 @@ impl<S: Seat> Queue<S> {
         self.next_age += 1;
         let place = bound.and_then(|worker| self.place_of(worker));
         let line = bound.filter(|_| place.is_some()).map_or(Line::Shared, Line::Bound);
-        let waiting = Waiting { waker, line, age, since, previous: None, next: None };
+        let waiting = Waiting { waker, need, line, age, since, previous: None, next: None };
         let node = match self.free.pop() {
             Some(node) => {
                 self.nodes[node] = Node::Waiting(waiting);
@@ -162,8 +205,16 @@ impl<S: Seat> Queue<S> {
             }
         };
         self.link(node, place);
-        self.waiting += 1;
+        self.waiting[need as usize] += 1;
         node
+    }
+
+    pub(super) fn need_of(&self, node: usize) -> Need {
+        match self.nodes.get(node) {
+            Some(Node::Waiting(waiting)) => waiting.need,
+            Some(Node::Granted(grant)) if grant.held.has_tunnel() => Need::Tunnel,
+            _ => Need::Request,
+        }
     }
 
     /// Takes the grant, or leaves this waker for when there is one.
@@ -191,26 +242,32 @@ impl<S: Seat> Queue<S> {
         self.unlink(node);
         let Some(waiting) = self.waiting_mut(node) else { return };
         (waiting.line, waiting.previous, waiting.next) = (Line::Unbound, None, None);
-        let age = waiting.age;
-        self.unbound.insert(age, node);
+        let (age, need) = (waiting.age, waiting.need);
+        self.unbound[need as usize].insert(age, node);
     }
 
     /// Ends a waiter; what it was granted and did not take comes back.
     pub(super) fn leave(&mut self, node: usize) -> Option<Grant<S>> {
-        if let Some(Node::Waiting(_)) = self.nodes.get(node) {
+        if let Some(Node::Waiting(Waiting { need, .. })) = self.nodes.get(node) {
+            let need = *need;
             self.unlink(node);
-            self.ended_waiting();
+            self.ended_waiting(need);
         }
         self.vacate(node)
     }
 
-    /// One held slot of this seat's worker goes to the oldest who may use it, and otherwise back.
-    pub(super) fn pass_on(&mut self, seat: &S, now: Instant) {
+    /// What is held of this seat's worker goes to the oldest who may use it, and otherwise back.
+    pub(super) fn pass_on(&mut self, seat: &S, held: Held, now: Instant) {
         let worker = seat.worker();
-        let place = self.place_for(worker).filter(|_| worker.slots().load().may_hand_over());
-        match place.and_then(|place| Some((place, self.oldest(place)?))) {
-            Some((place, node)) => self.grant(node, place, now),
-            None => worker.slots().release(),
+        if held.has_tunnel() {
+            worker.tunnels().release();
+        }
+        if held.has_request() {
+            let place = self.place_for(worker).filter(|_| worker.slots().load().may_hand_over());
+            match place.and_then(|place| Some((place, self.next(place)?))) {
+                Some((place, (node, need))) => self.grant(node, need, place, now),
+                None => worker.slots().release(),
+            }
         }
         self.settle_one(seat, now);
     }
@@ -224,30 +281,37 @@ impl<S: Seat> Queue<S> {
 
     /// Hands over what anybody has free, in turns, so that no worker is filled before the others.
     pub(super) fn settle(&mut self, now: Instant) {
-        let mut some = self.waiting > 0;
-        while some {
-            some = false;
-            for place in 0..self.places.len() {
-                some |= self.hand_over(place, now);
+        for overflow in [false, true] {
+            let mut some = self.len() > 0;
+            while some {
+                some = false;
+                for place in 0..self.places.len() {
+                    if (self.places[place].takes == Takes::Overflow) == overflow {
+                        some |= self.hand_over(place, now);
+                    }
+                }
             }
         }
     }
 
-    /// The same for those workers somebody is bound to.
-    pub(super) fn settle_bound(&mut self, now: Instant) {
-        if self.waiting == 0 {
+    /// The same for those a newcomer does not queue behind, though they are older.
+    pub(super) fn settle_others(&mut self, now: Instant) {
+        if self.len() == 0 {
             return;
         }
+        let tunnels = self.len_of(Need::Tunnel) > 0;
         for place in 0..self.places.len() {
-            while !self.places[place].bound.is_empty() && self.hand_over(place, now) {}
+            let some = |this: &Self| this.places[place].bound.iter().any(|list| !list.is_empty());
+            while (tunnels || some(self)) && self.hand_over(place, now) {}
         }
     }
 
-    pub(super) fn publish(&mut self, Seats { serving, backups }: Seats<S>) {
-        let place = |takes| move |seat| Place { seat, takes, bound: List::default() };
+    pub(super) fn publish(&mut self, Seats { serving, overflow, backups }: Seats<S>) {
+        let place = |takes| move |seat| Place { seat, takes, bound: ByNeed::default() };
         let serving = serving.into_iter().map(place(Takes::Everybody));
+        let overflow = overflow.into_iter().map(place(Takes::Overflow));
         let backups = backups.into_iter().map(place(Takes::Bound));
-        let mut places: Vec<_> = serving.chain(backups).collect();
+        let mut places: Vec<_> = serving.chain(overflow).chain(backups).collect();
         places.sort_by_key(|place| place.seat.worker().id());
         places.dedup_by_key(|place| place.seat.worker().id());
         let before = std::mem::replace(&mut self.places, places);
@@ -255,7 +319,7 @@ impl<S: Seat> Queue<S> {
         for Place { seat, bound, .. } in before {
             match self.place_of(seat.worker().id()) {
                 Some(place) => self.places[place].bound = bound,
-                None => stranded.extend(self.walk(bound)),
+                None => stranded.extend(bound.into_iter().flat_map(|list| self.walk(list))),
             }
         }
         // Those whose worker is gone join the others in order of age.
@@ -264,30 +328,58 @@ impl<S: Seat> Queue<S> {
         }
     }
 
-    /// Reserves one slot for the oldest who may use it.
+    /// Reserves what the oldest needs who may use it.
     fn hand_over(&mut self, place: usize, now: Instant) -> bool {
-        let Some(node) = self.oldest(place) else { return false };
-        if !self.places[place].seat.worker().slots().try_reserve() {
+        let word = self.places[place].seat.worker().slots();
+        // Most have nothing free: looked at before the lists are.
+        if !word.load().has_room() {
             return false;
         }
-        self.grant(node, place, now);
-        true
-    }
-
-    /// The oldest head of those who may use any worker and those who wait for this one.
-    fn oldest(&self, place: usize) -> Option<usize> {
-        let head = |list: List| list.ends.map(|ends| ends.head);
-        let place = &self.places[place];
-        let bound = head(place.bound);
-        if place.takes == Takes::Bound {
-            return bound;
+        let Some((node, need)) = self.next(place) else { return false };
+        let worker = self.places[place].seat.worker();
+        if worker.slots().try_reserve() {
+            self.grant(node, need, place, now);
+            return true;
         }
-        let unbound = self.unbound.first_key_value().map(|(_, &node)| node);
-        let heads = [head(self.shared), bound, unbound].into_iter().flatten();
-        heads.min_by_key(|&head| self.waiting(head).map(|waiting| waiting.age))
+        if need == Need::Tunnel {
+            worker.tunnels().release();
+        }
+        false
     }
 
-    fn grant(&mut self, node: usize, place: usize, event: Instant) {
+    /// Who is next to get a slot of this worker: the oldest who lacks nothing else. The tunnel slot
+    /// that it may need is reserved with this.
+    fn next(&mut self, place: usize) -> Option<(usize, Need)> {
+        let oldest = Need::ALL.map(|need| self.oldest(place, need));
+        let tunnels = self.places[place].seat.worker().tunnels();
+        let [(request, request_age), (tunnel, tunnel_age)] = oldest.map(|oldest| match oldest {
+            Some((age, node)) => (Some(node), age),
+            None => (None, u64::MAX),
+        });
+        match tunnel {
+            Some(node) if tunnel_age < request_age && tunnels.try_reserve() => {
+                Some((node, Need::Tunnel))
+            }
+            _ => request.map(|node| (node, Need::Request)),
+        }
+    }
+
+    /// The oldest head of those who may use any worker and those who wait for this one, with its age.
+    fn oldest(&self, place: usize, need: Need) -> Option<(u64, usize)> {
+        let need = need as usize;
+        let head = |list: List| list.ends.map(|ends| ends.head);
+        let aged = |node: usize| self.waiting(node).map(|waiting| (waiting.age, node));
+        let place = &self.places[place];
+        let bound = head(place.bound[need]);
+        if place.takes == Takes::Bound {
+            return aged(bound?);
+        }
+        let unbound = self.unbound[need].first_key_value().map(|(_, &node)| node);
+        let heads = [head(self.shared[need]), bound, unbound].into_iter().flatten();
+        heads.filter_map(aged).min()
+    }
+
+    fn grant(&mut self, node: usize, need: Need, place: usize, event: Instant) {
         self.unlink(node);
         let seat = self.places[place].seat.clone();
         let before = std::mem::replace(&mut self.nodes[node], Node::Vacant);
@@ -295,17 +387,17 @@ impl<S: Seat> Queue<S> {
         // The slot and the waiter could have met as soon as both were there.
         let at = waiting.since.max(event);
         self.idle.count_from(at);
-        self.nodes[node] = Node::Granted(Grant { seat, at });
-        self.ended_waiting();
+        self.nodes[node] = Node::Granted(Grant { seat, held: need.held(), at });
+        self.ended_waiting(need);
         match self.wakes.0 {
             None => self.wakes.0 = Some(waiting.waker),
             Some(_) => self.wakes.1.push(waiting.waker),
         }
     }
 
-    fn ended_waiting(&mut self) {
-        self.waiting -= 1;
-        if self.waiting == 0 {
+    fn ended_waiting(&mut self, need: Need) {
+        self.waiting[need as usize] -= 1;
+        if self.len() == 0 {
             self.idle.nobody_waits();
         }
     }
@@ -334,30 +426,31 @@ impl<S: Seat> Queue<S> {
 
     /// To the end of the list of this place, or of that of all.
     fn link(&mut self, node: usize, place: Option<usize>) {
-        let last = self.list(place).ends.map(|ends| ends.tail);
+        let Some(need) = self.waiting(node).map(|waiting| waiting.need) else { return };
+        let last = self.list(place, need).ends.map(|ends| ends.tail);
         if let Some(waiting) = self.waiting_mut(node) {
             waiting.previous = last;
         }
         if let Some(last) = last.and_then(|last| self.waiting_mut(last)) {
             last.next = Some(node);
         }
-        let list = self.list(place);
+        let list = self.list(place, need);
         let head = list.ends.map_or(node, |ends| ends.head);
         list.ends = Some(Ends { head, tail: node });
     }
 
     fn unlink(&mut self, node: usize) {
-        let Some(waiting) = self.waiting(node) else { return };
-        let (line, age) = (waiting.line, waiting.age);
-        let (previous, next) = (waiting.previous, waiting.next);
+        let Some(&Waiting { need, line, age, previous, next, .. }) = self.waiting(node) else {
+            return;
+        };
         let list = match line {
             Line::Unbound => {
-                self.unbound.remove(&age);
+                self.unbound[need as usize].remove(&age);
                 return;
             }
-            Line::Shared => self.list(None),
+            Line::Shared => self.list(None, need),
             Line::Bound(worker) => match self.place_of(worker) {
-                Some(place) => self.list(Some(place)),
+                Some(place) => self.list(Some(place), need),
                 // Its list went with its worker.
                 None => return,
             },
@@ -376,10 +469,10 @@ impl<S: Seat> Queue<S> {
         }
     }
 
-    fn list(&mut self, place: Option<usize>) -> &mut List {
+    fn list(&mut self, place: Option<usize>, need: Need) -> &mut List {
         match place {
-            Some(place) => &mut self.places[place].bound,
-            None => &mut self.shared,
+            Some(place) => &mut self.places[place].bound[need as usize],
+            None => &mut self.shared[need as usize],
         }
     }
 

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use super::workers::{self, WhereSlots};
 use super::{on, where_on};
-use crate::leaf::{
-    Dur, FilePath, Percent, Size, SlotCount, StatusRange, StrategyRef, Text, Timeout,
-};
+use crate::leaf::{Dur, FilePath, Percent, Size, StatusRange, StrategyRef, Text, Timeout};
 use crate::model::{
     Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, OnOff, Pool, Queue, Spill, Strategy,
     Worker,
@@ -48,6 +46,8 @@ pub(super) struct HttpOnly {
     idle: Vec<(&'static str, Span)>,
     /// It is known that no worker has slots.
     pub(super) without_slots: bool,
+    /// Some worker has one number for requests and tunnels.
+    pub(super) counts_tunnels_as_requests: bool,
 }
 
 /// What keeps a pool from serving TCP.
@@ -87,11 +87,12 @@ pub(super) fn convert(
         ("abandon_after", where_on(&raw.abandon_after)),
         ("buffer", where_on(&raw.buffer)),
         ("keep_alive", where_on(&raw.keep_alive)),
+        ("slots.tunnels", where_apart(&raw)),
     ];
     let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
     let strategy = strategy(raw.strategy, span, registry, cx);
     let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
-    let slots = on(raw.slots).and_then(|SlotCount(n)| NonZeroU32::new(n));
+    let slots = on(raw.slots).unwrap_or_default();
     let file = discovered(raw.discover, cx);
     let refused = raw.refused.excuses(&["workers", "discover"]);
     if raw.workers.is_absent() && !refused && matches!(file, Discovered::No) {
@@ -137,6 +138,14 @@ pub(super) fn convert(
         );
     }
     let without_slots = !limited && !workers.is_empty();
+    if let Some(Spanned { value: OnOff::On, span }) = raw.overflow.as_given()
+        && discover.is_none()
+        && (without_slots || workers.iter().all(|worker| worker.tier == workers[0].tier))
+    {
+        let hint = "it takes workers with slots in one tier, and others in a higher one: `tier: 1`";
+        let message = format!("`overflow` does nothing in the pool `{name}`");
+        cx.report(Draft::warning(*span, message).hint(hint.to_owned()));
+    }
     let (buffer, spill) = buffer(raw.buffer, limited, without_slots, cx);
     let sticky = where_on(&raw.affinity);
     let affinity = super::affinity::convert(name, raw.affinity, cx);
@@ -146,6 +155,8 @@ pub(super) fn convert(
     let warm_up = life::warm_up(raw.warm_up, cx);
     // Not before all of the pool has been looked at: every mistake is told at once.
     let (strategy, keyed) = strategy?;
+    let counts_tunnels_as_requests =
+        workers.iter().any(|worker| worker.slots.is_some() && worker.tunnels.is_none());
     let needs_http = |at: Option<Span>, what: &str, instead| {
         at.map(|at| Barrier { at, what: what.to_owned(), instead })
     };
@@ -174,15 +185,28 @@ pub(super) fn convert(
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
         via: raw.via.or(OnOff::On),
+        overflow: raw.overflow.or(OnOff::Off),
         outlier,
         panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
         slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),
         warm_up,
-        slots,
+        slots: slots.requests,
+        tunnels: slots.tunnels,
         workers,
         discover,
     };
-    Some((pool, HttpOnly { barrier: keyed.or(sticky).or(warmed), idle, without_slots }))
+    let barrier = keyed.or(sticky).or(warmed);
+    Some((pool, HttpOnly { barrier, idle, without_slots, counts_tunnels_as_requests }))
+}
+
+/// Where tunnels are counted apart.
+fn where_apart(raw: &raw::Pool) -> Option<Span> {
+    let of = |slots: &Field<Switch<raw::Slots>>| match slots.as_given()? {
+        Spanned { value: Switch::On(raw::Slots { tunnels: Some(_), .. }), span } => Some(*span),
+        _ => None,
+    };
+    let workers = raw.workers.as_given().into_iter().flat_map(|given| &given.value.0);
+    of(&raw.slots).or_else(|| workers.filter_map(|worker| of(&worker.value.map.slots)).next())
 }
 
 enum Discovered {

@@ -9,7 +9,7 @@ use super::filter::{Place, filters};
 use super::listener::{retry, route_timeouts};
 use super::matches::{Seen, in_words, matches};
 use crate::leaf::{Shares, Size, Text};
-use crate::model::{Action, Destination, Route, RouteBuffer};
+use crate::model::{Action, Destination, Match, Route, RouteBuffer, ValueMatch};
 use crate::problem::Draft;
 use crate::raw::{self, Protocol};
 use crate::read::{Cx, Field, Spanned, Switch};
@@ -53,6 +53,7 @@ pub(super) fn routes(
         taken.insert(name.clone());
         let way = Way {
             span,
+            for_tunnels: matches.iter().any(is_for_tunnels),
             misled: raw.refused.excuses(&["pool", "split", "redirect", "respond"]),
             replaces_prefix: matches.iter().all(|m| m.path.is_none() && m.path_regex.is_none()),
             pool: raw.pool,
@@ -73,9 +74,25 @@ pub(super) fn routes(
     routes
 }
 
+/// It asks for an upgrade or an event stream, or for a path that is named after one.
+fn is_for_tunnels(wanted: &Match) -> bool {
+    const NAMES: [&str; 8] =
+        ["ws", "wss", "websocket", "websockets", "socket.io", "cable", "sse", "eventsource"];
+    let is_stream = |value: &ValueMatch| matches!(value, ValueMatch::Exact(text) if text.eq_ignore_ascii_case("text/event-stream"));
+    let by_header = wanted.headers.iter().any(|(name, value)| match name.as_str() {
+        "upgrade" => true,
+        "accept" => is_stream(value),
+        _ => false,
+    });
+    let mut paths = wanted.path.iter().chain(&wanted.path_prefix);
+    by_header || paths.any(|path| path.split('/').any(|element| NAMES.contains(&element)))
+}
+
 /// Where a route says that it leads.
 struct Way {
     span: Span,
+    /// By all appearances it is there for WebSockets or event streams.
+    for_tunnels: bool,
     /// The key that says it was refused.
     misled: bool,
     /// Whatever it matches, it knows which prefix it was.
@@ -115,6 +132,16 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
     }
     let buffer_given = way.buffer.as_given().map(|given| given.span);
     let buffer = (buffer_given, buffer(way.buffer));
+    if let Some(pool) = way.pool.as_given().filter(|_| way.for_tunnels)
+        && let Some(facts) = names.pools.get(&pool.value.text)
+        && facts.http_only.counts_tunnels_as_requests
+    {
+        let name = &pool.value.text;
+        let message = format!("in the pool `{name}` each open tunnel holds a slot for its life");
+        let hint = "to count WebSockets and event streams apart: \
+                    `slots: { requests: N, tunnels: M }`";
+        cx.report(Draft::warning(pool.span, message).hint(hint.to_owned()));
+    }
     if let Some(pool) = way.pool.given() {
         let timeouts = way.timeouts.value();
         return destination(pool, timeouts, buffer, listener, names, cx).map(Action::Pool);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::leaf::{Dur, SlotCount, WorkerAddress, WorkerName, is_localhost};
+use crate::leaf::{Dur, WorkerAddress, WorkerName, is_localhost};
 use crate::model::{Address, Host, ListedWorker, Worker};
 use crate::problem::Draft;
 use crate::raw;
@@ -24,7 +24,7 @@ pub(super) type WhereSlots = HashMap<String, (String, Span)>;
 /// `pool`: its name and where the others have slots; a file of workers belongs to none yet.
 pub(crate) fn convert(
     list: Option<Many<raw::Worker>>,
-    pool_slots: Option<NonZeroU32>,
+    pool_slots: raw::Slots,
     mut pool: Option<(&str, &mut WhereSlots)>,
     cx: &mut Cx<'_>,
 ) -> Vec<ListedWorker> {
@@ -40,10 +40,11 @@ pub(crate) fn convert(
             );
         }
         let own_slots = !raw.slots.is_absent();
-        let slots = match raw.slots.value() {
+        let limits = match raw.slots.value() {
             None => pool_slots,
-            Some(switch) => switch.on().and_then(|SlotCount(n)| NonZeroU32::new(n)),
+            Some(switch) => switch.on().unwrap_or_default(),
         };
+        let raw::Slots { requests: slots, tunnels } = limits;
         let Some(Spanned { value: address, span: at }) = raw.address.given() else { continue };
         let written = address.to_string();
         if let Some(first) = addresses.get(&written) {
@@ -82,7 +83,7 @@ pub(crate) fn convert(
         }
         let weight = raw.weight.value().and_then(|n| NonZeroU32::new(n.u32()));
         let tier = raw.tier.value().map_or(0, |n| n.u32() as u8);
-        let worker = Worker { name, address, weight, slots, tier };
+        let worker = Worker { name, address, weight, slots, tunnels, tier };
         workers.push(ListedWorker { worker, own_slots });
     }
     workers

@@ -74,12 +74,6 @@ pub(crate) struct SlotCount(pub(crate) u32);
 
 impl Read for SlotCount {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if let Kind::Map(entries) = &node.kind
-            && entries.iter().all(|(k, _)| matches!(k.key(), Some("requests" | "tunnels")))
-        {
-            cx.not_built(node.span, "`slots` with `requests` and `tunnels`");
-            return None;
-        }
         if let Kind::Scalar(s) = &node.kind
             && &*s.text == "0"
         {

@@ -16,6 +16,8 @@ pub struct Pool {
     pub affinity: Option<Affinity>,
     /// Of workers that say nothing themselves.
     pub slots: Option<NonZeroU32>,
+    /// The same, of tunnels that are counted apart.
+    pub tunnels: Option<NonZeroU32>,
     pub workers: Vec<Worker>,
     /// A file that names more of them, and is watched.
     pub discover: Option<PathBuf>,
@@ -33,6 +35,8 @@ pub struct Pool {
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
     pub via: OnOff,
+    /// The next tier takes what a full one would let wait.
+    pub overflow: OnOff,
     /// `None` = nothing of its own traffic takes a worker out.
     pub outlier: Option<Outlier>,
     /// In thousandths of the workers; 0 = never.
@@ -160,6 +164,8 @@ pub struct Worker {
     pub address: Address,
     pub weight: Option<NonZeroU32>,
     pub slots: Option<NonZeroU32>,
+    /// Tunnels and event streams beside the slots; `None`: they take slots.
+    pub tunnels: Option<NonZeroU32>,
     /// 0 first; 1 and more are backups.
     pub tier: u8,
 }

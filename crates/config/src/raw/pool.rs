@@ -1,5 +1,7 @@
 //! A pool as it is written: its workers, and the policies they are used by.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use crate::leaf::{
@@ -8,8 +10,9 @@ use crate::leaf::{
     WorkerAddress, WorkerName, WorkerProtocol,
 };
 use crate::model::{OnLost, OnOff, SameSite, SecureCookie};
+use crate::problem::Draft;
 use crate::raw::{RouteTimeouts, Secret};
-use crate::read::{Concealed, Cx, Many, OneOrMany, Read, Spanned, Switch, section, words};
+use crate::read::{Concealed, Cx, Field, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::tree::{Kind, Node};
 section! {
@@ -19,7 +22,7 @@ section! {
         /// A client stays on its worker by a cookie.
         "affinity" => affinity: Switch<Affinity> = "off",
         /// Requests a worker serves at once, unless it says otherwise; `off` is no limit.
-        "slots" => slots: Switch<SlotCount> = "off",
+        "slots" => slots: Switch<Slots> = "off",
         /// Where requests wait while every slot is taken, or while the pool has just lost its last
         /// worker. Without it: where slots exist, for 10 s, as many as a hundred times the slots; for a
         /// lost worker 2 s, in a pool without slots at most 1000.
@@ -53,15 +56,31 @@ section! {
         /// With a smaller share of the workers up, ejections and probe time-outs are ignored; refused
         /// connections never are.
         "panic_below" => panic_below: Switch<PercentOrZero> = 0,
+        /// Whether the next tier takes what would otherwise wait, or be refused, because every slot of
+        /// the tier that serves is taken. Without it a tier serves only when no worker of a lower one
+        /// can be used.
+        "overflow" => overflow: OnOff = "off",
         /// How long a worker takes to its full share after it came up, in ten steps.
         "slow_start" => slow_start: Switch<Dur> = "0s",
         /// What a worker is asked before it serves, at its start and when it comes back.
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow", "overflow",
+        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow",
     }
     needs { some_of("workers", "discover"); }
+}
+
+section! {
+    /// Tunnels and event streams counted apart from requests.
+    SlotsMap is "slots" like "{ requests: 8, tunnels: 500 }" {
+        /// Requests a worker serves at once. A tunnel takes one of these until it has begun.
+        "requests" => requests: SlotCount,
+        /// Tunnels (WebSocket and other upgrades) and event streams that it holds at once.
+        "tunnels" => tunnels: SlotCount,
+    }
+    later {}
+    needs { every("requests", "tunnels"); }
 }
 
 section! {
@@ -113,7 +132,7 @@ section! {
         /// Its relative share.
         "weight" => weight: Count<1, 10_000>,
         /// Requests it serves at once.
-        "slots" => slots: Switch<SlotCount>,
+        "slots" => slots: Switch<Slots>,
         /// 0 serves first; 1 and more are backups.
         "tier" => tier: Count<0, 255> = 0,
         /// How long what a host name resolves to is believed.
@@ -276,6 +295,37 @@ section! {
     later {}
 }
 
+/// One limit for all, or one for requests and one for tunnels.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Slots {
+    pub(crate) requests: Option<NonZeroU32>,
+    /// `None`: tunnels take slots.
+    pub(crate) tunnels: Option<NonZeroU32>,
+}
+
+impl Read for Slots {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let count = |SlotCount(n)| NonZeroU32::new(n);
+        match &node.kind {
+            Kind::Map(_) => {
+                let map = SlotsMap::read(node, cx)?;
+                let half = map.requests.is_absent() || map.tunnels.is_absent();
+                if half && !map.refused.any() {
+                    let draft = Draft::error(node.span, "found one half of `slots`");
+                    cx.report(draft.expected("both: `slots: { requests: 8, tunnels: 500 }`"));
+                }
+                let (requests, tunnels) = (map.requests.value()?, map.tunnels.value()?);
+                Some(Slots { requests: count(requests), tunnels: count(tunnels) })
+            }
+            _ => SlotCount::read(node, cx).map(|n| Slots { requests: count(n), tunnels: None }),
+        }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([SlotCount::shape(shapes), SlotsMap::shape(shapes)])
+    }
+}
+
 /// A worker is its address, or a map.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
@@ -287,7 +337,7 @@ impl Read for Worker {
         let map = match &node.kind {
             Kind::Map(_) => WorkerMap::read(node, cx)?,
             _ => WorkerMap {
-                address: crate::read::Field::Given(Spanned::read(node, cx)?),
+                address: Field::Given(Spanned::read(node, cx)?),
                 ..WorkerMap::empty(node.span)
             },
         };

@@ -99,6 +99,8 @@ struct Change {
     weight: Option<Option<Bounded<{ bounds::WEIGHT }>>>,
     #[serde(default, deserialize_with = "given")]
     slots: Option<Option<Bounded<{ bounds::SLOTS }>>>,
+    #[serde(default, deserialize_with = "given")]
+    tunnels: Option<Option<Bounded<{ bounds::SLOTS }>>>,
 }
 
 /// What may be changed of all workers of a pool at once.
@@ -164,6 +166,7 @@ async fn change(pool: &Arc<Pool>, worker: &str, wanted: Change) -> Result<Answer
         state: wanted.state.map(AdminState::from),
         weight: wanted.weight.map(|weight| weight.map(|Bounded(n)| n)),
         slots: wanted.slots.map(|slots| slots.map(|Bounded(n)| n)),
+        tunnels: wanted.tunnels.map(|tunnels| tunnels.map(|Bounded(n)| n)),
     };
     let unknown =
         |error: isobar_pool::UnknownWorker| Problem::new(StatusCode::NOT_FOUND, error.to_string());

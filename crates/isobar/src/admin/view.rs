@@ -134,6 +134,9 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
     if worker.slots != worker.file_slots {
         overrides.insert("slots".into(), json!(worker.slots));
     }
+    if worker.tunnel_slots != worker.file_tunnel_slots {
+        overrides.insert("tunnels".into(), json!(worker.tunnel_slots));
+    }
     let probe = worker.last_probe.as_ref().map(|probe| match probe {
         Ok(()) => String::from("ok"),
         Err(cause) => cause.clone(),
@@ -160,12 +163,19 @@ pub(crate) fn worker(worker: &WorkerStatus) -> Value {
         "tier": worker.tier,
         "weight": worker.weight,
         "slots": worker.slots,
-        "file": { "weight": worker.file_weight, "slots": worker.file_slots },
+        "tunnels": worker.tunnel_slots,
+        "file": {
+            "weight": worker.file_weight,
+            "slots": worker.file_slots,
+            "tunnels": worker.file_tunnel_slots,
+        },
         "overrides": overrides,
         "in_flight": worker.in_flight,
+        "slots_taken": worker.slots_taken,
         "abandoned": worker.abandoned,
         "holds": {
-            "requests": worker.in_flight.saturating_sub(worker.abandoned),
+            "requests": worker.in_flight.saturating_sub(worker.abandoned + worker.tunnels),
+            "tunnels": worker.tunnels,
             "abandoned": worker.abandoned,
         },
         "served": served,
@@ -262,6 +272,7 @@ fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
             "resolve": resolve(&worker.address),
             "weight": worker.weight,
             "slots": worker.slots,
+            "tunnels": worker.tunnels,
             "tier": worker.tier,
         })
     };
@@ -289,6 +300,8 @@ fn configured_pool((name, pool): (&String, &model::Pool)) -> (String, Value) {
         "connect_timeout_seconds": pool.connect_timeout.as_secs_f64(),
         "buffer": { "request": pool.buffer.request, "response": pool.buffer.response },
         "slots": pool.slots,
+        "tunnels": pool.tunnels,
+        "overflow": pool.overflow == model::OnOff::On,
         "workers": pool.workers.iter().map(worker).collect::<Vec<_>>(),
         "discover": pool.discover.as_ref().map(|file| json!({ "file": file.display().to_string() })),
     });

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::change::{self, Order, Patience};
 use super::client::Reach;
@@ -130,8 +130,16 @@ pub(super) struct Slots {
     #[command(flatten)]
     member: Member,
     /// From 1 to 1000000, or `reset`: the file's. In force until the file has another one
-    #[arg(value_name = "N|reset", allow_negative_numbers = true, value_parser = slots)]
-    n: Number,
+    #[arg(
+        value_name = "N|reset",
+        allow_negative_numbers = true,
+        required_unless_present = "tunnels",
+        value_parser = slots
+    )]
+    n: Option<Number>,
+    /// The same for tunnels and event streams; from then on they are counted apart from `slots`
+    #[arg(long, value_name = "N|reset", allow_negative_numbers = true, value_parser = slots)]
+    tunnels: Option<Number>,
     #[command(flatten)]
     admin: Admin,
     #[command(flatten)]
@@ -146,7 +154,13 @@ impl Weight {
 
 impl Slots {
     pub(super) fn run(self) -> Result<(), Told> {
-        set(&self.member, &json!({ "slots": self.n.wanted() }), self.admin, &self.output)
+        let mut wanted = Map::new();
+        for (key, number) in [("slots", self.n), ("tunnels", self.tunnels)] {
+            if let Some(number) = number {
+                wanted.insert(key.to_owned(), json!(number.wanted()));
+            }
+        }
+        set(&self.member, &Value::Object(wanted), self.admin, &self.output)
     }
 }
 

@@ -216,12 +216,14 @@ fn state_of(pool: &str, worker: &Value) -> String {
     let or = |key: &str, none: &str| {
         worker[key].as_u64().map_or_else(|| none.to_owned(), |n| format!("{key} {n}"))
     };
+    let tunnels = worker["tunnels"].as_u64().map(|n| format!(", tunnels {n}"));
     format!(
-        "{} {name}: {health}{}, {} in flight, {}, {}\n",
+        "{} {name}: {health}{}, {} in flight, {}{}, {}\n",
         plain(pool),
         cause.unwrap_or_default(),
         worker["in_flight"].as_u64().unwrap_or_default(),
         or("slots", "no limit of slots"),
+        tunnels.unwrap_or_default(),
         or("weight", "weight not set"),
     )
 }
@@ -231,7 +233,7 @@ fn overrides_of(order: &Order<'_>, worker: &Value) -> String {
     if worker["overrides"]["state"].is_string() {
         out += &format!("  state: set at run time; back with: {}\n", order.back("undrain"));
     }
-    for key in ["weight", "slots"] {
+    for (key, back) in [("weight", "weight"), ("slots", "slots"), ("tunnels", "slots")] {
         if worker["overrides"][key].is_null() {
             continue;
         }
@@ -239,8 +241,9 @@ fn overrides_of(order: &Order<'_>, worker: &Value) -> String {
             Some(n) => format!("the file says {n}"),
             None => String::from("the file says nothing"),
         };
-        let back = order.back(key);
-        out += &format!("  {key}: set at run time, {file}; back with: {back} reset\n");
+        let option = if key == back { "" } else { " --tunnels" };
+        let back = order.back(back);
+        out += &format!("  {key}: set at run time, {file}; back with: {back}{option} reset\n");
     }
     out
 }

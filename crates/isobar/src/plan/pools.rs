@@ -8,8 +8,8 @@ use isobar_balance::outlier::{Burst, Thresholds};
 use isobar_balance::strategy;
 use isobar_config::model;
 use isobar_pool::{
-    Buffer, Health, Hold, IdleTime, KeepAlive, Life, Outlier, PoolSettings, Probe, Queue, Spill,
-    Via, WarmUp, probe,
+    Buffer, Health, Hold, IdleTime, KeepAlive, Life, Outlier, Overflow, PoolSettings, Probe, Queue,
+    Spill, Via, WarmUp, probe,
 };
 
 /// `Err`: a strategy this process does not have. A configuration that was read with our registry
@@ -43,6 +43,10 @@ pub(crate) fn settings(pool: &model::Pool) -> Result<PoolSettings, String> {
         retry_budget: pool.retry_budget.map(Share),
         abandon_after: pool.abandon_after,
         affinity: pool.affinity.as_ref().map(affinity).transpose()?,
+        overflow: match pool.overflow {
+            model::OnOff::On => Overflow::On,
+            model::OnOff::Off => Overflow::Off,
+        },
         via: match pool.via {
             model::OnOff::On => Via::On,
             model::OnOff::Off => Via::Off,

@@ -2,14 +2,13 @@
 //! configuration alone, or from host names and a watched file as well.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use isobar_config::{ListedWorker, model};
 use isobar_pool::discovery::dns::{HostName, Lookup, LookupPaths};
 use isobar_pool::discovery::fixed::Fixed;
 use isobar_pool::discovery::{
-    At, Declared, Discovery, Mixed, SlotLimit, Sources, WorkersFile, file::ReadWorkers,
+    At, Declared, Discovery, Limits, Mixed, OwnLimits, Sources, WorkersFile, file::ReadWorkers,
 };
 use isobar_pool::{Address, WorkerSpec};
 
@@ -19,20 +18,22 @@ pub(crate) fn discovery(pool: &model::Pool, sources: &Arc<Sources>) -> Arc<dyn D
     match pool.discover.is_none().then(|| fixed(&pool.workers)).flatten() {
         Some(workers) => Arc::new(Fixed::new(workers)),
         None => {
-            let declared = pool.workers.iter().map(|worker| {
-                let slots = worker.slots.map_or(SlotLimit::None, SlotLimit::Of);
-                declared(worker, slots)
-            });
+            let declared =
+                pool.workers.iter().map(|worker| declared(worker, OwnLimits::Own(limits(worker))));
             let file = pool.discover.clone().map(|path| WorkersFile { path, read: reader() });
             let declared = declared.collect();
-            Arc::new(Mixed::new(&pool.name, declared, pool.slots, file, sources.clone()))
+            let of_pool = Limits { slots: pool.slots, tunnels: pool.tunnels };
+            Arc::new(Mixed::new(&pool.name, declared, of_pool, file, sources.clone()))
         }
     }
 }
 
 /// Whether [`discovery`] would say the same.
 pub(crate) fn same(one: &model::Pool, other: &model::Pool) -> bool {
-    (&one.workers, &one.discover, one.slots) == (&other.workers, &other.discover, other.slots)
+    let all = |pool: &model::Pool| {
+        (pool.workers.clone(), pool.discover.clone(), pool.slots, pool.tunnels)
+    };
+    all(one) == all(other)
 }
 
 pub(crate) fn resolver(servers: &[SocketAddr]) -> Lookup {
@@ -51,13 +52,18 @@ fn fixed(workers: &[model::Worker]) -> Option<Vec<WorkerSpec>> {
             },
             weight: worker.weight,
             slots: worker.slots,
+            tunnels: worker.tunnels,
             tier: worker.tier,
         })
     };
     workers.iter().map(spec).collect()
 }
 
-fn declared(worker: &model::Worker, slots: SlotLimit) -> Declared {
+fn limits(worker: &model::Worker) -> Limits {
+    Limits { slots: worker.slots, tunnels: worker.tunnels }
+}
+
+fn declared(worker: &model::Worker, limits: OwnLimits) -> Declared {
     let at = |address| At::Address { name: worker.name.clone(), address };
     let at = match &worker.address {
         model::Address::Tcp(addr) => at(Address::Tcp(*addr)),
@@ -67,19 +73,15 @@ fn declared(worker: &model::Worker, slots: SlotLimit) -> Declared {
             port: host.port,
         },
     };
-    Declared { at, weight: worker.weight, slots, tier: worker.tier }
+    Declared { at, weight: worker.weight, limits, tier: worker.tier }
 }
 
 fn reader() -> ReadWorkers {
-    let slots = |own: bool, slots: Option<NonZeroU32>| match (own, slots) {
-        (false, _) => SlotLimit::OfPool,
-        (true, None) => SlotLimit::None,
-        (true, Some(limit)) => SlotLimit::Of(limit),
-    };
     Arc::new(move |path| match isobar_config::load_workers(path) {
         Ok(listed) => {
             let entry = |ListedWorker { worker, own_slots }: &ListedWorker| {
-                declared(worker, slots(*own_slots, worker.slots))
+                let own = own_slots.then(|| OwnLimits::Own(limits(worker)));
+                declared(worker, own.unwrap_or(OwnLimits::OfPool))
             };
             Ok(listed.iter().map(entry).collect())
         }

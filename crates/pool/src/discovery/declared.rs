@@ -26,16 +26,24 @@ use crate::settings::WorkerSpec;
 pub struct Declared {
     pub at: At,
     pub weight: Option<NonZeroU32>,
-    pub slots: SlotLimit,
+    pub limits: OwnLimits,
     pub tier: u8,
 }
 
+/// What an entry says of its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotLimit {
-    /// What the pool says of workers that say nothing.
+pub enum OwnLimits {
+    /// Nothing: what the pool says of such workers.
     OfPool,
-    None,
-    Of(NonZeroU32),
+    Own(Limits),
+}
+
+/// What a worker may hold at once; `None` = no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub slots: Option<NonZeroU32>,
+    /// `None`: tunnels take slots.
+    pub tunnels: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +91,7 @@ pub struct Mixed {
 struct Parts {
     pool: String,
     workers: Vec<Declared>,
-    slots: Option<NonZeroU32>,
+    limits: Limits,
     file: Option<WorkersFile>,
     sources: Arc<Sources>,
 }
@@ -98,15 +106,15 @@ struct Looking {
 }
 
 impl Mixed {
-    /// `pool` is for the log, `slots` what a worker has that says nothing of its own.
+    /// `pool` is for the log, `limits` what a worker has that says nothing of its own.
     pub fn new(
         pool: &str,
         workers: Vec<Declared>,
-        slots: Option<NonZeroU32>,
+        limits: Limits,
         file: Option<WorkersFile>,
         sources: Arc<Sources>,
     ) -> Mixed {
-        let parts = Parts { pool: pool.to_owned(), workers, slots, file, sources };
+        let parts = Parts { pool: pool.to_owned(), workers, limits, file, sources };
         Mixed { parts: Arc::new(parts), looking: Arc::default() }
     }
 }

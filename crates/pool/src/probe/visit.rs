@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use isobar_balance::Held;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -91,6 +92,6 @@ pub(crate) struct Slot(Place);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.0.shared.waiters.release(&self.0, std::time::Instant::now());
+        self.0.0.shared.waiters.release(&self.0, Held::Request, std::time::Instant::now());
     }
 }

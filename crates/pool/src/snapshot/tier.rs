@@ -2,11 +2,10 @@
 //! when they, or their shares, change.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use isobar_balance::{Candidate, PickCx, Picker, Reserved, Tried, Turns, WorkerId};
 
-use super::Lack;
+use super::{Ask, Lack};
 use crate::target::{Place, Target};
 
 pub(crate) struct Tier {
@@ -38,20 +37,14 @@ impl Tier {
     }
 
     #[inline]
-    pub(super) fn pick(
-        &self,
-        key: Option<u64>,
-        tried: &Tried,
-        rng: &mut fastrand::Rng,
-        now: Instant,
-    ) -> Picked {
+    pub(super) fn pick(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng) -> Picked {
         if let Some(turns) = &self.turns {
-            let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).taking_turns(turns);
+            let mut cx = self.cx(ask, rng).taking_turns(turns);
             if let Some(reserved) = self.picker.pick(&self.candidates, &mut cx) {
                 return Picked::Reserved(Place(self.targets[reserved.index()].clone()));
             }
         }
-        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now);
+        let mut cx = self.cx(ask, rng);
         match self.picker.pick(&self.candidates, &mut cx) {
             Some(reserved) => Picked::Reserved(Place(self.targets[reserved.index()].clone())),
             None => Picked::Nothing(cx.bound().map(|i| self.candidates[i].worker.id())),
@@ -59,16 +52,15 @@ impl Tier {
     }
 
     /// Whom this request would wait for, if not for anybody.
-    pub(super) fn bound(
-        &self,
-        key: Option<u64>,
-        tried: &Tried,
-        rng: &mut fastrand::Rng,
-        now: Instant,
-    ) -> Option<WorkerId> {
-        let mut cx = PickCx::new(&self.candidates, key, tried, rng, now).looking();
+    pub(super) fn bound(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng) -> Option<WorkerId> {
+        let mut cx = self.cx(ask, rng).looking();
         self.picker.pick(&self.candidates, &mut cx);
         cx.bound().map(|i| self.candidates[i].worker.id())
+    }
+
+    #[inline]
+    fn cx<'a>(&'a self, ask: &Ask<'a>, rng: &'a mut fastrand::Rng) -> PickCx<'a> {
+        PickCx::new(&self.candidates, ask.key, ask.tried, rng, ask.now).needing(ask.need)
     }
 
     /// This very worker, if it may be used.

@@ -53,6 +53,7 @@ impl Supervisor {
             name: spec.name.clone(),
             weight: spec.weight,
             slots: spec.slots,
+            tunnels: spec.tunnels,
             tier: spec.tier,
         });
         let members = members.collect();
@@ -86,6 +87,7 @@ impl Supervisor {
         let id = WorkerId(self.next_id);
         self.next_id += 1;
         let worker = Worker::new(id, &spec.name, spec.slots, self.cells);
+        worker.tunnels().set_limit(spec.tunnels);
         let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
         let target = Target::new(worker, spec.address.clone(), serial, self.shared.clone());
         self.holding.arrives(&target);

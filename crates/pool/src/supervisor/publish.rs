@@ -13,7 +13,7 @@ use isobar_balance::{Health, Seats};
 use super::hold::Loss;
 use super::{Supervisor, now};
 use crate::affinity::Cookies;
-use crate::settings::Policy;
+use crate::settings::{Overflow, Policy, Waiting};
 use crate::snapshot::{Snapshot, Tier};
 use crate::target::Place;
 
@@ -32,6 +32,7 @@ impl Supervisor {
             if slots.load().limit() != limit.map(NonZeroU32::get) {
                 slots.set_limit(limit);
             }
+            reached.target.set_tunnel_limit(known.tunnels());
         }
         // Who comes now must not hope any more when the last first verdict was a bad one.
         let settled = self.is_settled();
@@ -90,14 +91,20 @@ impl Supervisor {
         let first = tiers.next().unwrap_or_else(|| Arc::new(Tier::empty()));
         let backups: Box<[_]> = tiers.collect();
         let places = |tier: &Arc<Tier>| tier.targets.iter().cloned().map(Place).collect::<Vec<_>>();
-        let seats =
-            Seats { serving: places(&first), backups: backups.iter().flat_map(places).collect() };
+        let mut seats = Seats::from(places(&first));
+        let later = match self.settings.overflow {
+            Overflow::Off => &mut seats.backups,
+            Overflow::On => &mut seats.overflow,
+        };
+        later.extend(backups.iter().flat_map(places));
         let snapshot = Snapshot {
             version: self.version() + 1,
             key,
             first,
             backups,
-            policy: self.policy(),
+            policy: Policy::of(&self.settings),
+            waiting: self.waiting(),
+            overflow: self.settings.overflow,
             cookies: self.settings.affinity.as_ref().map(|terms| {
                 let members = self.reached.values().map(|reached| &reached.target);
                 let members = members.map(|target| (target.name(), target.id()));
@@ -105,6 +112,7 @@ impl Supervisor {
             }),
             starting: !self.is_settled(),
             held_until: self.holding.until(),
+            apart: self.state.members().any(|known| known.tunnels().is_some()),
             limited: self.state.members().any(|known| known.slots().is_some()),
             spill: self.settings.spill.clone(),
             closed: false,
@@ -116,18 +124,18 @@ impl Supervisor {
         self.shared.waiters.publish(seats, since);
     }
 
-    fn policy(&self) -> Policy {
-        let mut policy = Policy::of(&self.settings);
+    fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::of(&self.settings);
         let held_as_queued =
-            policy.hold.zip(policy.queue).is_some_and(|(hold, queue)| hold.max == queue.max);
-        if let (Some(queue), Some(per_slot)) = (&mut policy.queue, self.settings.queue_per_slot) {
+            waiting.hold.zip(waiting.queue).is_some_and(|(hold, queue)| hold.max == queue.max);
+        if let (Some(queue), Some(per_slot)) = (&mut waiting.queue, self.settings.queue_per_slot) {
             let slots = self.state.members().filter_map(|known| known.slots());
             let slots: usize = slots.map(|slots| slots.get() as usize).sum();
             queue.max = queue.max.max(slots.saturating_mul(per_slot));
-            if let Some(hold) = policy.hold.as_mut().filter(|_| held_as_queued) {
+            if let Some(hold) = waiting.hold.as_mut().filter(|_| held_as_queued) {
                 hold.max = queue.max;
             }
         }
-        policy
+        waiting
     }
 }

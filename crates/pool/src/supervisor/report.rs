@@ -17,6 +17,7 @@ impl Supervisor {
         let workers = self.state.members().filter_map(|known| {
             let target = &self.reached.get(known.name())?.target;
             let stats = target.worker().stats();
+            let slots_taken = target.slots().load().in_flight();
             Some(WorkerStatus {
                 name: known.name().to_owned(),
                 address: target.address().clone(),
@@ -27,8 +28,12 @@ impl Supervisor {
                 file_weight: known.member().weight,
                 slots: known.slots(),
                 file_slots: known.member().slots,
+                tunnel_slots: known.tunnels(),
+                file_tunnel_slots: known.member().tunnels,
                 admin: known.admin(),
-                in_flight: target.slots().load().in_flight(),
+                in_flight: slots_taken + stats.parted(),
+                slots_taken,
+                tunnels: target.worker().tunnels().load().in_flight(),
                 abandoned: stats.abandoned(),
                 requests: stats.outcomes().collect(),
                 busy: stats.busy(),

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use isobar_balance::Health;
 use isobar_balance::state::{Changes, Panic, Transition};
 
 use super::Supervisor;
 use crate::address::Address;
+
+/// That tunnels hold the slots is said this often at most.
+const TUNNELS_EVERY: Duration = Duration::from_secs(60);
 
 /// Workers named in one line of the log.
 const TOLD: usize = 16;
@@ -22,6 +26,8 @@ pub(super) struct Said {
     pub(super) outdated: bool,
     /// That nobody can serve.
     nobody: bool,
+    /// That requests wait behind tunnels.
+    tunnels: Option<Instant>,
 }
 
 /// A worker as the file, a discovery or an operator has it.
@@ -30,6 +36,7 @@ struct Terms {
     address: Address,
     weight: Option<NonZeroU32>,
     slots: Option<NonZeroU32>,
+    tunnels: Option<NonZeroU32>,
     tier: u8,
 }
 
@@ -75,6 +82,36 @@ impl Supervisor {
         }
     }
 
+    /// Requests wait while tunnels and event streams fill the slots: nobody would think of that.
+    pub(super) fn blame_tunnels(&mut self) {
+        let waiting = self.shared.waiters.len();
+        if waiting == 0 || self.said.tunnels.is_some_and(|at| at.elapsed() < TUNNELS_EVERY) {
+            return;
+        }
+        let mut tunnels = 0;
+        let mut slots = 0;
+        for reached in self.reached.values() {
+            let worker = reached.target.worker();
+            if let (Some(limit), false) =
+                (worker.slots().load().limit(), worker.counts_tunnels_apart())
+            {
+                slots += u64::from(limit);
+                tunnels += u64::from(worker.tunnels().load().in_flight());
+            }
+        }
+        if tunnels * 2 > slots {
+            self.said.tunnels = Some(Instant::now());
+            tracing::warn!(
+                pool = self.shared.name,
+                waiting,
+                tunnels,
+                slots,
+                "requests wait while tunnels and event streams hold more than half of the slots; \
+                 to count these apart: `slots: {{ requests: N, tunnels: M }}`"
+            );
+        }
+    }
+
     /// Who came, who left, and whose terms are others, since it was last said.
     fn edits(&mut self) -> Vec<String> {
         let mut edits = Vec::new();
@@ -88,6 +125,7 @@ impl Supervisor {
                 address: reached.target.address().clone(),
                 weight: known.weight(),
                 slots: known.slots(),
+                tunnels: known.tunnels(),
                 tier: known.member().tier,
             };
             match before.remove(known.name()) {
@@ -113,6 +151,7 @@ fn difference(name: &str, old: &Terms, new: &Terms) -> Option<String> {
     edit("address", old.address.to_string(), new.address.to_string());
     edit("weight", number(old.weight, "default"), number(new.weight, "default"));
     edit("slots", number(old.slots, "no limit"), number(new.slots, "no limit"));
+    edit("tunnels", number(old.tunnels, "as slots"), number(new.tunnels, "as slots"));
     edit("tier", old.tier.to_string(), new.tier.to_string());
     (!edits.is_empty()).then(|| format!("{name}: {edits}"))
 }

@@ -191,7 +191,7 @@ async fn a_reload_that_changes_nothing_publishes_nothing() {
     assert_eq!(pool.status().version, version);
     pool.reconfigure(PoolSettings { queue: None, ..settings() }, workers());
     assert_eq!(pool.status().version, version + 1);
-    assert_eq!(pool.policy().queue, None);
+    assert_eq!(pool.queue(), None);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use isobar_balance::{Outcome, Tried};
 use isobar_pool::discovery::dns::{Answer, Family, HostName, Resolver};
 use isobar_pool::discovery::{
-    At, Declared, Discovery, Mixed, SlotLimit, Sources, WorkersFile, file::ReadWorkers,
+    At, Declared, Discovery, Limits, Mixed, OwnLimits, Sources, WorkersFile, file::ReadWorkers,
 };
 use isobar_pool::{Address, ConnectError, LeaseError, Leased, Pool, WorkerSpec};
 
@@ -66,17 +66,17 @@ fn host(name: &str) -> Declared {
 fn host_at(name: &str, port: u16) -> Declared {
     let (min, max) = (Duration::from_secs(1), Duration::from_secs(2));
     let host = HostName { name: name.to_owned(), min, max };
-    Declared { at: At::Host { host, port }, weight: None, slots: SlotLimit::OfPool, tier: 0 }
+    Declared { at: At::Host { host, port }, weight: None, limits: OwnLimits::OfPool, tier: 0 }
 }
 
 fn at(address: &str) -> Declared {
     let address = Address::Tcp(address.parse().expect("an address"));
     let at = At::Address { name: address.to_string(), address };
-    Declared { at, weight: None, slots: SlotLimit::OfPool, tier: 0 }
+    Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0 }
 }
 
 fn mixed(declared: Vec<Declared>, sources: &Arc<Sources>) -> Arc<dyn Discovery> {
-    Arc::new(Mixed::new("p", declared, None, None, sources.clone()))
+    Arc::new(Mixed::new("p", declared, Limits::default(), None, sources.clone()))
 }
 
 fn names(pool: &Pool) -> Vec<String> {
@@ -202,13 +202,14 @@ async fn a_default_queue_grows_with_the_slots_that_are_found() {
     world.set("app", &["10.0.0.1"]);
     let queue = Some(isobar_pool::Queue { max: 100, timeout: Duration::from_secs(10) });
     let growing = isobar_pool::PoolSettings { queue, queue_per_slot: Some(100), ..settings() };
-    let declared = Declared { slots: SlotLimit::Of(std::num::NonZeroU32::MIN), ..host("app") };
+    let one = Limits { slots: Some(std::num::NonZeroU32::MIN), tunnels: None };
+    let declared = Declared { limits: OwnLimits::Own(one), ..host("app") };
     let pool = Pool::discover("p", growing, mixed(vec![declared], &world.sources()), 1);
     pool.ready().await;
-    assert_eq!(pool.policy().queue.map(|queue| queue.max), Some(100));
+    assert_eq!(pool.queue().map(|queue| queue.max), Some(100));
     world.set("app", &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     pass(2.1).await;
-    assert_eq!(pool.policy().queue.map(|queue| queue.max), Some(300));
+    assert_eq!(pool.queue().map(|queue| queue.max), Some(300));
 }
 
 /// One address or name per line; a line `!` is a mistake.
@@ -248,7 +249,7 @@ async fn a_file_is_followed_whatever_is_done_to_it() {
     world.set("app", &["10.0.0.5"]);
     let file = WorkersFile { path: path.clone(), read: lines() };
     let sources = world.sources();
-    let mixed = Mixed::new("p", vec![at("10.0.0.9:80")], None, Some(file), sources);
+    let mixed = Mixed::new("p", vec![at("10.0.0.9:80")], Limits::default(), Some(file), sources);
     let pool = Pool::discover("p", settings(), Arc::new(mixed), 1);
     pool.ready().await;
     assert_eq!(names(&pool), ["10.0.0.9:80"], "a missing file stops nothing");

@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
     Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
-    Life, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, Via, WorkerSpec,
+    Life, Overflow, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, Via, WorkerSpec,
     WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,6 +33,7 @@ pub fn settings() -> PoolSettings {
         abandon_after: Duration::from_secs(30),
         affinity: None,
         via: Via::On,
+        overflow: Overflow::Off,
         buffer: Buffer { request: 0, response: 0 },
         life: Life::default(),
     }
@@ -53,7 +54,7 @@ pub fn probed(probe: Arc<dyn Probe>) -> PoolSettings {
 /// `slots`: 0 = no limit.
 pub fn worker(name: &str, address: Address, slots: u32) -> WorkerSpec {
     let slots = NonZeroU32::new(slots);
-    WorkerSpec { name: name.to_owned(), address, weight: None, slots, tier: 0 }
+    WorkerSpec { name: name.to_owned(), address, weight: None, slots, tunnels: None, tier: 0 }
 }
 
 /// A unix socket's path that nobody else uses and nobody listens at.

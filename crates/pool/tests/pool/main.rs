@@ -12,3 +12,4 @@ mod origin;
 mod queue;
 mod sticky;
 mod tiers;
+mod tunnels;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use isobar_balance::{Outcome, Tried, strategy};
 use isobar_pool::{
-    Affinity, AffinityKey, Asker, LeaseError, LeaseRequest, Leased, OnLost, Pool, PoolSettings,
-    Secure, WorkerSpec,
+    Affinity, AffinityKey, Asker, LeaseError, LeaseRequest, Leased, OnLost, Overflow, Pool,
+    PoolSettings, Secure, WorkerSpec,
 };
 
 use crate::kit::*;
@@ -52,6 +52,50 @@ async fn a_request_goes_from_tier_to_tier() {
         assert_eq!(order, ["a", "b", "c", "d"], "{}", entry.name);
         assert_eq!(name(&pool, &tried), Err(LeaseError::NoOther), "after all tiers");
     }
+}
+
+/// Where a pool overflows the next tier takes what would wait; else it waits beside a free backup.
+#[tokio::test]
+async fn a_full_tier_overflows_where_it_may() {
+    let workers = || vec![worker("a", nowhere(), 1), backup("b", 1, 1), backup("c", 2, 1)];
+    let pool = Pool::start("p", settings(), workers(), 1);
+    let _a = ready(&pool);
+    assert_eq!(name(&pool, &Tried::new()).as_deref(), Ok("queued"));
+
+    for queue in [settings().queue, None] {
+        let settings = PoolSettings { overflow: Overflow::On, queue, ..settings() };
+        let pool = Pool::start("p", settings, workers(), 1);
+        let mut held = Vec::new();
+        for expected in ["a", "b", "c"] {
+            held.push(ready(&pool));
+            assert_eq!(held.last().map(|lease| lease.target().name()), Some(expected));
+        }
+        // The lowest one that is free, whoever that is.
+        held.remove(1).finish(DONE);
+        assert_eq!(name(&pool, &Tried::new()).as_deref(), Ok("b"));
+        held.push(ready(&pool));
+        let last = ask(&pool, &Tried::new());
+        match (queue, last) {
+            (None, Err(LeaseError::QueueFull)) => {}
+            // Who waits takes any.
+            (Some(_), Ok(Leased::Queued(wait))) => {
+                held.remove(1).finish(DONE);
+                assert_eq!(wait.await.expect("a lease").target().name(), "c");
+            }
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// It can be turned on while requests wait: what is free takes them.
+#[tokio::test]
+async fn who_waits_overflows_as_soon_as_that_is_turned_on() {
+    let workers = vec![worker("a", nowhere(), 1), backup("b", 1, 1)];
+    let pool = Pool::start("p", settings(), workers.clone(), 1);
+    let _a = ready(&pool);
+    let Ok(Leased::Queued(wait)) = ask(&pool, &Tried::new()) else { panic!("a is full") };
+    pool.reconfigure(PoolSettings { overflow: Overflow::On, ..settings() }, workers);
+    assert_eq!(wait.await.expect("a lease").target().name(), "b");
 }
 
 /// A tier whose workers have all refused is passed over before the supervisor knows.

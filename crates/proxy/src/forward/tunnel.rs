@@ -48,7 +48,7 @@ struct Told {
 /// The worker switched protocols because we asked it to: tells the client.
 pub(super) async fn open(
     exchange: &mut Exchange<'_>,
-    lease: Lease,
+    mut lease: Lease,
     worker: Connection,
 ) -> Result<Next, Reason> {
     let asked = exchange.scratch.request.upgrade().is_some_and(|asked| {
@@ -63,6 +63,7 @@ pub(super) async fn open(
         exchange.record.status = 0;
         return Err(Reason::BadResponse);
     }
+    lease.begin_tunnel(exchange.clock.now());
     let mut out = std::mem::take(&mut exchange.scratch.out);
     out.clear();
     let Exchange { client, scratch, listener, record, .. } = exchange;

@@ -32,7 +32,8 @@ pub fn runtime() -> tokio::runtime::LocalRuntime {
 pub async fn pool() -> Arc<Pool> {
     let slots = NonZeroU32::new(1);
     let address = Address::Tcp(origin().await);
-    let worker = WorkerSpec { name: "w".into(), address, weight: None, slots, tier: 0 };
+    let worker =
+        WorkerSpec { name: "w".into(), address, weight: None, slots, tunnels: None, tier: 0 };
     Pool::start("app", settings(), vec![worker], 1)
 }
 
@@ -84,6 +85,7 @@ fn settings() -> PoolSettings {
         abandon_after: BOUND,
         affinity: None,
         via: Via::On,
+        overflow: isobar_pool::Overflow::Off,
         buffer: Buffer { request: 0, response: 0 },
         life: Life::default(),
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use isobar_balance::strategy::{self, Choice};
 use isobar_balance::{Candidate, PickCx, Tried, Worker, WorkerId};
-use isobar_config::model;
+use isobar_config::model::{self, OnOff};
 use isobar_proxy::explain::Request;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(super) fn explain(
         None => pool.workers.iter().map(Member::of_file).collect(),
     };
     let usable = |member: &&Member| matches!(&*member.health, "up" | "warming" | "");
-    let tier = members.iter().filter(usable).map(|member| member.tier).min();
+    let tier = serving(members.iter().filter(usable), pool.overflow);
     let may: Vec<&Member> =
         members.iter().filter(usable).filter(|member| Some(member.tier) == tier).collect();
     json!({
@@ -43,6 +43,13 @@ pub(super) fn explain(
         "candidates": members.iter().map(|member| member.told(&may)).collect::<Vec<_>>(),
         "choice": choice(pool, &may, request),
     })
+}
+
+/// The lowest tier that has somebody; where the pool overflows, that has a free slot, if one has.
+fn serving<'m>(usable: impl Iterator<Item = &'m Member> + Clone, overflow: OnOff) -> Option<u64> {
+    let free = usable.clone().filter(|member| overflow == OnOff::On && !member.is_full());
+    let lowest = |members: &mut dyn Iterator<Item = &'m Member>| members.map(|m| m.tier).min();
+    lowest(&mut { free }).or_else(|| lowest(&mut { usable }))
 }
 
 /// One worker, as far as a choice depends on it.
@@ -66,7 +73,7 @@ impl Member {
             name: text("name"),
             address: text("address"),
             health: text("health"),
-            in_flight: number("in_flight").unwrap_or(0),
+            in_flight: number("slots_taken").unwrap_or(0),
             slots: number("slots").and_then(NonZeroU32::new),
             weight: number("weight").and_then(NonZeroU32::new),
             tier: worker["tier"].as_u64().unwrap_or(0),

@@ -113,7 +113,7 @@ impl Following {
         }
         let found =
             known.iter().filter_map(|(host, name)| Some((host.clone(), name.good.clone()?)));
-        let (set, left_out) = union(declared, parts.slots, &found.collect());
+        let (set, left_out) = union(declared, parts.limits, &found.collect());
         self.items.push_back(Ok(set));
         self.warn(left_out);
         if let (Some(known), Some(file)) = (&file, &parts.file) {

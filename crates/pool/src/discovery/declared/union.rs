@@ -4,10 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{At, Declared, SlotLimit};
+use super::{At, Declared, Limits, OwnLimits};
 use crate::address::Address;
 use crate::discovery::dns::{Addresses, HostName};
 use crate::settings::WorkerSpec;
@@ -15,7 +14,7 @@ use crate::settings::WorkerSpec;
 /// The set, and who was left out of it, in words.
 pub(super) fn union<'d>(
     declared: impl Iterator<Item = &'d Declared> + Clone,
-    slots: Option<NonZeroU32>,
+    limits: Limits,
     found: &HashMap<HostName, Arc<Addresses>>,
 ) -> (Vec<WorkerSpec>, Vec<String>) {
     let mut union = Union::default();
@@ -31,12 +30,12 @@ pub(super) fn union<'d>(
     let mut set = Vec::new();
     for entry in declared {
         let mut push = |name: String, address: Address| {
-            let slots = match entry.slots {
-                SlotLimit::OfPool => slots,
-                SlotLimit::None => None,
-                SlotLimit::Of(limit) => Some(limit),
+            let Limits { slots, tunnels } = match entry.limits {
+                OwnLimits::OfPool => limits,
+                OwnLimits::Own(limits) => limits,
             };
-            set.push(WorkerSpec { name, address, weight: entry.weight, slots, tier: entry.tier });
+            let Declared { weight, tier, .. } = *entry;
+            set.push(WorkerSpec { name, address, weight, slots, tunnels, tier });
         };
         match &entry.at {
             At::Address { name, address } if admitted.contains(&std::ptr::from_ref(entry)) => {
@@ -85,6 +84,8 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn host(name: &str) -> HostName {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     fn entry(at: At) -> Declared {
-        Declared { at, weight: None, slots: SlotLimit::OfPool, tier: 0 }
+        Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0 }
     }
 
     fn at(name: &str, address: &str) -> Declared {
@@ -120,7 +121,7 @@ mod tests {
     fn what_is_written_down_goes_before_what_was_resolved() {
         let declared = [named("a"), at("big", "10.0.0.1:80"), at("10.0.0.9:80", "10.0.0.9:80")];
         let (set, left_out) =
-            union(declared.iter(), None, &found(&[("a", &["10.0.0.1", "10.0.0.2"])]));
+            union(declared.iter(), Limits::default(), &found(&[("a", &["10.0.0.1", "10.0.0.2"])]));
         assert_eq!(names(&set), ["10.0.0.2:80", "big", "10.0.0.9:80"]);
         assert_eq!(left_out, ["10.0.0.1:80 (a:80)"]);
     }
@@ -138,21 +139,21 @@ mod tests {
             other_port,
         ];
         let found = found(&[("a", &["10.0.0.5"]), ("b", &["10.0.0.5", "::1"])]);
-        let (set, left_out) = union(declared.iter(), None, &found);
+        let (set, left_out) = union(declared.iter(), Limits::default(), &found);
         assert_eq!(names(&set), ["one", "10.0.0.5:80", "[::1]:80", "10.0.0.5:81", "[::1]:81"]);
         assert_eq!(left_out, ["10.0.0.2:80 (one)", "10.0.0.1:80 (two)", "10.0.0.5:80 (b:80)"]);
     }
 
     #[test]
     fn a_worker_that_says_nothing_has_the_pools_slots() {
-        let two = NonZeroU32::new(2);
+        let two = Limits { slots: NonZeroU32::new(2), ..Limits::default() };
         let mut own = at("b", "10.0.0.2:80");
-        own.slots = SlotLimit::Of(NonZeroU32::MIN);
+        own.limits = OwnLimits::Own(Limits { slots: Some(NonZeroU32::MIN), ..Limits::default() });
         let mut free = at("c", "10.0.0.3:80");
-        free.slots = SlotLimit::None;
+        free.limits = OwnLimits::Own(Limits::default());
         let declared = [named("a"), own, free, named("unknown")];
         let (set, _) = union(declared.iter(), two, &found(&[("a", &["10.0.0.1"])]));
         let slots: Vec<_> = set.iter().map(|spec| spec.slots).collect();
-        assert_eq!(slots, [two, Some(NonZeroU32::MIN), None]);
+        assert_eq!(slots, [two.slots, Some(NonZeroU32::MIN), None]);
     }
 }

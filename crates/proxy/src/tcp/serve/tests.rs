@@ -24,6 +24,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         abandon_after: Duration::from_secs(30),
         affinity: None,
         via: Via::On,
+        overflow: isobar_pool::Overflow::Off,
         buffer: Buffer { request: 0, response: 0 },
         life: isobar_pool::Life::default(),
     };
@@ -32,6 +33,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         address: Address::Tcp(listener.local_addr().unwrap()),
         weight: None,
         slots: NonZeroU32::new(slots),
+        tunnels: None,
         tier: 0,
     };
     Pool::start("app", settings, workers.iter().enumerate().map(spec).collect(), 1)
