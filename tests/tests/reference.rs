@@ -10,7 +10,7 @@ use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
 use isobar_tests::wait::until;
 
-/// Has everything that some metric is absent without: slots, a file of workers.
+/// Has everything that some metric is absent without: slots and tunnel slots, a file of workers.
 const CONFIG: &str = "
 access_log: { format: json, path: ./access.log }
 metrics: { bind: 127.0.0.1:0 }
@@ -18,7 +18,7 @@ listeners:
   web: { bind: 127.0.0.1:0, pool: app }
   db: { bind: 127.0.0.1:0, protocol: tcp, pool: found }
 pools:
-  app: { slots: 1, workers: [ORIGIN] }
+  app: { slots: { requests: 1, tunnels: 1 }, workers: [ORIGIN] }
   found: { discover: { file: ./workers.yaml } }
 ";
 
