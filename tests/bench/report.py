@@ -1,6 +1,9 @@
 """The table: medians and their spread, of figures and of each round's ratios, and what was promised."""
 
+from math import comb
 from statistics import median
+
+from scenarios import BEFORE
 
 # scenario, figure, what it is, whose figure over whose, at most, if that is promised
 PROMISES = [
@@ -19,6 +22,8 @@ PROMISES = [
 IDLE_KIB = 4.0
 # Two requests' turns at 20,000 a second: what is later than this at the median left in bursts.
 LATE_US = 100
+# What a request may cost, of what it cost the other build.
+MORE = 1.01
 
 
 def table(rows, rounds, why_not=lambda scenario, who: "no figure"):
@@ -64,7 +69,39 @@ def table(rows, rounds, why_not=lambda scenario, who: "no figure"):
         lines += ["", "| after they were due, requests left | p50 µs | p99 µs |", "|---|---|---|"]
     for who, late in paced.items():
         lines.append(f"| shards: {who} | {_late(values, 'shards', who):.0f} | {median(late):.0f} |")
-    return "\n".join(lines)
+    return "\n".join(lines + _against(values))
+
+
+def _against(values):
+    """What a request costs beside the other build, and how sure that is."""
+    lines = ["", "| CPU µs/request ÷ the other build's | median of the rounds | 95 % interval | at most | |"]
+    lines.append("|---|---|---|---|---|")
+    pairs = [key for key in values if key[2] == "cpu_us" and (key[0], key[1] + BEFORE, key[2]) in values]
+    for scenario, who, figure in pairs:
+        before = values[scenario, who + BEFORE, figure]
+        ratios = [one / other for one, other in zip(values[scenario, who, figure], before)]
+        between = interval(ratios)
+        if not between:
+            said, verdict = f"none of {len(ratios)} round(s)", "no verdict: six rounds are the least"
+        else:
+            said = f"{between[0]:.3f} to {between[1]:.3f}"
+            verdict = "holds" if between[0] <= MORE else "MISSED"
+        if any(_late(values, scenario, name) > LATE_US for name in (who, who + BEFORE)):
+            verdict = "no verdict: the load left late"
+        lines.append(f"| {scenario}: {who} | {median(ratios):.3f} | {said} | {MORE:.2f} | {verdict} |")
+    return lines if pairs else []
+
+
+def interval(figures):
+    """The binomial interval of the median, of at least 95 %: between the two figures that are equally far from
+    both ends. It holds however the figures are spread, as long as no round depends on another. Fewer than six
+    figures have none."""
+    few, beyond = 0, 0
+    while 2 * (beyond + comb(len(figures), few)) <= 0.05 * 2 ** len(figures):
+        beyond += comb(len(figures), few)
+        few += 1
+    ordered = sorted(figures)
+    return (ordered[few - 1], ordered[-few]) if few else None
 
 
 def _late(values, scenario, who):

@@ -19,9 +19,11 @@ NAMES = ["http", "routes", "queue", "tcp", "connections", "shards", "memory"]
 IDLE_CONNECTIONS = 5000
 ROUTES = 10_000
 RATE = 20000
+# Behind the name of what the other build of Isobar did.
+BEFORE = ", before"
 
 
-def run(binaries, rounds, seconds, wanted, others):
+def run(binaries, rounds, seconds, wanted, others, against=None):
     # Five thousand connections on both sides of a proxy.
     measure.raise_descriptor_limit()
     ports = [measure.free_port() for _ in range(4)]
@@ -32,6 +34,9 @@ def run(binaries, rounds, seconds, wanted, others):
         if wanted and name not in wanted:
             continue
         cases = _cases(name, binaries, ports, seconds, others)
+        if against:
+            before = dict(_cases(name, binaries | {"isobar": against}, ports, seconds, []))
+            cases = _paired(cases, before)
         # Memory does not scatter: one round says it.
         for number in range(1 if name == "memory" else rounds):
             for who, measured in cases if number % 2 == 0 else cases[::-1]:
@@ -39,6 +44,16 @@ def run(binaries, rounds, seconds, wanted, others):
                     rows.append((name, who, figure, value))
                     print(f"{name} round {number + 1} {who}: {figure} {value:.2f}", flush=True)
     return rows
+
+
+def _paired(cases, before):
+    """Each case that the other build has, too, beside its own: little time for the machine to change in."""
+    paired = []
+    for who, measured in cases:
+        paired.append((who, measured))
+        if who in before:
+            paired.append((who + BEFORE, before[who]))
+    return paired
 
 
 def _cases(name, binaries, ports, seconds, others):
