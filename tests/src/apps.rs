@@ -57,14 +57,19 @@ pub struct Occupied {
 impl Python {
     /// `$ISOBAR_TESTS_PYTHON`, or the virtual environment that `tests/run` makes.
     pub fn find(test: &str) -> Option<Python> {
-        let named = std::env::var_os("ISOBAR_TESTS_PYTHON").map(PathBuf::from);
-        let test_binary = std::env::current_exe().ok()?;
-        let made = || test_binary.ancestors().map(|dir| dir.join("venv/bin/python"));
-        let found = named.or_else(|| made().find(|path| path.exists()));
+        let found = Python::installed();
         if found.is_none() {
             skip::note(test, "no Python with gunicorn and uvicorn");
         }
-        found.map(Python)
+        found
+    }
+
+    /// The same without a note.
+    pub fn installed() -> Option<Python> {
+        let named = std::env::var_os("ISOBAR_TESTS_PYTHON").map(PathBuf::from);
+        let test_binary = std::env::current_exe().ok()?;
+        let made = || test_binary.ancestors().map(|dir| dir.join("venv/bin/python"));
+        named.or_else(|| made().find(|path| path.exists())).map(Python)
     }
 }
 
@@ -75,10 +80,6 @@ impl Python {
 }
 
 impl Node {
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
     pub fn find(test: &str) -> Option<Node> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|dir| dir.join("node")).find(|p| p.exists());
