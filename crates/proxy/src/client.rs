@@ -14,7 +14,7 @@ use std::{
 
 use isobar_pool::Stream;
 use rustix::{buffer::spare_capacity, io::Errno};
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     deadline::Deadline,
@@ -67,7 +67,7 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
     };
     let place = place.admitted(admission, Arc::clone(&plan.metrics));
     let standing = Rc::clone(&place.standing);
-    let task = match &plan.serve {
+    match &plan.serve {
         Serve::Http(_) => {
             if !context.serves_http(listener) {
                 // Its listener went as it came in: it is served once, on the terms of that.
@@ -87,17 +87,16 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
                 pipelined: false,
                 place,
             };
-            tokio::task::spawn_local(h1::serve(client))
+            tokio::task::spawn_local(h1::serve(client));
         }
         Serve::Tcp(pool) => {
             let (context, pool) = (Arc::clone(context), Arc::clone(pool));
             tokio::task::spawn_local(async move {
                 let _place = place;
                 tcp::serve_tcp(&context, &plan, &pool, stream, ip).await;
-            })
+            });
         }
-    };
-    let _ = standing.task.set(task.abort_handle());
+    }
 }
 
 impl Client {
@@ -128,27 +127,39 @@ impl Client {
         let standing = &place.standing;
         let arrived = deadline
             .within(until, |cx| {
-                // Only who has something to say is given memory.
-                if stream.poll_read_ready(cx).is_pending() {
-                    if standing.leaves.get() {
-                        return Poll::Ready(last_look(stream, inbuf));
+                // Only a client that has sent something is given memory.
+                if stream.poll_read_ready(cx).is_ready() {
+                    let mut memory = scratch::buffer();
+                    let read = stream.poll_recv(cx, &mut memory);
+                    if let Poll::Ready(Ok(1..)) = read {
+                        *inbuf = memory;
+                        return read;
                     }
-                    standing.waker.get_or_init(|| cx.waker().clone());
-                    return Poll::Pending;
+                    scratch::recycle(&mut memory);
+                    if read.is_ready() {
+                        return read;
+                    }
                 }
-                let mut memory = scratch::buffer();
-                let read = stream.poll_recv(cx, &mut memory);
-                match read {
-                    Poll::Ready(Ok(1..)) => *inbuf = memory,
-                    _ => scratch::recycle(&mut memory),
+                if standing.end.get() != End::No {
+                    return Poll::Ready(last_look(stream, inbuf));
                 }
-                read
+                standing.waker.get_or_init(|| cx.waker().clone());
+                Poll::Pending
             })
             .await;
         self.place.standing.idle_since.set(None);
+        let end = self.place.standing.end.get();
+        if end == End::MakeRoom {
+            // It has not been idle for as long as others if a request has come.
+            self.place.standing.end.set(End::No);
+        }
         match arrived {
             Some(Ok(1..)) => First::Bytes,
-            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => First::Leave,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => match end {
+                // Nobody waits for its descriptor to be closed a second later.
+                End::MakeRoom => First::Gone,
+                End::No | End::Leave => First::Leave,
+            },
             Some(_) => First::Gone,
             None => First::Silence,
         }
@@ -328,13 +339,34 @@ struct Standing {
     /// Between two requests, or before the first: since when. However long each of them may be
     /// silent, the one that has been for longest makes room first.
     idle_since: Cell<Option<Instant>>,
-    task: OnceCell<AbortHandle>,
-    /// It is to end, after a request that has arrived already.
-    leaves: Cell<bool>,
+    /// Whether it is to end. A request that has arrived already is answered first.
+    end: Cell<End>,
     /// Wakes it while it is between two requests.
     waker: OnceCell<Waker>,
     /// What that request is served by, if its listener is no more.
     farewell: RefCell<Option<Arc<ListenerPlan>>>,
+}
+
+impl Standing {
+    fn ask(&self, end: End) {
+        // Who leaves need not make room as well.
+        if self.end.get() != End::Leave {
+            self.end.set(end);
+        }
+        if let Some(waker) = self.waker.get().filter(|_| self.idle_since.get().is_some()) {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Whether a connection is asked to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    No,
+    /// No further request will be served: the client is told so, and may read what was sent.
+    Leave,
+    /// Somebody else needs its place now. A connection that is no longer idle stays.
+    MakeRoom,
 }
 
 thread_local! {
@@ -361,15 +393,10 @@ pub(crate) fn ask_to_leave_of(listener: ListenerId, plan: &Arc<ListenerPlan>) {
 fn leave(wanted: impl Fn(&Standing) -> bool, farewell: Option<&Arc<ListenerPlan>>) {
     STANDINGS.with_borrow(|standings| {
         for standing in standings.all.iter().flatten().filter(|standing| wanted(standing)) {
-            standing.leaves.set(true);
             if let Some(plan) = farewell {
                 *standing.farewell.borrow_mut() = Some(Arc::clone(plan));
             }
-            if let Some(waker) =
-                standing.waker.get().filter(|_| standing.idle_since.get().is_some())
-            {
-                waker.wake_by_ref();
-            }
+            standing.ask(End::Leave);
         }
     });
 }
@@ -400,7 +427,7 @@ pub(crate) fn evict_idle(context: &ProxyContext, gate: Option<&Arc<Gate>>) {
     }
     let count = (idle.len() / PART).max(1);
     idle.select_nth_unstable_by_key(count - 1, |&(since, _)| since);
-    end(&idle[..count]);
+    idle[..count].iter().for_each(|(_, standing)| standing.ask(End::MakeRoom));
 }
 
 /// Which of these connections are between two requests, and since when.
@@ -411,11 +438,6 @@ fn between_requests(wanted: impl Fn(&Standing) -> bool) -> Vec<(Instant, Rc<Stan
             .filter_map(|standing| Some((standing.idle_since.get()?, Rc::clone(standing))))
             .collect()
     })
-}
-
-/// Not while the standings are borrowed: an end takes itself out of them.
-fn end(connections: &[(Instant, Rc<Standing>)]) {
-    connections.iter().filter_map(|(_, one)| one.task.get()).for_each(AbortHandle::abort);
 }
 
 /// A connection's place in every count; leaving is its drop, however the task ends.
@@ -432,8 +454,7 @@ impl Place {
         let standing = Rc::new(Standing {
             listener,
             idle_since: Cell::default(),
-            task: OnceCell::new(),
-            leaves: Cell::new(false),
+            end: Cell::new(End::No),
             waker: OnceCell::new(),
             farewell: RefCell::default(),
         });

@@ -103,6 +103,49 @@ async fn arrives_as_it(ends: Ends) {
     assert_eq!(rest.expect("no reset"), 0, "{ends:?}");
 }
 
+/// A full listener ends idle connections to make room. One whose next request has arrived is not idle,
+/// even where its runtime has not heard of that yet.
+#[test]
+fn a_request_that_has_arrived_is_answered_when_its_connection_is_to_make_room() {
+    // The request comes at a different moment each: in one of them just before the connection ends.
+    for turns in 0..6 {
+        let case = std::thread::spawn(move || kit::runtime().block_on(arrives_after(turns)));
+        case.join().expect("the case holds");
+    }
+}
+
+async fn arrives_after(turns: usize) {
+    let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
+    let metrics = Arc::new(ListenerMetrics::new(1));
+    let mut plan = plan(&metrics).await;
+    plan.limits.connections = 1;
+    context.publish(RouteTable { version: 1, listeners: vec![Some(Arc::new(plan))] });
+    let address = listen(&context, 0);
+    for inbox in inboxes {
+        tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
+    }
+    let mut kept = connect(address).await;
+    ask(&mut kept, "/").await.expect("an answer");
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    // The kernel connects it; the shard, which is this thread, learns of it later.
+    let newcomer = std::net::TcpStream::connect(address).expect("connects");
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    let sent = kept.try_write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut answer = [0; 256];
+    let read = tokio::time::timeout(BOUND, kept.read(&mut answer)).await.expect("in time");
+    // It may have ended before it was asked; a request that it took is answered.
+    if sent.is_ok() && !matches!(read, Ok(0)) {
+        let length = read.unwrap_or_else(|error| panic!("{turns}: {error}"));
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{turns}: {:?}", &answer[..length]);
+    }
+    newcomer.set_nonblocking(true).expect("a setting");
+    let mut newcomer = tokio::net::TcpStream::from_std(newcomer).expect("registers");
+    let answer = ask(&mut newcomer, "/").await.expect("room");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{turns}: {answer}");
+}
+
 /// `limits.connections` is the listener's, however many addresses it has. Who is idle makes room.
 #[test]
 fn a_listeners_addresses_share_its_limit() {
