@@ -3,9 +3,11 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use isobar_tests::access_log::{self, Entry};
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, Visit};
+use isobar_tests::wait;
 
 /// L4-01, from the client's side: its FIN passes and the worker may still answer.
 #[test]
@@ -190,6 +192,28 @@ fn a_full_queue_refuses_at_once() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
+/// Its line in the access log says how long it has waited, though no worker took it.
+#[test]
+fn a_wait_that_ends_in_the_queue_is_in_the_log() {
+    let origin = Origin::visits(echo_all);
+    let isobar = Isobar::start(&format!(
+        "shards: 1\n\
+         access_log: {{ format: json, path: ./access.log }}\n\
+         listeners: {{ db: {{ bind: \"127.0.0.1:0\", protocol: tcp, pool: db }} }}\n\
+         pools: {{ db: {{ slots: 1, queue: {{ timeout: 200ms }}, workers: [\"{}\"] }} }}\n",
+        origin.address()
+    ));
+    let mut first = isobar.open("db");
+    first.send(b"one").expect("sends");
+    first.read_exactly(3).expect("echo");
+    let end = isobar.open("db").read_to_end();
+    assert_eq!(end.expect_err("refused").kind(), ErrorKind::ConnectionReset);
+    let log = first_lines(&isobar);
+    assert_eq!(log[0].text("reason"), "queue_timeout");
+    let queued = log[0].number("queue_ms");
+    assert!(queued.is_some_and(|millis| millis >= 200.0), "{queued:?}");
+}
+
 fn wait_for_depth(isobar: &Isobar, depth: f64) {
     let until = Instant::now() + Duration::from_secs(5);
     while isobar.metrics().sum("isobar_pool_queue_depth", &[]) != depth {
@@ -230,15 +254,18 @@ fn a_tcp_connection_is_one_log_line() {
     client.send(b"12345").expect("sends");
     client.read_exactly(5).expect("echo");
     drop(client);
-    let path = isobar.file("access.log");
-    let until = Instant::now() + Duration::from_secs(5);
-    while std::fs::read_to_string(&path).unwrap_or_default().lines().count() < 1 {
-        assert!(Instant::now() < until, "no log line");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let log = isobar_tests::access_log::read(&path);
+    let log = first_lines(&isobar);
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].number("bytes_in"), Some(5.0));
     assert_eq!(log[0].number("bytes_out"), Some(5.0));
     assert_eq!(log[0].text("listener"), "db");
+}
+
+/// What the access log has as soon as it has something.
+fn first_lines(isobar: &Isobar) -> Vec<Entry> {
+    let path = isobar.file("access.log");
+    wait::until(|| {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.ends_with('\n').then(|| access_log::read(&path))
+    })
 }

@@ -114,7 +114,6 @@ async fn reach(
             Err(reason) => return Err(failed.unwrap_or(reason)),
         };
         record.attempts += 1;
-        record.queue += lease.queued();
         record.worker = Some(Arc::clone(lease.target()));
         let dialling = Instant::now();
         let dialled = dial(&mut lease, stream).await;
@@ -185,13 +184,19 @@ async fn lease(
         Leased::Queued(wait) => wait,
     };
     let (mut wait, mut watch) = (pin!(wait), Watch::new());
-    std::future::poll_fn(|cx| {
+    let queued = Instant::now();
+    let granted = std::future::poll_fn(|cx| {
         if let Poll::Ready(granted) = wait.as_mut().poll(cx) {
             return Poll::Ready(granted.map_err(Reason::from));
         }
         watch.poll_left(stream, cx).map(|()| Err(Reason::ClientGone))
     })
-    .await
+    .await;
+    record.queue += match &granted {
+        Ok(lease) => lease.queued(),
+        Err(_) => queued.elapsed(),
+    };
+    granted
 }
 
 /// What the log will say.
