@@ -76,27 +76,37 @@ fn the_grace_period_is_the_end() {
     assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
 }
 
-/// Who still waits in the queue when the grace period ends is told so, and not just cut off.
+/// A request that still waits in a queue when the grace period ends is told so, and not just cut off;
+/// also where its pool is no longer in the configuration.
 #[test]
 fn who_is_queued_when_the_grace_period_ends_is_told() {
     let origin = Origin::start(after(Duration::from_secs(10), "late"));
-    let mut isobar = Isobar::start(&format!(
-        "grace_period: 500ms\n\
-         listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: app }} }}\n\
-         pools: {{ app: {{ slots: 1, workers: [\"{}\"] }} }}\n",
-        origin.address()
-    ));
-    let mut running = isobar.open("web");
-    running.send(&encode("GET", "/", b"")).expect("sends");
-    assert!(origin_reached(&isobar));
-    let mut queued = isobar.open("web");
-    queued.send(&encode("GET", "/", b"")).expect("sends");
-    wait::until(|| (isobar.metrics().sum("isobar_pool_queue_depth", &[]) == 1.0).then_some(()));
-    isobar.signal(Signal::TERM);
-    let answer = queued.response_to("GET").expect("an answer");
-    assert_eq!((answer.status, answer.header("x-isobar-reason")), (503, Some("draining")));
-    assert_eq!(answer.header("connection"), Some("close"));
-    isobar.wait(Duration::from_secs(3)).expect("ends after the grace period");
+    for removed in [false, true] {
+        let config = |pool: &str| {
+            format!(
+                "grace_period: 500ms\n\
+                 listeners: {{ web: {{ bind: \"127.0.0.1:0\", pool: {pool} }} }}\n\
+                 pools: {{ {pool}: {{ slots: 1, workers: [\"{}\"] }} }}\n",
+                origin.address()
+            )
+        };
+        let mut isobar = Isobar::start(&config("app"));
+        let mut running = isobar.open("web");
+        running.send(&encode("GET", "/", b"")).expect("sends");
+        assert!(origin_reached(&isobar));
+        let mut queued = isobar.open("web");
+        queued.send(&encode("GET", "/", b"")).expect("sends");
+        wait::until(|| (isobar.metrics().sum("isobar_pool_queue_depth", &[]) == 1.0).then_some(()));
+        if removed {
+            isobar.rewrite(&config("other"));
+            assert!(isobar.command(&["reload"]).status.success());
+        }
+        isobar.signal(Signal::TERM);
+        let answer = queued.response_to("GET").expect("an answer");
+        assert_eq!((answer.status, answer.header("x-isobar-reason")), (503, Some("draining")));
+        assert_eq!(answer.header("connection"), Some("close"));
+        isobar.wait(Duration::from_secs(3)).expect("ends after the grace period");
+    }
 }
 
 #[test]

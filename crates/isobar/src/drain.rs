@@ -121,7 +121,7 @@ async fn gracefully(control: &Arc<Control>) {
     control.context.drain();
     let deadline = Instant::now() + grace;
     let closed = timeout_at(deadline, all_closed(control)).await;
-    let pools: Vec<_> = control.lock().pools().values().cloned().collect();
+    let pools = control.lock().every_pool();
     let close = async {
         for pool in pools {
             pool.close().await;

@@ -114,6 +114,12 @@ impl Live {
         &self.pools
     }
 
+    /// Also those that are no longer named, and in which somebody may still wait.
+    pub(crate) fn every_pool(&self) -> Vec<Arc<Pool>> {
+        let retiring = self.retiring.values().map(|retiring| &retiring.pool);
+        self.pools.values().chain(retiring).cloned().collect()
+    }
+
     pub(crate) fn handles(&self) -> &Handles {
         &self.handles
     }
