@@ -97,9 +97,9 @@ fn sl_11_idle_clients_leave_descriptors_to_others() {
     drop(idle);
 }
 
-/// Nobody keeps the door of health checks and operators shut by not finishing a sentence.
+/// Peers that do not finish their request keep neither health checks nor operators waiting.
 #[test]
-fn half_a_line_delays_nobody() {
+fn half_a_request_delays_nobody() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
     let isobar = limited(&origin, 1, "connections: 40");
     let ask = |what: &str, open: &dyn Fn() -> Connection| {
@@ -121,14 +121,18 @@ fn half_a_line_delays_nobody() {
         .collect();
     ask("metrics", &|| isobar.open("metrics"));
     let admin = isobar.file("admin.sock");
-    let _silent: Vec<UnixStream> = (0..100)
-        .map(|_| {
-            let mut peer = UnixStream::connect(&admin).expect("connects");
-            peer.write_all(half).expect("sends");
-            peer
-        })
-        .collect();
-    ask("admin", &|| Connection::open_unix(&admin).expect("connects"));
+    let half_a_body = b"POST /v1/reload HTTP/1.1\r\nHost: localhost\r\n\
+        Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{";
+    for half in [&half[..], half_a_body] {
+        let _silent: Vec<UnixStream> = (0..100)
+            .map(|_| {
+                let mut peer = UnixStream::connect(&admin).expect("connects");
+                peer.write_all(half).expect("sends");
+                peer
+            })
+            .collect();
+        ask("admin", &|| Connection::open_unix(&admin).expect("connects"));
+    }
 }
 
 /// A head has a second.

@@ -88,8 +88,7 @@ async fn converse(stream: Stream, door: Door, control: Arc<Control>, visit: &Vis
     let service = service_fn(move |request: Request<Incoming>| {
         let control = control.clone();
         async move {
-            visit.is_served();
-            let answer = respond(request, door, &control).await;
+            let answer = respond(request, door, &control, visit).await;
             visit.waits();
             Ok::<Answer, Infallible>(answer)
         }
@@ -105,13 +104,26 @@ async fn converse(stream: Stream, door: Door, control: Arc<Control>, visit: &Vis
     }
 }
 
-async fn respond(request: Request<Incoming>, door: Door, control: &Arc<Control>) -> Answer {
+async fn respond(
+    request: Request<Incoming>,
+    door: Door,
+    control: &Arc<Control>,
+    visit: &Visit,
+) -> Answer {
     let outcome = async {
         guard::admit(door, request.method(), request.headers())?;
         let path = request.uri().path().to_owned();
         match *request.method() {
-            Method::POST => api::post(control, &path, &body(request).await?).await,
-            _ => api::get(control, door, &path).await,
+            Method::POST => {
+                // Until its body is whole we wait for the peer, and not the peer for us.
+                let body = body(request).await?;
+                visit.is_served();
+                api::post(control, &path, &body).await
+            }
+            _ => {
+                visit.is_served();
+                api::get(control, door, &path).await
+            }
         }
     };
     outcome.await.unwrap_or_else(|problem: Problem| problem.answer())
