@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -86,6 +87,40 @@ impl Terminal {
     pub fn is_cooked(&self) -> bool {
         let modes = tcgetattr(&self.line).expect("its modes").local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// Shows so much that nothing more can be written until somebody reads.
+    pub fn fill(&mut self) {
+        let name = ptsname(&self.master, Vec::new()).expect("its name").into_string();
+        let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
+        let mut open = File::options();
+        open.write(true).custom_flags(flags.bits() as i32);
+        let mut line = open.open(name.expect("UTF-8")).expect("opens it");
+        // The kernel moves what was written, which makes some room again.
+        let mut quiet = 0;
+        while quiet < 10 {
+            std::thread::sleep(Duration::from_millis(10));
+            quiet += 1;
+            while line.write(b".").is_ok() {
+                quiet = 0;
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+    }
+
+    /// Its end, although nobody reads what is shown. `None`: it has not ended in time.
+    pub fn ends_unread(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 
     pub fn wait(&mut self) -> ExitStatus {

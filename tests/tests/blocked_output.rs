@@ -1,16 +1,18 @@
 //! Whoever should read what Isobar says does not: a pipe that nobody empties, a service manager
 //! that does not listen. Serving, the admin API, reloads and the end wait for none of them.
 
-use std::io::{PipeReader, PipeWriter, Write};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use isobar_tests::http::Connection;
-use isobar_tests::isobar::Isobar;
+use isobar_tests::isobar::{Isobar, binary};
 use isobar_tests::origin::{Origin, after};
 use isobar_tests::scratch::Scratch;
+use isobar_tests::terminal::Terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Not one byte more goes into it.
 fn full_pipe() -> (PipeReader, PipeWriter) {
@@ -84,6 +86,39 @@ fn why_it_did_not_start_keeps_nobody_waiting() {
     let mut isobar = Isobar::spawn("nonsense: 1\n", |command| command.stderr(writer));
     let status = isobar.wait(Duration::from_secs(8)).expect("it ends although nobody reads why");
     assert_eq!(status.code(), Some(1));
+}
+
+/// It has a terminal, or a pipe, that takes no more. One signal ends it in a few seconds, two at once.
+#[test]
+fn a_demo_that_nobody_reads_ends() {
+    let mut terminal = Terminal::start(&["demo"]);
+    terminal.wait_for("requests");
+    terminal.fill();
+    // The next picture is under way: the first signal alone cannot end it.
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.signal(Signal::TERM);
+    terminal.signal(Signal::INT);
+    assert!(terminal.ends_unread(Duration::from_secs(4)).is_some(), "after two signals");
+
+    let (_reader, writer) = full_pipe();
+    let mut demo = Command::new(binary());
+    demo.arg("demo").stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+    let mut demo = demo.spawn().expect("starts");
+    let mut said = BufReader::new(demo.stderr.take().expect("its stderr")).lines();
+    assert!(said.next().is_some_and(|line| line.is_ok()), "it has begun");
+    kill_process(Pid::from_child(&demo), Signal::TERM).expect("the process is there");
+    let began = Instant::now();
+    let ended = loop {
+        match demo.try_wait().expect("waits") {
+            None if began.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            status => break status,
+        }
+    };
+    let _ = demo.kill();
+    let _ = demo.wait();
+    assert!(ended.is_some(), "after one signal");
 }
 
 #[test]

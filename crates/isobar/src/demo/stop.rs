@@ -1,17 +1,23 @@
 //! Told from outside to end: INT, TERM, QUIT, or a terminal that was closed.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+
+/// How long the demo may take to end once it is asked to.
+const END: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(crate) struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
-    /// From now on these signals end the demo and not the process. A second one does.
+    /// From now on these signals end the demo and not the process. A second one does; and so does the
+    /// time, if the demo cannot end because nobody reads what it writes.
     pub(crate) fn on_signals() -> Result<Stop, String> {
         let stop = Stop(Arc::default());
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -23,24 +29,18 @@ impl Stop {
         };
         let [int, term, hup] = kinds;
         let caught = |error| format!("cannot catch signals: {error}");
-        let (mut int, mut term, mut hup) =
-            (int.map_err(caught)?, term.map_err(caught)?, hup.map_err(caught)?);
+        let mut signals = Signals {
+            int: int.map_err(caught)?,
+            term: term.map_err(caught)?,
+            hup: hup.map_err(caught)?,
+        };
         let asked = stop.clone();
         let wait = move || {
-            for time in ["first", "second"] {
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = int.recv() => {}
-                        _ = term.recv() => {}
-                        _ = hup.recv() => {}
-                    }
-                });
-                if time == "second" {
-                    super::screen::restore();
-                    std::process::exit(1);
-                }
-                asked.ask();
-            }
+            runtime.block_on(signals.next());
+            asked.ask();
+            let _ = runtime.block_on(async { timeout(END, signals.next()).await });
+            give_back_the_terminal();
+            std::process::exit(1);
         };
         // It waits for as long as the process lives.
         let thread = thread::Builder::new().name(String::from("signals")).spawn(wait);
@@ -65,4 +65,31 @@ impl Stop {
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+struct Signals {
+    int: Signal,
+    term: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.hup.recv() => {}
+        }
+    }
+}
+
+/// Writing may block, and whoever writes holds a lock: this is waited for, but not for ever.
+fn give_back_the_terminal() {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let (done, over) = channel();
+    thread::spawn(move || {
+        super::screen::restore();
+        let _ = done.send(());
+    });
+    let _ = over.recv_timeout(PATIENCE);
 }
