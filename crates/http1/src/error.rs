@@ -3,6 +3,7 @@
 //! excerpt is kept, so an error may be logged as it is.
 
 use std::fmt;
+use std::ops::Range;
 
 /// What is wrong with a message. For a worker's response the proxy answers 502 whatever this is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,31 +102,70 @@ impl Found {
         Found(format!("`{shown}{more}`").into())
     }
 
-    /// Of a field's line: what proves who somebody is does not belong in a log.
+    /// Of a field's line. Its value is shown only where nothing in its name says that it proves who
+    /// somebody is: that does not belong in a log.
     pub(crate) fn field(line: &[u8]) -> Found {
-        const SECRET: [&[u8]; 4] =
-            [b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"];
-        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        match SECRET.iter().any(|secret| name.trim_ascii().eq_ignore_ascii_case(secret)) {
+        const SECRET: [&[u8]; 9] = [
+            b"auth",
+            b"cookie",
+            b"token",
+            b"key",
+            b"secret",
+            b"pass",
+            b"session",
+            b"credential",
+            b"signature",
+        ];
+        // A folded line goes on with the value of the one before it.
+        if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+            return Found("` …`".into());
+        }
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        // Behind a space a value may begin, unless nothing but the colon is there.
+        if name.trim_ascii_end().iter().any(is_space) {
+            name = name.split(is_space).next().unwrap_or_default();
+        }
+        let name = &name[..name.len().min(Found::MAX)];
+        let lower = name.to_ascii_lowercase();
+        let has = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
+        match SECRET.iter().any(has) {
             true => Found(format!("`{}: …`", name.escape_ascii()).into()),
             false => Found::bytes(line),
         }
     }
 
-    /// Of a request's first line or its target: queries tend to hold what is private.
+    /// Of a request's first line or its target: queries tend to hold what is private, and a password
+    /// may stand before the host (`http://user:password@host/`).
     pub(crate) fn target(line: &[u8]) -> Found {
-        match line.iter().position(|&byte| byte == b'?') {
-            Some(at) if at < Found::MAX => {
-                Found(format!("`{}?…`", line[..at].escape_ascii()).into())
-            }
-            _ => Found::bytes(line),
+        let query = line.iter().position(|&byte| byte == b'?');
+        let path = &line[..query.unwrap_or(line.len())];
+        let user = user_info(path);
+        if query.is_none() && user.is_none() {
+            return Found::bytes(line);
         }
+        let (before, behind) =
+            user.clone().map_or((path, &[][..]), |at| (&path[..at.start], &path[at.end..]));
+        let most = |bytes: &[u8]| bytes[..bytes.len().min(Found::MAX)].escape_ascii().to_string();
+        let hidden = if user.is_some() { "…" } else { "" };
+        let query = if query.is_some() { "?…" } else { "" };
+        Found(format!("`{}{hidden}{}{query}`", most(before), most(behind)).into())
     }
 
     /// For what has no bytes to show: `no Host`, `two of them`.
     pub(crate) fn text(text: &str) -> Found {
         Found(text.into())
     }
+}
+
+/// Where in a target or a request line a user's name and password stand: before an `@` that is no part
+/// of a path.
+fn user_info(line: &[u8]) -> Option<Range<usize>> {
+    let end = line.iter().rposition(|&byte| byte == b'@')?;
+    let scheme = line[..end].windows(3).position(|part| part == b"://").map(|at| at + 3);
+    let word = || line[..end].iter().rposition(|&byte| byte == b' ').map_or(0, |at| at + 1);
+    let start = scheme.unwrap_or_else(word);
+    (scheme.is_some() || !line[start..end].contains(&b'/')).then_some(start..end)
 }
 
 impl fmt::Display for Found {
@@ -150,8 +190,16 @@ mod tests {
         assert_eq!(field("Authorization: Basic c2VjcmV0\x01"), "`Authorization: …`");
         assert_eq!(field("cookie : a=b"), "`cookie : …`");
         assert_eq!(field("X-A: b\x01"), "`X-A: b\\x01`");
+        assert_eq!(field("X-Api-Key: 1234\x01"), "`X-Api-Key: …`");
+        assert_eq!(field("X-Auth-Token 1234"), "`X-Auth-Token: …`");
+        assert_eq!(field(" c2VjcmV0, the rest of a folded line"), "` …`");
         let target = |line: &str| Found::target(line.as_bytes()).to_string();
         assert_eq!(target("GET /a?token=secret HTTP/1.1"), "`GET /a?…`");
         assert_eq!(target("GET /a b HTTP/1.1"), "`GET /a b HTTP/1.1`");
+        assert_eq!(target("http://me:secret@a.example/x"), "`http://…@a.example/x`");
+        assert_eq!(target("CONNECT me:secret@a.example:1 x"), "`CONNECT …@a.example:1 x`");
+        assert_eq!(target("GET /@scope b HTTP/1.1"), "`GET /@scope b HTTP/1.1`");
+        let long = format!("/{}?token=secret", "a".repeat(100));
+        assert_eq!(target(&long), format!("`/{}?…`", "a".repeat(47)));
     }
 }

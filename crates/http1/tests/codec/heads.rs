@@ -104,7 +104,7 @@ fn errors_say_what_was_found_and_which_answer_it_is() {
         (post("Content-Length: +3"), 400, "bad_request", "Content-Length: found `+3`"),
         (post("Expect: x"), 417, "expectation_failed", "found `x`, expected `100-continue`"),
         (post("Transfer-Encoding: gzip, chunked"), 501, "not_implemented", "`gzip, chunked`"),
-        (post("X: a\r\n b"), 400, "bad_request", "field line: found ` b`"),
+        (post("X: a\r\n b"), 400, "bad_request", "field line: found ` …`"),
         ("GET / HTTP/9.1\r\n\r\n".into(), 505, "bad_request", "`HTTP/9.1`"),
         (post(&"a: b\r\n".repeat(200)), 431, "header_too_large", "more than 100 fields"),
         (format!("GET /{}", "a".repeat(9_000)), 414, "uri_too_long", "more than 8192 bytes"),
