@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use isobar_tests::black_hole::black_hole;
 use isobar_tests::http::encode;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, Visit, after, raw, respond};
+use isobar_tests::wait;
 
 /// An idempotent request goes to another worker; the client sees nothing of it (UP-02, RT-04).
 #[test]
@@ -103,13 +105,16 @@ fn up_02_half_a_head_is_no_part_of_the_next() {
 #[test]
 fn up_10_late_bytes_reach_nobody() {
     for slots in ["", "slots: 1, "] {
-        let origin = Origin::visits(|visit: &mut Visit| {
+        let late = Arc::new(AtomicUsize::new(0));
+        let written = late.clone();
+        let origin = Origin::visits(move |visit: &mut Visit| {
             while let Ok(Some(request)) = visit.read_request() {
                 let answer = respond(200, request.target.as_bytes());
                 visit.record(request);
                 let _ = visit.write(&answer);
                 std::thread::sleep(Duration::from_millis(2));
                 let _ = visit.write(&respond(200, b"poison"));
+                written.fetch_add(1, Ordering::SeqCst);
             }
         });
         let isobar = one_worker(slots, &origin);
@@ -117,7 +122,8 @@ fn up_10_late_bytes_reach_nobody() {
             let path = format!("/{id}");
             let answer = isobar.open("web").get(&path).expect("an answer");
             assert_eq!(answer.text(), path);
-            std::thread::sleep(Duration::from_millis(5));
+            // What comes behind the next request is, as far as anybody can tell, the answer to that.
+            wait::until(|| (late.load(Ordering::SeqCst) > id).then_some(()));
         }
         // The same in one packet.
         let origin = Origin::start(raw(
@@ -218,7 +224,7 @@ fn up_15_an_early_answer_is_delivered() {
 #[test]
 fn up_16_a_closing_idle_connection_is_survived() {
     for slots in ["", "slots: 1, "] {
-        let executed = std::sync::Arc::new(AtomicUsize::new(0));
+        let executed = Arc::new(AtomicUsize::new(0));
         let seen = executed.clone();
         let origin = Origin::start(move |_, visit| {
             seen.fetch_add(1, Ordering::SeqCst);
