@@ -22,6 +22,7 @@ use crate::source::Span;
 mod affinity;
 mod answer;
 mod circles;
+mod cookies;
 mod filter;
 mod listener;
 mod matches;
@@ -54,6 +55,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let mut pools = BTreeMap::new();
     let mut where_slots = HashMap::new();
     let mut addresses = circles::Addresses::default();
+    let mut cookies = cookies::Cookies::default();
     for (name, raw) in raw_pools.0 {
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
@@ -62,6 +64,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
         let known = name.value.clone();
         if let Some(raw) = &raw {
             addresses.add(&known, raw);
+            cookies.add(&known, raw);
         }
         if let Some(raw) = raw
             && let Some((pool, only)) =
@@ -87,6 +90,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let client_ip_header = client_ip_header(&mut file, cx);
     let listeners = listeners(&mut file, &mut names, &mut binds, cx);
     circles::report(&listeners, &addresses, cx);
+    cookies::report(&listeners, &pools, &cookies, cx);
     names.check_unused_sites(cx);
     names.report_unused(cx);
     if let Some(log) = file.access_log.as_given() {

@@ -579,3 +579,43 @@ fn tunnels_and_overflow_that_do_nothing_are_told() {
     }
     assert!(good(&chat("{ path_prefix: /news }", "8")).warnings.render(Colour::Never).is_empty());
 }
+
+/// A client of both pools is moved with every request, whatever port it asks.
+#[test]
+fn two_pools_with_one_cookie_on_one_host_are_pointed_out() {
+    let two = |one: &str, other: &str, matches: [&str; 2]| {
+        let worker = |affinity: &str| format!("{{ workers: [127.0.0.1:1], affinity: {affinity} }}");
+        format!(
+            "listeners:\n  a: {{ bind: 127.0.0.1:8081, routes: [{{ pool: a{} }}] }}\n  \
+             b: {{ bind: 127.0.0.1:8082, routes: [{{ pool: b{} }}] }}\n\
+             pools: {{ a: {}, b: {} }}",
+            matches[0],
+            matches[1],
+            worker(one),
+            worker(other)
+        )
+    };
+    let host = |host: &str| format!(", match: {{ host: \"{host}\" }}");
+    let (x, y, any) = (host("x.example"), host("y.example"), host("*.example"));
+    let one = "{ cookie: c }";
+    let says = |text: &str, other: &str| {
+        let told = warnings(text);
+        let said = format!("the pool `{other}` has a cookie of this name on the same host");
+        assert_eq!(told.matches(&said).count(), 1, "{text}: {told}");
+    };
+    for matches in [["", ""], [&x, &x], [&x, ""], [&x, &any]] {
+        says(&two(one, one, matches), "a");
+    }
+    says(&two("{ cookie: isobar_b }", "{}", ["", ""]), "b");
+    says(&two("{ cookie: c, domain: example }", one, [&x, &y]), "a");
+    says(&two("{ cookie: c, path: /x }", "{ cookie: c, path: /x/y }", ["", ""]), "a");
+    for (one, other, matches) in [
+        ("{}", "{}", ["", ""]),
+        (one, "{ cookie: d }", ["", ""]),
+        (one, one, [&*x, &*y]),
+        ("{ cookie: c, path: /x }", "{ cookie: c, path: /xy }", ["", ""]),
+    ] {
+        let told = warnings(&two(one, other, matches));
+        assert!(!told.contains("cookie of this name"), "{one} {other} {matches:?}: {told}");
+    }
+}

@@ -86,7 +86,8 @@ fn pools(listener: &Listener) -> Vec<&str> {
     all
 }
 
-fn of_action(action: &Action) -> Vec<&str> {
+/// The pools that an action sends to.
+pub(super) fn of_action(action: &Action) -> Vec<&str> {
     match action {
         Action::Pool(to) => vec![&to.pool],
         Action::Split(shares) => shares.iter().map(|(to, _)| to.pool.as_str()).collect(),
