@@ -41,7 +41,9 @@ pub trait Filter: Send + Sync {
         Step::Next
     }
 
-    /// Before the head of the final response is sent; not called for interim ones (1xx).
+    /// Before the head of the final response is sent; not called for interim ones (1xx). It may be
+    /// called for a response that is then not sent, because it breaks off and another attempt is made:
+    /// it changes nothing but the response.
     fn response(&self, cx: &mut ResponseCx<'_>) {
         let _ = cx;
     }
