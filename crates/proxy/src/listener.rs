@@ -7,6 +7,7 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
     net::{IpAddr, TcpListener},
     os::{
@@ -14,6 +15,7 @@ use std::{
         unix::net::UnixListener,
     },
     sync::Arc,
+    task::{Poll, ready},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,7 +26,7 @@ use rustix::{
     net::{SendFlags, SocketFlags},
 };
 use tokio::{
-    io::{AsyncReadExt, Interest, unix::AsyncFd},
+    io::{Interest, unix::AsyncFd},
     sync::oneshot,
 };
 
@@ -237,19 +239,24 @@ fn part(socket: OwnedFd, family: Family) {
     if PARTING.get() >= MOST {
         return;
     }
-    let Ok(mut stream) = register(socket, family) else { return };
+    let Ok(stream) = register(socket, family) else { return };
     PARTING.set(PARTING.get() + 1);
     tokio::task::spawn_local(async move {
-        let mut memory = scratch::buffer();
-        let discard = async {
-            stream.shutdown_write()?;
-            while stream.read_buf(&mut memory).await? > 0 {
-                memory.clear();
+        let discard = poll_fn(|cx| {
+            loop {
+                // Only what has come is given memory: most send nothing more.
+                ready!(stream.poll_read_ready(cx))?;
+                let mut memory = scratch::buffer();
+                let read = stream.poll_recv(cx, &mut memory);
+                scratch::recycle(&mut memory);
+                if ready!(read)? == 0 {
+                    return Poll::Ready(io::Result::Ok(()));
+                }
             }
-            io::Result::Ok(())
-        };
-        let _ = tokio::time::timeout(PATIENCE, discard).await;
-        scratch::recycle(&mut memory);
+        });
+        if stream.shutdown_write().is_ok() {
+            let _ = tokio::time::timeout(PATIENCE, discard).await;
+        }
         PARTING.set(PARTING.get() - 1);
     });
 }
