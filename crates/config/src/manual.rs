@@ -1,7 +1,7 @@
 //! The reference of every key, for people: docs/configuration.md and the page isobar.yaml(5).
 //!
-//! Made from the schema, which is told by the types that read a file, and from the file of the tests
-//! that has every key once: no key, default or example is written here a second time.
+//! Made from the schema, which the types that read a file describe, and from `manual/every-key.yaml`,
+//! which has every key once: no key, default or example is written a second time.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ mod pages;
 mod value;
 
 /// Every key once, with a value that is right.
-const EVERY_KEY: &str = include_str!("../tests/every-key.yaml");
+const EVERY_KEY: &str = include_str!("manual/every-key.yaml");
 
 /// The version that had all keys that do not say theirs.
 const FIRST: &str = "0.1.0";

@@ -21,7 +21,7 @@ const NOT_A_QUESTION_OF_SHAPE: &[(&str, &str)] = &[
 ];
 
 fn every_key() -> String {
-    fs::read_to_string(kit::root().join("crates/config/tests/every-key.yaml")).unwrap()
+    fs::read_to_string(kit::root().join("crates/config/src/manual/every-key.yaml")).unwrap()
 }
 
 /// Whether Isobar takes it; every variable of the environment is set.
@@ -94,7 +94,7 @@ fn the_file_with_every_key_has_every_key() {
             let place = (section.clone(), key.clone());
             assert!(
                 met.contains(&place) || description == "Not built yet.",
-                "`{key}` of {section} is missing in crates/config/tests/every-key.yaml"
+                "`{key}` of {section} is missing in crates/config/src/manual/every-key.yaml"
             );
         }
     }
