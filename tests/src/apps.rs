@@ -1,8 +1,7 @@
 //! Real workers: gunicorn (one synchronous worker), uvicorn and node, each in a process group of its
 //! own that is killed by its id. The Python ones journal what they did, by the monotonic clock.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::queueing::Span;
 use crate::scratch::Scratch;
 use crate::skip;
+use crate::sockets::free_address;
 
 /// The interpreter that has gunicorn and uvicorn, or a note that the test is skipped.
 #[derive(Clone, Debug)]
@@ -227,13 +227,6 @@ pub fn served(apps: &[App], requests: usize) -> Vec<Occupied> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// An address nobody listened on a moment ago, for servers that cannot be told port 0.
-fn free_address() -> SocketAddr {
-    let free: io::Result<SocketAddr> =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    free.expect("a free port")
 }
 
 #[cfg(test)]

@@ -83,6 +83,14 @@ impl Isobar {
         self.stderr.wait_for(patience, |all| all.contains(text).then_some(())).is_some()
     }
 
+    /// The first line of stderr that has all of these words, once there is one.
+    pub fn wait_for_line(&self, words: &[&str], patience: Duration) -> Option<String> {
+        self.stderr.wait_for(patience, |all| {
+            let found = all.lines().find(|line| words.iter().all(|word| line.contains(word)));
+            found.map(str::to_owned)
+        })
+    }
+
     pub fn path(&self) -> &Path {
         self.scratch.path()
     }

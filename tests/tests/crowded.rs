@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::{Isobar, binary};
 use isobar_tests::origin::{Origin, after};
+use isobar_tests::sockets::Inherited;
 
 fn limited(origin: &Origin, shards: u32, limits: &str) -> Isobar {
     Isobar::start(&format!(
@@ -152,18 +153,13 @@ fn a_slow_head_has_a_second() {
 /// Its parent has shut the socket down: accepting will fail for ever.
 #[test]
 fn a_socket_that_is_broken_for_good_costs_no_time() {
-    let kind = (socket2::Domain::IPV4, socket2::Type::STREAM);
-    let socket = socket2::Socket::new(kind.0, kind.1, None).expect("a socket");
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    socket.bind(&any.into()).expect("binds");
-    socket.listen(16).expect("listens");
-    socket.set_cloexec(false).expect("inherited by the child");
-    let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    let socket = Inherited::listen();
     let isobar = Isobar::start(&format!(
-        "listeners: {{ web: {{ bind: \"fd:{number}\", pool: app }} }}\n\
-         pools: {{ app: {{ workers: [\"127.0.0.1:1\"] }} }}\n"
+        "listeners: {{ web: {{ bind: \"{}\", pool: app }} }}\n\
+         pools: {{ app: {{ workers: [\"127.0.0.1:1\"] }} }}\n",
+        socket.bind()
     ));
-    socket.shutdown(std::net::Shutdown::Both).expect("shuts it down");
+    socket.shut_down();
     let said = "cannot be accepted";
     assert!(isobar.wait_to_hear(said, Duration::from_secs(5)), "{}", isobar.stderr());
     let cpu = || isobar.metrics().sum("process_cpu_seconds_total", &[]);

@@ -11,6 +11,7 @@ use isobar_tests::black_hole::black_hole;
 use isobar_tests::http::encode;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, Visit, after, raw, respond};
+use isobar_tests::sockets::free_address;
 use isobar_tests::wait;
 
 /// An idempotent request goes to another worker; the client sees nothing of it (UP-02, RT-04).
@@ -39,8 +40,7 @@ fn an_idempotent_request_is_tried_elsewhere() {
 
 #[test]
 fn up_01_a_refused_worker_is_passed_over() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let closed = closed.expect("an address nobody listens on");
+    let closed = free_address();
     let good = Origin::start(after(Duration::ZERO, "good"));
     let isobar = workers("", &[closed, good.address()]);
     for id in 0..20 {
@@ -316,8 +316,7 @@ fn up_17_the_request_time_out_spares_event_streams_alone() {
 
 #[test]
 fn hc_02_all_down_is_said_at_once() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let closed = closed.expect("an address nobody listens on");
+    let closed = free_address();
     let health = "health: { tcp: {}, interval: 100ms, timeout: 100ms, rise: 1, fall: 1 }, ";
     let isobar = workers(health, &[closed]);
     let mut connection = isobar.open("web");

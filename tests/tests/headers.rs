@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, after, echo, raw};
+use isobar_tests::sockets::free_address;
 
 /// Id, the request's fields, what the worker must see, and what it must not (lower case).
 type Passage = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -220,8 +221,7 @@ fn hb_04_a_proxy_on_a_unix_socket_is_believed() {
 /// HB-09: the proxy's worker is the proxy itself.
 #[test]
 fn hb_09_a_loop_ends() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let address = free.expect("a free port");
+    let address = free_address();
     let isobar = Isobar::start(&format!(
         "shards: 1\n\
          listeners: {{ web: {{ bind: \"{address}\", pool: app }} }}\n\

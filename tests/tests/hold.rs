@@ -1,7 +1,7 @@
 //! The only worker restarts: requests and TCP connections wait for it, and for nobody who is dead.
 //! `ISOBAR_RESTARTS=10` makes the long form.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use isobar_tests::apps::{App, Kind, Python};
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
+use isobar_tests::sockets::free_address;
+use isobar_tests::wait;
 
 /// 50 requests a second.
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -124,19 +126,15 @@ fn a_dead_pool_is_said_at_once_after_the_hold() {
         assert!((1.0..=2.0).contains(&dropped), "{dropped}");
         // It is found when it comes back.
         let _back = Origin::start_at(address, after(Duration::ZERO, "good")).expect("its address");
-        let until = Instant::now() + Duration::from_secs(5);
-        while isobar.open("in").get("/").expect("an answer").status != 200 {
-            assert!(Instant::now() < until, "it is not found");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let is_found = || isobar.open("in").get("/").expect("an answer").status == 200;
+        wait::until(|| is_found().then_some(()));
     }
 }
 
 #[test]
 fn an_operator_and_a_closed_port_let_nobody_wait() {
     let origin = Origin::start(after(Duration::ZERO, "good"));
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let never = start(1, "http", "", closed.expect("an address nobody listens on"));
+    let never = start(1, "http", "", free_address());
     let off = start(1, "http", "queue: { hold: off }, ", origin.address());
     let drained = start(1, "http", "", origin.address());
     assert_eq!(drained.open("in").get("/").expect("an answer").status, 200);

@@ -1,6 +1,5 @@
 //! A process lives: signals, drain, exit codes, inherited sockets, logs that cannot be written.
 
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +8,9 @@ use isobar_tests::http::{Connection, encode};
 use isobar_tests::isobar::{Isobar, binary};
 use isobar_tests::load::{closed_loop, failures, get};
 use isobar_tests::origin::{Origin, after};
+use isobar_tests::proxy::Proxy;
 use isobar_tests::scratch::Scratch;
+use isobar_tests::sockets::Inherited;
 use isobar_tests::wait;
 use rustix::process::Signal;
 
@@ -35,7 +36,7 @@ fn graceful(signal: Signal) {
     let target = isobar.address("web");
     let mut running = isobar.open("web");
     running.send(&encode("GET", "/", b"")).expect("sends");
-    assert!(origin_reached(&isobar));
+    wait_for_the_origin(&isobar);
     isobar.signal(signal);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(isobar.admin("GET", "/ready", "").status, 503);
@@ -55,7 +56,7 @@ fn a_second_term_stops_at_once() {
     let mut isobar = start(&origin, "");
     let mut running = isobar.open("web");
     running.send(&encode("GET", "/", b"")).expect("sends");
-    assert!(origin_reached(&isobar));
+    wait_for_the_origin(&isobar);
     isobar.signal(Signal::TERM);
     assert_eq!(isobar.wait(Duration::from_millis(500)), None, "it finishes what runs");
     isobar.signal(Signal::TERM);
@@ -69,7 +70,7 @@ fn the_grace_period_is_the_end() {
     let mut isobar = start(&origin, "grace_period: 500ms\n");
     let mut running = isobar.open("web");
     running.send(&encode("GET", "/", b"")).expect("sends");
-    assert!(origin_reached(&isobar));
+    wait_for_the_origin(&isobar);
     isobar.signal(Signal::TERM);
     let began = Instant::now();
     isobar.wait(Duration::from_secs(3)).expect("ends after the grace period");
@@ -93,7 +94,7 @@ fn who_is_queued_when_the_grace_period_ends_is_told() {
         let mut isobar = Isobar::start(&config("app"));
         let mut running = isobar.open("web");
         running.send(&encode("GET", "/", b"")).expect("sends");
-        assert!(origin_reached(&isobar));
+        wait_for_the_origin(&isobar);
         let mut queued = isobar.open("web");
         queued.send(&encode("GET", "/", b"")).expect("sends");
         wait::until(|| (isobar.metrics().sum("isobar_pool_queue_depth", &[]) == 1.0).then_some(()));
@@ -200,17 +201,12 @@ fn a_taken_port_is_named() {
 #[test]
 fn a_socket_may_be_inherited() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let kind = (socket2::Domain::IPV4, socket2::Type::STREAM);
-    let socket = socket2::Socket::new(kind.0, kind.1, None).expect("a socket");
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    socket.bind(&any.into()).expect("binds");
-    socket.listen(16).expect("listens");
-    socket.set_cloexec(false).expect("inherited by the child");
-    let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
+    let socket = Inherited::listen();
+    let address = socket.address();
     let isobar = Isobar::start(&format!(
-        "listeners: {{ web: {{ bind: \"fd:{}\", pool: app }} }}\n\
+        "listeners: {{ web: {{ bind: \"{}\", pool: app }} }}\n\
          pools: {{ app: {{ workers: [\"{}\"] }} }}\n",
-        socket.as_raw_fd(),
+        socket.bind(),
         origin.address()
     ));
     drop(socket);
@@ -371,42 +367,12 @@ fn commands_change_one_worker_and_overrides_survive_a_reload() {
 #[test]
 fn proxy_needs_no_file() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let scratch = Scratch::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let from = free.expect("a free port");
-    let mut child = Command::new(binary())
-        .args(["proxy", "--from", &from.to_string(), "--to", &origin.address().to_string()])
-        .args(["--slots", "1", "--strategy", "round_robin"])
-        .current_dir(scratch.path())
-        .env("XDG_RUNTIME_DIR", scratch.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let until = Instant::now() + Duration::from_secs(5);
-    let served = loop {
-        let answer = Connection::open(from).and_then(|mut connection| connection.get("/"));
-        match answer {
-            Ok(answer) => break answer.status,
-            Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
-            Err(error) => break error.raw_os_error().unwrap_or(0) as u16,
-        }
-    };
-    child.kill().expect("ends it");
-    let _ = child.wait();
-    assert_eq!(served, 200);
+    let proxy = Proxy::start(origin.address(), &["--slots", "1", "--strategy", "round_robin"]);
+    assert_eq!(proxy.get("/").status, 200);
 }
 
-fn origin_reached(isobar: &Isobar) -> bool {
-    let until = Instant::now() + Duration::from_secs(5);
-    while isobar.metrics().sum("isobar_worker_in_flight", &[]) < 1.0 {
-        if Instant::now() > until {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    true
+fn wait_for_the_origin(isobar: &Isobar) {
+    wait::until(|| (isobar.metrics().sum("isobar_worker_in_flight", &[]) >= 1.0).then_some(()));
 }
 
 fn start(origin: &Origin, more: &str) -> Isobar {

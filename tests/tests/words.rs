@@ -1,14 +1,12 @@
 //! What the log says when something went wrong: who it was, which request, and why, in the words of
 //! the parser or the system; and what changed in a pool.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use isobar_tests::http::Connection;
-use isobar_tests::isobar::{Isobar, binary};
+use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, after, raw};
+use isobar_tests::proxy::Proxy;
 use isobar_tests::scratch::Scratch;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,15 +21,8 @@ fn before(worker: &str, more: &str) -> Isobar {
 /// The first line of the log that has all of these words.
 #[track_caller]
 fn line(isobar: &Isobar, words: &[&str]) -> String {
-    let find = || {
-        let log = isobar.stderr();
-        let found = log.lines().find(|line| words.iter().all(|word| line.contains(word)));
-        found.map(str::to_owned)
-    };
-    for word in words {
-        isobar.wait_to_hear(word, PATIENCE);
-    }
-    find().unwrap_or_else(|| panic!("no line with {words:?} in\n{}", isobar.stderr()))
+    let line = isobar.wait_for_line(words, PATIENCE);
+    line.unwrap_or_else(|| panic!("no line with {words:?} in\n{}", isobar.stderr()))
 }
 
 #[test]
@@ -194,27 +185,8 @@ fn a_reload_says_what_it_changed_in_a_pool() {
 #[test]
 fn proxy_writes_an_access_log_if_asked() {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let scratch = Scratch::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let from = free.expect("a free port");
-    let mut child = Command::new(binary())
-        .args(["proxy", "--from", &from.to_string(), "--to", &origin.address().to_string()])
-        .arg("--access-log")
-        .current_dir(scratch.path())
-        .env("XDG_RUNTIME_DIR", scratch.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let served = || Connection::open(from).and_then(|mut connection| connection.get("/x"));
-    let until = std::time::Instant::now() + PATIENCE;
-    while served().is_err() && std::time::Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let mut lines = BufReader::new(child.stdout.take().expect("its stdout")).lines();
-    let line = lines.next().and_then(Result::ok).unwrap_or_default();
-    child.kill().expect("ends it");
-    let _ = child.wait();
+    let mut proxy = Proxy::start(origin.address(), &["--access-log"]);
+    assert_eq!(proxy.get("/x").status, 200);
+    let line = proxy.first_line();
     assert!(line.starts_with('{') && line.contains("\"path\":\"/x\""), "{line}");
 }
