@@ -55,7 +55,7 @@ fn run(args: Vec<OsString>) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Told(message)) => {
+        Err(Failed::Command(message)) => {
             complain(&message);
             ExitCode::FAILURE
         }
@@ -84,19 +84,19 @@ fn spell_out(mut args: Vec<OsString>) -> Vec<OsString> {
 #[derive(Debug)]
 enum Failed {
     /// Exit code 1.
-    Told(Told),
+    Command(ErrorText),
     /// Exit code 2: nothing was tried.
-    Usage(Told),
+    Usage(ErrorText),
 }
 
-impl From<Told> for Failed {
-    fn from(message: Told) -> Failed {
-        Failed::Told(message)
+impl From<ErrorText> for Failed {
+    fn from(message: ErrorText) -> Failed {
+        Failed::Command(message)
     }
 }
 
 /// What to tell the user about a command that failed; empty = it has been told already.
-pub(crate) type Told = String;
+pub(crate) type ErrorText = String;
 
 #[derive(Parser)]
 #[command(
@@ -398,7 +398,7 @@ impl Command {
 }
 
 impl Explain {
-    fn explain(self) -> Result<(), Told> {
+    fn explain(self) -> Result<(), ErrorText> {
         let path = find::config(self.config.config.clone())?;
         let loaded = isobar_config::load(&path, &registry::registry())
             .map_err(|problems| problems.render(output::stderr_colour()))?;

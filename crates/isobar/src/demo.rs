@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cli::{Told, output::say};
+use crate::cli::{ErrorText, output::say};
 use crate::descriptors;
 
 mod capture;
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) capture: Option<(PathBuf, Size)>,
 }
 
-pub(crate) fn run(options: Options) -> Result<(), Told> {
+pub(crate) fn run(options: Options) -> Result<(), ErrorText> {
     descriptors::raise_limit();
     let stop = Stop::on_signals()?;
     let attended = options.capture.is_none() && screen::is_possible();
@@ -70,7 +70,7 @@ pub(crate) fn run(options: Options) -> Result<(), Told> {
 }
 
 /// Draws until the time is over or the user has seen enough.
-fn show(scene: &mut Scene, time: Option<Duration>, stop: &Stop) -> Result<(), Told> {
+fn show(scene: &mut Scene, time: Option<Duration>, stop: &Stop) -> Result<(), ErrorText> {
     let start = Instant::now();
     let over = || time.is_some_and(|time| start.elapsed() >= time) || stop.is_asked();
     let mut screen = Screen::open().map_err(|error| format!("the terminal: {error}"))?;
@@ -103,6 +103,6 @@ fn pass(scene: &mut Scene, time: Duration, stop: &Stop) {
     }
 }
 
-fn refused(path: &Path, error: &std::io::Error) -> Told {
+fn refused(path: &Path, error: &std::io::Error) -> ErrorText {
     format!("{}: {error}", path.display())
 }

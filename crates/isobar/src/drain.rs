@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long pools and shards may take once told to end.
 const LAST: Duration = Duration::from_secs(2);
 /// How long the last answers may take on their way once the grace period is over.
-const FAREWELL: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// The signals that ask for something and would otherwise end the process. They are caught before
 /// the configuration is read: what comes meanwhile is done as soon as there is somebody to do it.
@@ -130,7 +130,7 @@ async fn gracefully(control: &Arc<Control>) {
     let _ = timeout_at(Instant::now() + LAST, close).await;
     if closed.is_err() {
         // Who waits in a queue is told now that nobody will serve it.
-        let _ = timeout_at(Instant::now() + FAREWELL, all_closed(control)).await;
+        let _ = timeout_at(Instant::now() + LAST_ANSWERS, all_closed(control)).await;
         let left = control.context.connections();
         tracing::warn!("the grace period is over: {left} connections are cut");
     }

@@ -64,8 +64,8 @@ pub(crate) fn write(
 pub(crate) enum KeepAlive {
     /// It goes without saying.
     Yes,
-    /// An HTTP/1.0 client wants to be told.
-    Told,
+    /// An HTTP/1.0 client expects `Connection: keep-alive`.
+    Announced,
     Close,
 }
 
@@ -73,7 +73,7 @@ impl KeepAlive {
     pub(crate) fn of(keep: bool, client: Version) -> Self {
         match (keep, client) {
             (true, Version::Http11) => Self::Yes,
-            (true, Version::Http10) => Self::Told,
+            (true, Version::Http10) => Self::Announced,
             (false, _) => Self::Close,
         }
     }
@@ -81,7 +81,7 @@ impl KeepAlive {
     fn line(self) -> &'static [u8] {
         match self {
             Self::Yes => b"",
-            Self::Told => b"Connection: keep-alive\r\n",
+            Self::Announced => b"Connection: keep-alive\r\n",
             Self::Close => b"Connection: close\r\n",
         }
     }

@@ -17,8 +17,8 @@ use rustix::{buffer::spare_capacity, io::Errno};
 use tokio::time::Instant;
 
 use crate::{
+    connections::{Admission, Connections},
     deadline::Deadline,
-    gate::{Admission, Gate},
     h1,
     listener::{Accepted, Terms},
     metrics::ListenerMetrics,
@@ -71,7 +71,7 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
         Serve::Http(_) => {
             if !context.serves_http(listener) {
                 // Its listener went as it came in: it is served once, on the terms of that.
-                *standing.farewell.borrow_mut() = Some(plan);
+                *standing.last_plan.borrow_mut() = Some(plan);
             }
             let (silent_since, patience) = (Instant::now(), h1::FIRST_BYTE);
             let client = Client {
@@ -110,7 +110,7 @@ impl Client {
     pub(crate) fn plan(&mut self) -> Option<Arc<ListenerPlan>> {
         let serves = |plan: &Arc<ListenerPlan>| matches!(plan.serve, Serve::Http(_));
         let plan = self.context.listener(self.listener).filter(serves);
-        plan.or_else(|| self.place.standing.farewell.take())
+        plan.or_else(|| self.place.standing.last_plan.take())
     }
 
     /// Whether another request can come: what arrived ahead of a FIN still counts.
@@ -344,7 +344,7 @@ struct Standing {
     /// Wakes it while it is between two requests.
     waker: OnceCell<Waker>,
     /// What that request is served by, if its listener is no more.
-    farewell: RefCell<Option<Arc<ListenerPlan>>>,
+    last_plan: RefCell<Option<Arc<ListenerPlan>>>,
 }
 
 impl Standing {
@@ -390,11 +390,11 @@ pub(crate) fn ask_to_leave_of(listener: ListenerId, plan: &Arc<ListenerPlan>) {
     leave(|standing| standing.listener == listener, Some(plan));
 }
 
-fn leave(wanted: impl Fn(&Standing) -> bool, farewell: Option<&Arc<ListenerPlan>>) {
+fn leave(wanted: impl Fn(&Standing) -> bool, last_plan: Option<&Arc<ListenerPlan>>) {
     STANDINGS.with_borrow(|standings| {
         for standing in standings.all.iter().flatten().filter(|standing| wanted(standing)) {
-            if let Some(plan) = farewell {
-                *standing.farewell.borrow_mut() = Some(Arc::clone(plan));
+            if let Some(plan) = last_plan {
+                *standing.last_plan.borrow_mut() = Some(Arc::clone(plan));
             }
             standing.ask(End::Leave);
         }
@@ -404,24 +404,29 @@ fn leave(wanted: impl Fn(&Standing) -> bool, farewell: Option<&Arc<ListenerPlan>
 /// Since when the longest idle one of them has been.
 pub(crate) fn longest_idle(
     context: &ProxyContext,
-    gate: Option<&Arc<Gate>>,
+    connections: Option<&Arc<Connections>>,
 ) -> Option<std::time::Instant> {
-    let oldest = idle_of(context, gate).into_iter().map(|(since, _)| since).min();
+    let oldest = idle_of(context, connections).into_iter().map(|(since, _)| since).min();
     oldest.map(Instant::into_std)
 }
 
-fn idle_of(context: &ProxyContext, gate: Option<&Arc<Gate>>) -> Vec<(Instant, Rc<Standing>)> {
-    between_requests(|one| match (gate, context.listener(one.listener)) {
+fn idle_of(
+    context: &ProxyContext,
+    connections: Option<&Arc<Connections>>,
+) -> Vec<(Instant, Rc<Standing>)> {
+    between_requests(|one| match (connections, context.listener(one.listener)) {
         (None, _) => true,
-        (Some(gate), plan) => plan.is_some_and(|plan| Arc::ptr_eq(&plan.gate, gate)),
+        (Some(connections), plan) => {
+            plan.is_some_and(|plan| Arc::ptr_eq(&plan.connections, connections))
+        }
     })
 }
 
 /// Makes room for others: ends those of a listener's connections (or of all) on this shard that have
 /// been between two requests for longest. Several at a time, because finding them looks at all.
-pub(crate) fn evict_idle(context: &ProxyContext, gate: Option<&Arc<Gate>>) {
+pub(crate) fn evict_idle(context: &ProxyContext, connections: Option<&Arc<Connections>>) {
     const PART: usize = 64;
-    let mut idle = idle_of(context, gate);
+    let mut idle = idle_of(context, connections);
     if idle.is_empty() {
         return;
     }
@@ -456,7 +461,7 @@ impl Place {
             idle_since: Cell::default(),
             end: Cell::new(End::No),
             waker: OnceCell::new(),
-            farewell: RefCell::default(),
+            last_plan: RefCell::default(),
         });
         let index = STANDINGS.with_borrow_mut(|standings| {
             let index = standings.free.pop().unwrap_or_else(|| {

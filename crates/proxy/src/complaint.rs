@@ -1,8 +1,8 @@
-//! What the log says of requests that ended badly: a worker's fault as a warning, a head that was
-//! refused as a remark, each in the words of whoever noticed.
+//! Log lines about requests that ended badly: a worker's fault is a warning, a request that we refused
+//! is an information. Each has the words of the parser or of the system.
 //!
-//! A crowd of the same kind is one line a second, and all kinds together are a few dozen; the next
-//! line says how many were left out. Only who has something to complain of comes here.
+//! The same fault is logged once a second, and all faults together at most 32 times a second. The next
+//! line says in `suppressed` how many were left out. Requests that end well never come here.
 
 use std::{
     collections::HashSet,
@@ -15,10 +15,10 @@ use std::{
 use crate::reason::Reason;
 
 const WINDOW: Duration = Duration::from_secs(1);
-/// Kinds that are told of in one window.
+/// So many different faults are logged in one window.
 const KINDS: usize = 32;
 
-/// A request that got an answer of ours because of its worker, or half of one.
+/// A worker failed: the client got an error from us instead of its answer, or only half of the answer.
 pub(crate) struct Fault<'a> {
     pub(crate) pool: &'a str,
     pub(crate) worker: &'a str,
@@ -29,20 +29,20 @@ pub(crate) struct Fault<'a> {
 }
 
 impl Fault<'_> {
-    pub(crate) fn tell(&self) {
-        static TOLD: Told = Told::new();
+    pub(crate) fn log(&self) {
+        static LIMIT: LogLimit = LogLimit::new();
         let Fault { pool, worker, reason, .. } = *self;
-        let Some(untold) = TOLD.admit((pool, worker, reason.code())) else { return };
+        let Some(suppressed) = LIMIT.admit((pool, worker, reason.code())) else { return };
         let request_id = &*String::from_utf8_lossy(self.request_id);
         let reason = reason.code();
-        match untold {
+        match suppressed {
             0 => tracing::warn!(pool, worker, request_id, reason, "worker failed: {}", self.words),
             _ => tracing::warn!(
                 pool,
                 worker,
                 request_id,
                 reason,
-                untold,
+                suppressed,
                 "worker failed: {}",
                 self.words
             ),
@@ -61,15 +61,15 @@ pub(crate) struct Refused<'a> {
 }
 
 impl Refused<'_> {
-    pub(crate) fn tell(&self) {
-        static TOLD: Told = Told::new();
+    pub(crate) fn log(&self) {
+        static LIMIT: LogLimit = LogLimit::new();
         let Refused { listener, status, .. } = *self;
-        let Some(untold) = TOLD.admit((listener, status, self.words)) else { return };
+        let Some(suppressed) = LIMIT.admit((listener, status, self.words)) else { return };
         let client = self.client.map(|client| client.to_string()).unwrap_or_default();
         let client = client.as_str();
         let request_id = &*String::from_utf8_lossy(self.request_id);
         let reason = self.reason.code();
-        match untold {
+        match suppressed {
             0 => tracing::info!(
                 listener,
                 client,
@@ -85,7 +85,7 @@ impl Refused<'_> {
                 request_id,
                 status,
                 reason,
-                untold,
+                suppressed,
                 "request refused: {}",
                 self.words
             ),
@@ -93,21 +93,21 @@ impl Refused<'_> {
     }
 }
 
-/// What was told in this window, by kind.
-struct Told(Mutex<Window>);
+/// What was logged in this window.
+struct LogLimit(Mutex<Window>);
 
 struct Window {
     began: Option<Instant>,
     kinds: Option<HashSet<u64>>,
-    untold: u64,
+    suppressed: u64,
 }
 
-impl Told {
+impl LogLimit {
     const fn new() -> Self {
-        Self(Mutex::new(Window { began: None, kinds: None, untold: 0 }))
+        Self(Mutex::new(Window { began: None, kinds: None, suppressed: 0 }))
     }
 
-    /// `Some`: it may be told, and how many have not been since the last one.
+    /// `Some`: log it, and say that so many lines were suppressed since the last one.
     fn admit(&self, kind: impl Hash) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         kind.hash(&mut hasher);
@@ -122,9 +122,9 @@ impl Told {
         }
         let kinds = window.kinds.get_or_insert_default();
         if kinds.len() < KINDS && kinds.insert(kind) {
-            return Some(std::mem::take(&mut window.untold));
+            return Some(std::mem::take(&mut window.suppressed));
         }
-        window.untold += 1;
+        window.suppressed += 1;
         None
     }
 }
@@ -135,13 +135,13 @@ mod tests {
 
     #[test]
     fn a_crowd_of_one_kind_is_one_line_a_second() {
-        let told = Told::new();
+        let limit = LogLimit::new();
         let began = Instant::now();
-        let lines: Vec<_> = (0..1_000).filter_map(|_| told.admit_at(1, began)).collect();
+        let lines: Vec<_> = (0..1_000).filter_map(|_| limit.admit_at(1, began)).collect();
         assert_eq!(lines, [0]);
-        assert_eq!(told.admit_at(2, began), Some(999), "another kind has a line of its own");
-        assert_eq!(told.admit_at(1, began + WINDOW), Some(0));
-        let kinds = (10..1_000).filter_map(|kind| told.admit_at(kind, began + WINDOW));
+        assert_eq!(limit.admit_at(2, began), Some(999), "another kind has a line of its own");
+        assert_eq!(limit.admit_at(1, began + WINDOW), Some(0));
+        let kinds = (10..1_000).filter_map(|kind| limit.admit_at(kind, began + WINDOW));
         assert_eq!(kinds.count(), KINDS - 1);
     }
 }

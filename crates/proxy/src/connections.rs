@@ -1,4 +1,5 @@
-//! How many connections a listener has open, over all its addresses and shards, and who may come in.
+//! How many connections a listener has open, over all its addresses and shards, and whether one more
+//! may come in.
 
 use std::{
     collections::HashMap,
@@ -11,18 +12,18 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::forwarded::household;
+use crate::forwarded::client_network;
 
 /// Counts a listener's open connections. It lives as long as the listener keeps its name.
 #[derive(Default)]
-pub struct Gate {
+pub struct Connections {
     open: AtomicUsize,
     room: Notify,
-    /// By household; touched only where `per_client` is set.
+    /// By client; used only where `per_client` is set.
     clients: Mutex<HashMap<IpAddr, usize>>,
 }
 
-impl Gate {
+impl Connections {
     pub(crate) fn is_full(&self, limit: usize) -> bool {
         limit != 0 && self.open.load(Ordering::Acquire) >= limit
     }
@@ -42,7 +43,7 @@ impl Gate {
         client: Option<IpAddr>,
         per_client: usize,
     ) -> Option<Admission> {
-        let counted = client.filter(|_| per_client != 0).map(household);
+        let counted = client.filter(|_| per_client != 0).map(client_network);
         if let Some(client) = counted {
             let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
             let open = clients.entry(client).or_default();
@@ -52,20 +53,21 @@ impl Gate {
             *open += 1;
         }
         self.open.fetch_add(1, Ordering::AcqRel);
-        Some(Admission { gate: Arc::clone(self), counted })
+        Some(Admission { connections: Arc::clone(self), counted })
     }
 }
 
 /// One connection's place among those its listener admits; given back on drop.
 pub(crate) struct Admission {
-    gate: Arc<Gate>,
+    connections: Arc<Connections>,
     counted: Option<IpAddr>,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(client) = self.counted {
-            let mut clients = self.gate.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut clients =
+                self.connections.clients.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(open) = clients.get_mut(&client) {
                 *open -= 1;
                 if *open == 0 {
@@ -73,8 +75,8 @@ impl Drop for Admission {
                 }
             }
         }
-        self.gate.open.fetch_sub(1, Ordering::AcqRel);
-        self.gate.room.notify_one();
+        self.connections.open.fetch_sub(1, Ordering::AcqRel);
+        self.connections.room.notify_one();
     }
 }
 
@@ -88,16 +90,16 @@ mod tests {
 
     #[test]
     fn a_client_is_an_ipv4_address_or_a_64_of_ipv6() {
-        let gate = Arc::new(Gate::default());
-        let _one = gate.admit(ip("2001:db8::1"), 2).expect("the first");
-        let two = gate.admit(ip("2001:db8::2"), 2).expect("the second");
-        assert!(gate.admit(ip("2001:db8::ffff:3"), 2).is_none());
-        assert!(gate.admit(ip("2001:db8:0:1::1"), 2).is_some());
+        let connections = Arc::new(Connections::default());
+        let _one = connections.admit(ip("2001:db8::1"), 2).expect("the first");
+        let two = connections.admit(ip("2001:db8::2"), 2).expect("the second");
+        assert!(connections.admit(ip("2001:db8::ffff:3"), 2).is_none());
+        assert!(connections.admit(ip("2001:db8:0:1::1"), 2).is_some());
         drop(two);
-        assert!(gate.admit(ip("2001:db8::4"), 2).is_some());
-        let _three = gate.admit(ip("192.0.2.1"), 1).expect("another client");
-        assert!(gate.admit(ip("192.0.2.1"), 1).is_none());
-        assert!(gate.admit(ip("192.0.2.2"), 1).is_some());
-        assert!(gate.admit(None, 1).is_some(), "a unix socket's clients are not told apart");
+        assert!(connections.admit(ip("2001:db8::4"), 2).is_some());
+        let _three = connections.admit(ip("192.0.2.1"), 1).expect("another client");
+        assert!(connections.admit(ip("192.0.2.1"), 1).is_none());
+        assert!(connections.admit(ip("192.0.2.2"), 1).is_some());
+        assert!(connections.admit(None, 1).is_some(), "a unix socket's clients are not told apart");
     }
 }

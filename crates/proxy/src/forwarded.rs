@@ -134,9 +134,9 @@ pub(crate) fn client_ip<'a>(
     client.or(socket)
 }
 
-/// An IPv4 address, or the /64 of an IPv6 one: a household usually has one, so its addresses are one
-/// client.
-pub(crate) fn household(ip: IpAddr) -> IpAddr {
+/// What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, because one
+/// customer usually has a whole /64.
+pub(crate) fn client_network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         ip => ip,

@@ -1,7 +1,7 @@
 //! An HTTP/1 connection: idle, some requests, idle, …
 //!
 //! The idle connection is this small future. What requests need is boxed, and kept for a moment
-//! behind each, because who asks again usually does so soon (a test pins both sizes).
+//! after each, because a client that sends another request usually does so soon (a test pins both sizes).
 
 use std::{cell::Cell, time::Duration};
 
@@ -94,8 +94,8 @@ async fn requests(client: &mut Client) -> Then {
         if client.fin {
             return Then::Over;
         }
-        let Some(_place) = WarmPlace::take() else { return Then::Idle };
-        match client.first_bytes(WARM.min(client.patience)).await {
+        let Some(_place) = KeptMemory::take() else { return Then::Idle };
+        match client.first_bytes(KEEP_MEMORY.min(client.patience)).await {
             First::Bytes => {}
             First::Silence => return Then::Idle,
             First::Gone => return Then::Over,
@@ -107,26 +107,26 @@ async fn requests(client: &mut Client) -> Then {
     }
 }
 
-/// How long a connection keeps the memory of its requests behind one.
-const WARM: Duration = Duration::from_secs(1);
+/// After a request its connection keeps the memory for this long, in case another request follows.
+const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
-/// A shard's connections that may do so at once: 1 MiB.
-const WARM_PLACES: usize = 256;
+/// So many connections of a shard keep theirs at once: 1 MiB together.
+const MOST_KEPT: usize = 256;
 
 thread_local! {
-    static FREE: Cell<usize> = const { Cell::new(WARM_PLACES) };
+    static FREE: Cell<usize> = const { Cell::new(MOST_KEPT) };
 }
 
-struct WarmPlace;
+struct KeptMemory;
 
-impl WarmPlace {
+impl KeptMemory {
     fn take() -> Option<Self> {
         FREE.set(FREE.get().checked_sub(1)?);
         Some(Self)
     }
 }
 
-impl Drop for WarmPlace {
+impl Drop for KeptMemory {
     fn drop(&mut self) {
         FREE.set(FREE.get() + 1);
     }
@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn few_keep_their_memory() {
-        let places: Vec<_> = std::iter::from_fn(WarmPlace::take).collect();
-        assert_eq!(places.len(), WARM_PLACES);
+        let places: Vec<_> = std::iter::from_fn(KeptMemory::take).collect();
+        assert_eq!(places.len(), MOST_KEPT);
         drop(places);
-        assert!(WarmPlace::take().is_some());
+        assert!(KeptMemory::take().is_some());
     }
 }

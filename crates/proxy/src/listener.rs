@@ -33,8 +33,8 @@ use tokio::{
 use crate::{
     access_log::Entry,
     answer::{self, HeadOnly, KeepAlive},
+    connections::Admission,
     forwarded,
-    gate::Admission,
     reason::Reason,
     scratch,
     shard::ProxyContext,
@@ -112,7 +112,7 @@ pub(crate) async fn accept(
         Err(error) => return tracing::error!(%error, "the listening socket cannot be watched"),
     };
     let admit = |plan: Arc<ListenerPlan>, (socket, client)| match plan
-        .gate
+        .connections
         .admit(client, plan.limits.per_client)
     {
         Some(admission) => {
@@ -121,7 +121,7 @@ pub(crate) async fn accept(
         }
         None => {
             turn_away(context, &plan, &socket, client);
-            part(socket, family);
+            linger(socket, family);
         }
     };
     let mut trouble = Trouble { complained: None, short: false, pause: FIRST_PAUSE };
@@ -138,7 +138,7 @@ pub(crate) async fn accept(
         };
         let accepted = match ready {
             Ok(mut ready) => {
-                let full = plan.gate.is_full(plan.limits.connections);
+                let full = plan.connections.is_full(plan.limits.connections);
                 if full || trouble.is_short(context, &socket) {
                     match has_backlog(&socket) {
                         true if full => make_room(context, &plan).await,
@@ -180,8 +180,8 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// accepted and refused; while somebody does, those leave who only might ask again (SL-05). It
 /// returns now and then, because the limit may have changed.
 async fn make_room(context: &ProxyContext, plan: &ListenerPlan) {
-    context.evict_idle(Some(&plan.gate));
-    let _ = tokio::time::timeout(LEAVING, plan.gate.room(plan.limits.connections)).await;
+    context.evict_idle(Some(&plan.connections));
+    let _ = tokio::time::timeout(LEAVING, plan.connections.room(plan.limits.connections)).await;
 }
 
 /// What the runtime remembers may be of a connection that was accepted since.
@@ -230,17 +230,17 @@ fn turn_away(
 
 /// Lets a client that was turned away read why: closed with its request unread, the connection would
 /// be reset, and the answer lost. Beyond a few at a time that is what happens.
-fn part(socket: OwnedFd, family: Family) {
+fn linger(socket: OwnedFd, family: Family) {
     const MOST: usize = 64;
     const PATIENCE: Duration = Duration::from_secs(1);
     thread_local! {
-        static PARTING: Cell<usize> = const { Cell::new(0) };
+        static LINGERING: Cell<usize> = const { Cell::new(0) };
     }
-    if PARTING.get() >= MOST {
+    if LINGERING.get() >= MOST {
         return;
     }
     let Ok(stream) = register(socket, family) else { return };
-    PARTING.set(PARTING.get() + 1);
+    LINGERING.set(LINGERING.get() + 1);
     tokio::task::spawn_local(async move {
         let discard = poll_fn(|cx| {
             loop {
@@ -257,7 +257,7 @@ fn part(socket: OwnedFd, family: Family) {
         if stream.shutdown_write().is_ok() {
             let _ = tokio::time::timeout(PATIENCE, discard).await;
         }
-        PARTING.set(PARTING.get() - 1);
+        LINGERING.set(LINGERING.get() - 1);
     });
 }
 

@@ -172,13 +172,13 @@ impl Record {
         {
             let (pool, worker) = (to.pool.name(), worker.name());
             let words = words.unwrap_or(reason.words());
-            Fault { pool, worker, request_id, reason, words }.tell();
+            Fault { pool, worker, request_id, reason, words }.log();
         } else if reason.is_of_the_request()
             && let Some(words) = words
         {
             let (listener, status) = (listener.name.as_str(), record.status);
             let client = exchange.client_ip.or(client.ip);
-            Refused { listener, client, request_id, status, reason, words }.tell();
+            Refused { listener, client, request_id, status, reason, words }.log();
         }
     }
 

@@ -146,7 +146,7 @@ pub(crate) fn buffer() -> Vec<u8> {
     stocked.unwrap_or_else(|| Vec::with_capacity(BUFFER))
 }
 
-/// Makes sure `buffer` has room without an allocation on a warm shard.
+/// Gives `buffer` memory if it has none, out of the stock where there is some.
 pub(crate) fn furnish(buffer: &mut Vec<u8>) {
     if buffer.capacity() == 0 {
         *buffer = self::buffer();

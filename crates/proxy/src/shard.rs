@@ -22,8 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     access_log::AccessLog,
     client,
+    connections::Connections,
     descriptors::Descriptors,
-    gate::Gate,
     listener::{Accepted, ListenSocket, accept},
     table::{ListenerId, ListenerPlan, RouteTable},
 };
@@ -66,14 +66,14 @@ enum Command {
     Renew,
     SearchIdle(Arc<Search>),
     /// Of this listener's connections; of all, where none is named.
-    Evict(Option<Arc<Gate>>),
+    Evict(Option<Arc<Connections>>),
     Drain,
     Stop,
 }
 
 /// All shards look for the connection that has been idle for longest.
 struct Search {
-    gate: Option<Arc<Gate>>,
+    connections: Option<Arc<Connections>>,
     /// Microseconds are counted from here.
     from: Instant,
     /// Since when, in microseconds, and behind that in 16 bits, on which shard.
@@ -183,9 +183,9 @@ impl ProxyContext {
 
     /// Has that shard end some idle connections which has the longest idle one: of this listener, or
     /// of all. A shard whose inbox is full is left out of the search.
-    pub(crate) fn evict_idle(&self, gate: Option<&Arc<Gate>>) {
+    pub(crate) fn evict_idle(&self, connections: Option<&Arc<Connections>>) {
         let search = Arc::new(Search {
-            gate: gate.cloned(),
+            connections: connections.cloned(),
             from: self.began,
             oldest: AtomicU64::new(u64::MAX),
             missing: AtomicUsize::new(self.shards.len()),
@@ -202,7 +202,7 @@ impl ProxyContext {
         if search.missing.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(port) = search.found().and_then(|shard| self.shards.get(shard))
         {
-            let _ = port.inbox.try_send(Command::Evict(search.gate.clone()));
+            let _ = port.inbox.try_send(Command::Evict(search.connections.clone()));
         }
     }
 
@@ -283,12 +283,12 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
             // Who serves nobody lets go of the old one as well.
             Command::Renew => context.with_table(|_| ()),
             Command::SearchIdle(search) => {
-                if let Some(since) = client::longest_idle(&context, search.gate.as_ref()) {
+                if let Some(since) = client::longest_idle(&context, search.connections.as_ref()) {
                     search.offer(since, shard);
                 }
                 context.searched(&search);
             }
-            Command::Evict(gate) => client::evict_idle(&context, gate.as_ref()),
+            Command::Evict(connections) => client::evict_idle(&context, connections.as_ref()),
             Command::Drain => {
                 // Dropping the senders is the signal.
                 accepting.clear();

@@ -10,8 +10,8 @@ use isobar_pool::Pool;
 
 use crate::{
     Forwarding,
+    connections::Connections,
     filter::Chain,
-    gate::Gate,
     metrics::ListenerMetrics,
     route::{PathRules, Routes},
 };
@@ -47,7 +47,7 @@ pub struct ListenerPlan {
     pub filters: Option<Arc<Chain>>,
     pub metrics: Arc<ListenerMetrics>,
     /// Who is in, by all of its addresses together.
-    pub gate: Arc<Gate>,
+    pub connections: Arc<Connections>,
 }
 
 impl ListenerPlan {
@@ -67,7 +67,7 @@ impl ListenerPlan {
             underscores: self.underscores,
             filters: None,
             metrics: Arc::clone(&self.metrics),
-            gate: Arc::clone(&self.gate),
+            connections: Arc::clone(&self.connections),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::change::{self, Order, Patience};
 use super::client::Reach;
-use super::{Format, Told, find};
+use super::{ErrorText, Format, find};
 use crate::admin::bounds;
 
 /// How a command's answer is printed.
@@ -48,12 +48,12 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    pub(super) fn reach(self) -> Result<Reach, Told> {
+    pub(super) fn reach(self) -> Result<Reach, ErrorText> {
         find::admin(self.address.admin, self.config).map(Reach::new)
     }
 
     /// Also the read-only metrics listener: it knows `/ready`, too.
-    pub(super) fn reach_any(self) -> Result<Reach, Told> {
+    pub(super) fn reach_any(self) -> Result<Reach, ErrorText> {
         find::admin_or_metrics(self.address.admin, self.config).map(Reach::new)
     }
 }
@@ -73,11 +73,11 @@ pub(super) struct Members {
 
 impl Members {
     /// Asks for this state and returns when it is in force.
-    pub(super) fn set(self, state: &str) -> Result<(), Told> {
+    pub(super) fn set(self, state: &str) -> Result<(), ErrorText> {
         self.change(&json!({ "state": state }), None)
     }
 
-    fn change(self, wanted: &Value, patience: Option<Patience>) -> Result<(), Told> {
+    fn change(self, wanted: &Value, patience: Option<Patience>) -> Result<(), ErrorText> {
         let Members { pool, worker, admin, output } = self;
         let order = Order { pool: &pool, worker: worker.as_deref(), wanted };
         change::members(&admin.reach()?, &order, patience, output.format)
@@ -97,7 +97,7 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn run(self) -> Result<(), Told> {
+    pub(super) fn run(self) -> Result<(), ErrorText> {
         let patience = self.wait.then_some(Patience { limit: self.timeout });
         self.members.change(&json!({ "state": "drain" }), patience)
     }
@@ -147,13 +147,13 @@ pub(super) struct Slots {
 }
 
 impl Weight {
-    pub(super) fn run(self) -> Result<(), Told> {
+    pub(super) fn run(self) -> Result<(), ErrorText> {
         set(&self.member, &json!({ "weight": self.n.wanted() }), self.admin, &self.output)
     }
 }
 
 impl Slots {
-    pub(super) fn run(self) -> Result<(), Told> {
+    pub(super) fn run(self) -> Result<(), ErrorText> {
         let mut wanted = Map::new();
         for (key, number) in [("slots", self.n), ("tunnels", self.tunnels)] {
             if let Some(number) = number {
@@ -164,7 +164,7 @@ impl Slots {
     }
 }
 
-fn set(member: &Member, wanted: &Value, admin: Admin, output: &Output) -> Result<(), Told> {
+fn set(member: &Member, wanted: &Value, admin: Admin, output: &Output) -> Result<(), ErrorText> {
     let order = Order { pool: &member.pool, worker: Some(&member.worker), wanted };
     change::members(&admin.reach()?, &order, None, output.format)
 }

@@ -9,20 +9,20 @@ use tokio::time::{Instant, sleep};
 
 use super::client::{Process, Reach, block_on};
 use super::output::{complain, plain, say};
-use super::{Format, Told};
+use super::{ErrorText, Format};
 use crate::admin::path;
 
 /// How often a drain that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Prints what the running process itself says about the new configuration.
-pub(crate) fn reload(reach: &Reach, format: Format) -> Result<(), Told> {
+pub(crate) fn reload(reach: &Reach, format: Format) -> Result<(), ErrorText> {
     let process = reach.find_the_files()?;
     let answer = process.post("/v1/reload", &json!({}))?;
     if let Format::Json = format {
         let succeeded = answer.status.is_success();
         say(&answer.json());
-        return if succeeded { Ok(()) } else { Err(Told::new()) };
+        return if succeeded { Ok(()) } else { Err(ErrorText::new()) };
     }
     let answer = answer.accepted()?;
     for warning in answer["warnings"].as_array().into_iter().flatten() {
@@ -58,7 +58,7 @@ pub(crate) fn members(
     order: &Order<'_>,
     patience: Option<Patience>,
     format: Format,
-) -> Result<(), Told> {
+) -> Result<(), ErrorText> {
     let process = reach.find()?;
     let path = match order.worker {
         Some(worker) => path::worker(order.pool, worker),
@@ -75,7 +75,7 @@ pub(crate) fn members(
             }
             say(&now);
         }
-        Format::Text => say(&told(order, &now).trim_end()),
+        Format::Text => say(&report(order, &now).trim_end()),
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn wait(
     process: &Process,
     order: &Order<'_>,
     Patience { limit }: Patience,
-) -> Result<Value, Told> {
+) -> Result<Value, ErrorText> {
     let caught = |error| format!("cannot catch signals: {error}");
     let mut int = signal(SignalKind::interrupt()).map_err(caught)?;
     let mut term = signal(SignalKind::terminate()).map_err(caught)?;
@@ -184,7 +184,7 @@ impl Order<'_> {
 }
 
 /// What is true now, a line for each worker; below it what is not as in the file.
-fn told(order: &Order<'_>, now: &Value) -> String {
+fn report(order: &Order<'_>, now: &Value) -> String {
     let mut out = String::new();
     let mut usable = order.worker.is_some();
     for worker in workers(now) {
@@ -271,7 +271,7 @@ mod tests {
             "overrides": { "state": "drain", "slots": 7, "weight": 2 },
         });
         assert_eq!(
-            told(&order, &now),
+            report(&order, &now),
             "app unix:/a b: draining, 3 in flight, slots 7, weight 2\n  \
              state: set at run time; back with: isobar undrain app 'unix:/a b'\n  \
              weight: set at run time, the file says nothing; back with: isobar weight app \
@@ -288,7 +288,8 @@ mod tests {
         let worker = json!({
             "name": "a", "health": "draining", "in_flight": 0, "overrides": { "state": "drain" },
         });
-        let said = told(&order, &json!({ "workers": [worker, { "name": "b", "health": "down" }] }));
+        let said =
+            report(&order, &json!({ "workers": [worker, { "name": "b", "health": "down" }] }));
         assert!(said.starts_with("app a: draining, 0 in flight"), "{said}");
         assert!(said.contains("back with: isobar undrain app\n"), "{said}");
         assert!(said.contains("requests get 503"), "{said}");

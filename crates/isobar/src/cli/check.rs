@@ -5,10 +5,10 @@ use std::path::Path;
 use isobar_config::{Config, Loaded, Problems};
 
 use super::output::{complain, say, stderr_colour};
-use super::{Format, Told};
+use super::{ErrorText, Format};
 use crate::registry;
 
-pub(crate) fn run(path: &Path, format: Format) -> Result<(), Told> {
+pub(crate) fn run(path: &Path, format: Format) -> Result<(), ErrorText> {
     let outcome = match isobar_config::load(path, &registry::registry()) {
         Ok(loaded) => match discovered(&loaded.config) {
             None => Ok(loaded),
@@ -32,7 +32,7 @@ pub(crate) fn run(path: &Path, format: Format) -> Result<(), Told> {
         }
     }
     match (summary, format) {
-        (None, _) => Err(Told::new()),
+        (None, _) => Err(ErrorText::new()),
         (Some(summary), Format::Text) => {
             say(&format_args!("{}: ok: {summary}", path.display()));
             Ok(())

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::Told;
+use super::ErrorText;
 use super::find::{Door, Doors, Meant};
 use super::output::{complain, plain};
 
@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 }
 
 /// Runs a command's few requests to their end.
-pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Told> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, ErrorText> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok(runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(work))
 }
@@ -57,7 +57,7 @@ impl Reach {
     }
 
     /// The process that is meant. One that may not be the one is said on stderr.
-    pub(crate) fn find(&self) -> Result<Process, Told> {
+    pub(crate) fn find(&self) -> Result<Process, ErrorText> {
         let (process, passed) = block_on(self.search())??;
         for failure in passed {
             complain(&format!("note: {failure}"));
@@ -72,7 +72,7 @@ impl Reach {
     }
 
     /// As `find`, for what concerns the file itself: it must be the one that is meant or found.
-    pub(crate) fn find_the_files(&self) -> Result<Process, Told> {
+    pub(crate) fn find_the_files(&self) -> Result<Process, ErrorText> {
         let process = self.find()?;
         if let Meant::Perhaps(file) = &self.ways.meant
             && let Some(other) = process.runs_other_than(file)
@@ -85,7 +85,7 @@ impl Reach {
     }
 
     /// The first answer that any door gives, whoever gives it, unless a file is named.
-    pub(crate) fn fetch_any(&self, path: &str) -> Result<Answer, Told> {
+    pub(crate) fn fetch_any(&self, path: &str) -> Result<Answer, ErrorText> {
         if let Meant::File(_) = self.ways.meant {
             return self.find()?.fetch(path);
         }
@@ -104,7 +104,7 @@ impl Reach {
     }
 
     /// Beside the process: the doors before it that should have opened.
-    async fn search(&self) -> Result<(Process, Vec<String>), Told> {
+    async fn search(&self) -> Result<(Process, Vec<String>), ErrorText> {
         let mut failures = Vec::new();
         for door in &self.ways.doors {
             let stream = match open(door).await {
@@ -136,7 +136,7 @@ impl Reach {
         Err(self.unreachable(&failures))
     }
 
-    fn unreachable(&self, failures: &[Failure]) -> Told {
+    fn unreachable(&self, failures: &[Failure]) -> ErrorText {
         let tried: Vec<&str> = failures.iter().map(|failure| &*failure.text).collect();
         let tried = match &tried[..] {
             [only] => format!(": {only}"),
@@ -166,19 +166,19 @@ impl Process {
         self.about["file"].as_str()
     }
 
-    pub(crate) fn fetch(&self, path: &str) -> Result<Answer, Told> {
+    pub(crate) fn fetch(&self, path: &str) -> Result<Answer, ErrorText> {
         block_on(self.get(path))?
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Told> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, ErrorText> {
         self.ask(Method::GET, path, Bytes::new()).await
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Answer, Told> {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Answer, ErrorText> {
         block_on(self.ask(Method::POST, path, body.to_string().into()))?
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Told> {
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, ErrorText> {
         let stream = open(&self.door).await.map_err(|failure| failure.text)?;
         exchange(stream, &self.door, method, path, body).await
     }
@@ -205,7 +205,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 impl Answer {
     /// The body, if the process did what was asked; its own words if not.
-    pub(crate) fn accepted(self) -> Result<Value, Told> {
+    pub(crate) fn accepted(self) -> Result<Value, ErrorText> {
         let body = self.json();
         if self.status.is_success() {
             return Ok(body);
@@ -224,7 +224,7 @@ impl Answer {
     }
 
     /// What the process says of itself, if it is an isobar at all.
-    fn about(self, door: &Door) -> Result<Value, Told> {
+    fn about(self, door: &Door) -> Result<Value, ErrorText> {
         let body = self.json();
         match self.status {
             StatusCode::OK if body["pid"].is_u64() => Ok(body),
@@ -310,7 +310,7 @@ async fn exchange(
     method: Method,
     path: &str,
     body: Bytes,
-) -> Result<Answer, Told> {
+) -> Result<Answer, ErrorText> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", door.name());
     let not_http = |error: hyper::Error| match &error {
         // It may have said something before it was asked.

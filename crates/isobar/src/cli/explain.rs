@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::client::Process;
 use super::output::say;
-use super::{Format, Told};
+use super::{ErrorText, Format};
 use crate::plan::routes;
 
 /// What is asked.
@@ -36,7 +36,7 @@ pub(crate) fn run(
     config: &Config,
     running: Option<&Process>,
     format: Format,
-) -> Result<(), Told> {
+) -> Result<(), ErrorText> {
     let url = Url::parse(&question.url)?;
     let (listener, list) = listener(config, &url, question.listener.as_deref())?;
     let mut headers = Vec::with_capacity(question.headers.len() + 1);
@@ -183,7 +183,7 @@ fn listener<'c>(
     config: &'c Config,
     url: &Url<'_>,
     named: Option<&str>,
-) -> Result<(&'c model::Listener, &'c [model::Route]), Told> {
+) -> Result<(&'c model::Listener, &'c [model::Route]), ErrorText> {
     let http = config.listeners.values().filter_map(|listener| match &listener.kind {
         ListenerKind::Http { routes } => Some((listener, &routes[..])),
         ListenerKind::Tcp { .. } => None,
@@ -213,7 +213,7 @@ struct Url<'u> {
 }
 
 impl Url<'_> {
-    fn parse(url: &str) -> Result<Url<'_>, Told> {
+    fn parse(url: &str) -> Result<Url<'_>, ErrorText> {
         let (usual, rest) = match url.split_once("://") {
             Some(("http", rest)) => (80, rest),
             Some(("https", rest)) => (443, rest),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use isobar_config::{Config, model::AdminBind};
 
-use super::Told;
+use super::ErrorText;
 use crate::{registry, wellknown};
 
 /// One way to reach the running process.
@@ -22,7 +22,7 @@ pub(crate) enum Door {
 }
 
 /// The configuration's path, or where it was looked for in vain.
-pub(crate) fn config(given: Option<PathBuf>) -> Result<PathBuf, Told> {
+pub(crate) fn config(given: Option<PathBuf>) -> Result<PathBuf, ErrorText> {
     let from_env = std::env::var_os("ISOBAR_CONFIG");
     search(given, from_env, &["isobar.yaml", "/etc/isobar/isobar.yaml"]).ok_or_else(|| {
         let tried = "$ISOBAR_CONFIG, ./isobar.yaml, /etc/isobar/isobar.yaml";
@@ -55,14 +55,14 @@ pub(crate) enum Meant {
     File(PathBuf),
 }
 
-pub(crate) fn admin(given: Option<String>, file: Option<PathBuf>) -> Result<Doors, Told> {
+pub(crate) fn admin(given: Option<String>, file: Option<PathBuf>) -> Result<Doors, ErrorText> {
     doors(given, file, |_| None)
 }
 
 pub(crate) fn admin_or_metrics(
     given: Option<String>,
     file: Option<PathBuf>,
-) -> Result<Doors, Told> {
+) -> Result<Doors, ErrorText> {
     doors(given, file, |config| config.metrics)
 }
 
@@ -70,7 +70,7 @@ fn doors(
     given: Option<String>,
     file: Option<PathBuf>,
     also: impl Fn(&Config) -> Option<SocketAddr>,
-) -> Result<Doors, Told> {
+) -> Result<Doors, ErrorText> {
     let from_env = || std::env::var("ISOBAR_ADMIN").ok().filter(|value| !value.is_empty());
     if let Some(address) = given.or_else(from_env) {
         let meant = file.map_or(Meant::Anyone, Meant::File);
@@ -120,7 +120,7 @@ fn local(mut addr: SocketAddr) -> SocketAddr {
     addr
 }
 
-fn parse(address: &str) -> Result<Door, Told> {
+fn parse(address: &str) -> Result<Door, ErrorText> {
     if let Some(path) = address.strip_prefix("unix:") {
         return Ok(Door::Unix(path.into()));
     }

@@ -14,7 +14,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::output::say_bytes;
-use super::{Cli, Failed, Told, not_built};
+use super::{Cli, ErrorText, Failed, not_built};
 use crate::registry;
 
 mod pager;
@@ -65,7 +65,7 @@ fn shown() -> clap::Command {
 
 /// The page of the whole, of one command, or of the configuration: formatted and through the pager
 /// on a terminal, as it is for a file or another program.
-pub(super) fn man(command: Option<&str>) -> Result<(), Told> {
+pub(super) fn man(command: Option<&str>) -> Result<(), ErrorText> {
     if command == Some("isobar.yaml") {
         let page = isobar_config::manual_page().into_bytes();
         let shown = io::stdout().is_terminal() && pager::formatted("isobar.yaml", &page).is_ok();
@@ -90,7 +90,7 @@ pub(super) fn man(command: Option<&str>) -> Result<(), Told> {
 }
 
 /// All pages, as a package wants them.
-pub(super) fn man_into(dir: &Path) -> Result<(), Told> {
+pub(super) fn man_into(dir: &Path) -> Result<(), ErrorText> {
     let told =
         |error: io::Error| format!("cannot write manual pages to {}: {error}", dir.display());
     fs::create_dir_all(dir).map_err(told)?;

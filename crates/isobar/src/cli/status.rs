@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::client::{Process, Reach};
 use super::output::{complain, plain, say, stdout_colour};
-use super::{Format, Told};
+use super::{ErrorText, Format};
 use crate::admin::path;
 use crate::overview::{Overview, text};
 
 mod watch;
 
 /// Prints it once; `pool`: only that one.
-pub(crate) fn run(reach: &Reach, pool: Option<&str>, format: Format) -> Result<(), Told> {
+pub(crate) fn run(reach: &Reach, pool: Option<&str>, format: Format) -> Result<(), ErrorText> {
     let process = reach.find()?;
     let pools = pools(&process, pool)?;
     match format {
@@ -32,7 +32,7 @@ pub(crate) fn run(reach: &Reach, pool: Option<&str>, format: Format) -> Result<(
 }
 
 /// Shows it again and again, until the user has seen enough.
-pub(crate) fn watch(reach: &Reach, pool: Option<&str>) -> Result<(), Told> {
+pub(crate) fn watch(reach: &Reach, pool: Option<&str>) -> Result<(), ErrorText> {
     if !watch::is_possible() {
         if !std::io::stdout().is_terminal() {
             complain("note: --watch needs a terminal; this is how it is now");
@@ -47,7 +47,7 @@ pub(crate) fn watch(reach: &Reach, pool: Option<&str>) -> Result<(), Told> {
     })
 }
 
-fn pools(process: &Process, pool: Option<&str>) -> Result<Vec<Value>, Told> {
+fn pools(process: &Process, pool: Option<&str>) -> Result<Vec<Value>, ErrorText> {
     Ok(match pool {
         Some(pool) => vec![process.fetch(&path::pool(pool))?.accepted()?],
         None => {
@@ -67,13 +67,13 @@ fn print(overview: &Overview, colour: Colour) {
 }
 
 /// Succeeds if the process is ready.
-pub(crate) fn healthcheck(reach: &Reach, format: Format) -> Result<(), Told> {
+pub(crate) fn healthcheck(reach: &Reach, format: Format) -> Result<(), ErrorText> {
     let answer = reach.fetch_any("/ready")?;
     let text = plain(String::from_utf8_lossy(&answer.body).trim_end());
     let ready = answer.status.is_success();
     if let Format::Json = format {
         say(&json!({ "ready": ready, "state": text }));
-        return if ready { Ok(()) } else { Err(Told::new()) };
+        return if ready { Ok(()) } else { Err(ErrorText::new()) };
     }
     match ready {
         true => {

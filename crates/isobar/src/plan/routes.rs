@@ -16,8 +16,8 @@ use isobar_proxy::route::{
     Split, Value, path::Slashes,
 };
 use isobar_proxy::{
-    ClientFin, ForwardedField, Forwarding, Gate, ListenerLimits, ListenerPlan, ListenerTimeouts,
-    Serve, TrustedProxies, Underscores,
+    ClientFin, Connections, ForwardedField, Forwarding, ListenerLimits, ListenerPlan,
+    ListenerTimeouts, Serve, TrustedProxies, Underscores,
 };
 
 use super::filters::{self, Kept, Place};
@@ -29,7 +29,7 @@ pub(crate) type RouteKey = (String, String, String);
 #[derive(Clone, Default)]
 pub(crate) struct Handles {
     pub(crate) listeners: BTreeMap<String, Arc<ListenerMetrics>>,
-    gates: BTreeMap<String, Arc<Gate>>,
+    connections: BTreeMap<String, Arc<Connections>>,
     pub(crate) routes: BTreeMap<RouteKey, Arc<RouteMetrics>>,
     pub(crate) filters: Kept,
 }
@@ -61,8 +61,8 @@ impl Planner<'_> {
         let fresh = || Arc::new(ListenerMetrics::new(cells));
         let metrics = self.before.listeners.get(&name).cloned().unwrap_or_else(fresh);
         self.handles.listeners.insert(name.clone(), metrics.clone());
-        let gate = self.before.gates.get(&name).cloned().unwrap_or_default();
-        self.handles.gates.insert(name.clone(), gate.clone());
+        let connections = self.before.connections.get(&name).cloned().unwrap_or_default();
+        self.handles.connections.insert(name.clone(), connections.clone());
         Some(ListenerPlan {
             name,
             serve,
@@ -80,7 +80,7 @@ impl Planner<'_> {
             underscores: underscores(listener),
             filters: Chain::new(filters, metrics.without_route().clone()),
             metrics,
-            gate,
+            connections,
         })
     }
 

@@ -117,7 +117,7 @@ pub(super) fn edit_answer(
     };
     passed.respond(&mut ResponseCx::own(request, response));
     let keep = match alive {
-        KeepAlive::Yes | KeepAlive::Told => Keep::KeepAlive,
+        KeepAlive::Yes | KeepAlive::Announced => Keep::KeepAlive,
         KeepAlive::Close => Keep::Close,
     };
     let body = out.split_off(head);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{Answer, Entry, Filter, RequestCx, Step};
-use crate::{forwarded::household, reason::Reason};
+use crate::{forwarded::client_network, reason::Reason};
 use debts::Debts;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -108,7 +108,7 @@ impl Filter for RateLimit {
 }
 
 fn network(ip: IpAddr) -> u128 {
-    match household(ip) {
+    match client_network(ip) {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits() | 1 << 63,
     }

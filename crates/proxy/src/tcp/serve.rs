@@ -249,7 +249,7 @@ impl Record {
         let id = forwarded::new_request_id(forwarded::since_epoch());
         if let Some(((reason, words), worker)) = fault {
             let (pool, worker) = (pool.name(), worker.name());
-            Fault { pool, worker, request_id: &id, reason, words }.tell();
+            Fault { pool, worker, request_id: &id, reason, words }.log();
         }
         terms.log.write(&Entry {
             client_ip: ip.map(|ip| ip.to_canonical()),

@@ -116,7 +116,7 @@ pub fn plan(routes: Routes, metrics: Arc<ListenerMetrics>) -> ListenerPlan {
         underscores: Underscores::Drop,
         filters: None,
         metrics,
-        gate: Arc::default(),
+        connections: Arc::default(),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn explain(
         "strategy": pool.strategy.name,
         "state": if live.is_some() { "running" } else { "file" },
         "waiting": live.as_ref().map(|live| live["queue"]["depth"].clone()),
-        "candidates": members.iter().map(|member| member.told(&may)).collect::<Vec<_>>(),
+        "candidates": members.iter().map(|member| member.as_json(&may)).collect::<Vec<_>>(),
         "choice": choice(pool, &may, request),
     })
 }
@@ -114,7 +114,7 @@ impl Member {
         self.slots.is_some_and(|slots| self.in_flight >= slots.get())
     }
 
-    fn told(&self, may: &[&Member]) -> Value {
+    fn as_json(&self, may: &[&Member]) -> Value {
         let out = match (may.contains(&self), self.is_full()) {
             (true, false) => None,
             (true, true) => Some("every slot is taken"),

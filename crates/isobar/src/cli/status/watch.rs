@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use super::Told;
+use super::ErrorText;
 use crate::demo::screen::{Look, Screen, Wish};
 use crate::demo::stop::Stop;
 use crate::overview::text::{self, Line};
@@ -17,13 +17,13 @@ pub(super) use crate::demo::screen::is_possible;
 
 /// Asks and draws until `q`, Ctrl-C or a signal. A process that does not answer is said, and asked
 /// again: it may be about to be restarted.
-pub(super) fn run(ask: impl Fn() -> Result<Overview, Told>) -> Result<(), Told> {
+pub(super) fn run(ask: impl Fn() -> Result<Overview, ErrorText>) -> Result<(), ErrorText> {
     // What cannot be reached at all is an error, not a picture.
     let mut overview = ask()?;
     let stop = Stop::on_signals()?;
     let failed = |error: std::io::Error| format!("the terminal: {error}");
     let mut screen = Screen::open().map_err(failed)?;
-    let mut problem: Option<Told> = None;
+    let mut problem: Option<ErrorText> = None;
     while !stop.is_asked() {
         let lines = text::lines(&overview);
         let look = screen.look();
