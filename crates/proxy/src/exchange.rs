@@ -11,7 +11,7 @@ mod shield;
 use std::{borrow::Cow, net::IpAddr, sync::Arc, task::Poll, time::Instant};
 
 use isobar_balance::{Failure, Tried, outlier::Asked};
-use isobar_http1::{Body, Limits, Parsed, Version};
+use isobar_http1::{Body, Parsed, Version};
 use isobar_pool::{Lease, LeaseError, LeaseRequest, Leased, Pool};
 use tokio::time::Instant as Deadline;
 
@@ -150,11 +150,7 @@ impl Exchange<'_> {
 
     /// Step 2: the head, whole, within `header_timeout` of its first byte.
     async fn read_head(&mut self) -> Result<(), Reason> {
-        let limits = Limits {
-            head_bytes: self.listener.limits.header_bytes,
-            headers: self.listener.limits.headers,
-            uri: self.listener.limits.uri,
-        };
+        let limits = self.listener.limits.of_heads();
         let header = self.listener.timeouts.header;
         let Client { stream, inbuf, deadline, fin, .. } = &mut *self.client;
         let request = &mut self.scratch.request;
@@ -198,13 +194,7 @@ impl Exchange<'_> {
         let request = &self.scratch.request;
         let forwarding = &self.listener.forwarding;
         self.client_ip = crate::forwarded::client_of(request, self.client.ip, forwarding);
-        let ends_here = match request.method() {
-            b"CONNECT" | b"TRACE" => true,
-            // RFC 9110 §7.6.2: it asks us, and there is nothing to tell.
-            b"OPTIONS" => headers::hops_left(request) == Some(0),
-            _ => false,
-        };
-        if ends_here {
+        if headers::ends_here(request) {
             return Err(Reason::MethodNotAllowed);
         }
         if headers::passed_here_before(request, &self.client.context.pseudonym) {

@@ -7,19 +7,19 @@
 use std::net::IpAddr;
 
 use isobar_balance::Key;
-use isobar_http1::{Limits, Parsed, RequestHead, Underscores};
+use isobar_http1::{Parsed, RequestHead, Underscores};
 use isobar_pool::Asker;
 
 use crate::{
-    Forwarding, asker, forwarded,
+    Forwarding, asker, forwarded, headers,
+    reason::Reason,
     route::{
         self, AmbiguousPaths, Match, Miss, RouteQuery, find,
         path::{Normal, Slashes},
         table::Table,
     },
+    table::ListenerLimits,
 };
-
-const LIMITS: Limits = Limits { head_bytes: 32 * 1024, headers: 100, uri: 8 * 1024 };
 
 /// A request that was accepted.
 pub struct Request {
@@ -35,6 +35,20 @@ pub struct Terms<'a> {
     pub forwarding: &'a Forwarding,
     pub slashes: Slashes,
     pub underscores: Underscores,
+    pub limits: ListenerLimits,
+}
+
+/// Why a request would be answered with an error at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub status: u16,
+    pub why: String,
+}
+
+impl Refused {
+    fn because(why: impl ToString) -> Refused {
+        Refused { status: Reason::BadRequest.status(), why: why.to_string() }
+    }
 }
 
 /// One way to read the request's path.
@@ -59,33 +73,39 @@ pub enum Verdict {
 }
 
 impl Request {
-    /// `Err` says why it would be answered with 400. `socket` is where it comes from.
+    /// `socket` is where it comes from.
     pub fn new(
         method: &str,
         target: &str,
         headers: &[(String, String)],
         socket: IpAddr,
         terms: &Terms<'_>,
-    ) -> Result<Request, String> {
+    ) -> Result<Request, Refused> {
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
             // One line each, whatever a shell has put into it.
             if [name, value].iter().any(|part| part.contains(['\r', '\n'])) {
-                return Err(format!("the header `{name}` has a line break"));
+                return Err(Refused::because(format_args!("the header `{name}` has a line break")));
             }
             text += &format!("{name}: {value}\r\n");
         }
         text += "\r\n";
         let mut head = RequestHead::new();
         head.set_underscores(terms.underscores);
-        match head.parse(text.as_bytes(), &LIMITS) {
+        match head.parse(text.as_bytes(), &terms.limits.of_heads()) {
             Ok(Parsed::Complete(_)) => {}
-            Ok(Parsed::Partial) => return Err(String::from("the head does not end")),
-            Err(error) => return Err(error.to_string()),
+            Ok(Parsed::Partial) => return Err(Refused::because("the head does not end")),
+            Err(error) => {
+                return Err(Refused { status: error.status(), why: error.to_string() });
+            }
+        }
+        if headers::ends_here(&head) {
+            let why = format!("{method} is not forwarded");
+            return Err(Refused { status: Reason::MethodNotAllowed.status(), why });
         }
         let Terms { slashes, forwarding, .. } = *terms;
         let target = route::path::normalise(head.path_and_query(), slashes);
-        let target = target.map_err(|error| error.to_string())?.into_owned();
+        let target = target.map_err(Refused::because)?.into_owned();
         head.set_path(&target);
         let client = forwarded::client_of(&head, Some(socket), forwarding).unwrap_or(socket);
         Ok(Request { head, target, client, slashes })
@@ -112,18 +132,17 @@ impl Request {
     }
 
     /// Settles what the path means, as it would be served: `own` is what each route says of it.
-    /// `Err` says why it would be answered with 400.
     pub fn settle(
         &mut self,
         routes: &[Vec<Match>],
         own: &[Option<AmbiguousPaths>],
         listeners: AmbiguousPaths,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refused> {
         let table = self.table(routes.iter().cloned().zip(0..));
-        let normal = Normal::of(&self.target, self.slashes).map_err(|error| error.to_string())?;
+        let normal = Normal::of(&self.target, self.slashes).map_err(Refused::because)?;
         let look = |read: &[u8]| self.find(&table, read);
         let settled = find::settle(normal, listeners, |at: usize| own[at], look);
-        let target = settled.map_err(|error| error.to_string())?.target.into_owned();
+        let target = settled.map_err(Refused::because)?.target.into_owned();
         self.head.set_path(&target);
         self.target = target;
         Ok(())
@@ -238,7 +257,15 @@ mod tests {
     use crate::route::{PathMatch, Value};
 
     fn terms(forwarding: &Forwarding) -> Terms<'_> {
-        Terms { forwarding, slashes: Slashes::Merge, underscores: Underscores::Drop }
+        let limits = ListenerLimits {
+            connections: 0,
+            per_client: 0,
+            headers: 10,
+            header_bytes: 1000,
+            uri: 100,
+            body: 0,
+        };
+        Terms { forwarding, slashes: Slashes::Merge, underscores: Underscores::Drop, limits }
     }
 
     #[test]
@@ -281,15 +308,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_refused_here_too() {
-        let ask = |target: &str, headers: &[(String, String)]| {
+    fn what_is_refused_is_refused_here_too_with_the_same_status() {
+        let ask = |method: &str, target: &str, headers: &[(String, String)]| {
             let here = IpAddr::from([127, 0, 0, 1]);
-            Request::new("GET", target, headers, here, &terms(&Forwarding::default())).is_err()
+            let asked = Request::new(method, target, headers, here, &terms(&Forwarding::default()));
+            asked.map_or_else(|refused| refused.status, |_| 200)
         };
         let host = [(String::from("Host"), String::from("h"))];
-        assert!(!ask("/", &host));
-        assert!(ask("/..", &host));
-        assert!(ask("/", &[]));
-        assert!(ask("/", &[(String::from("Host"), String::from("h\r\nX: y"))]));
+        assert_eq!(ask("GET", "/", &host), 200);
+        assert_eq!(ask("GET", "/..", &host), 400);
+        assert_eq!(ask("GET", "/", &[]), 400);
+        assert_eq!(ask("GET", "/", &[(String::from("Host"), String::from("h\r\nX: y"))]), 400);
+        assert_eq!(ask("CONNECT", "h:443", &host), 405);
+        assert_eq!(ask("TRACE", "/", &host), 405);
+        // The listener's limits, not ours.
+        assert_eq!(ask("GET", &format!("/{}", "x".repeat(100)), &host), 414);
+        let many: Vec<_> = host
+            .iter()
+            .cloned()
+            .cycle()
+            .take(1)
+            .chain((0..10).map(|n| (format!("X-{n}"), String::new())))
+            .collect();
+        assert_eq!(ask("GET", "/", &many), 431);
     }
 }

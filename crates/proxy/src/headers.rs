@@ -173,6 +173,16 @@ pub(crate) fn scheme(exchange: &Exchange<'_>) -> Scheme {
     }
 }
 
+/// No worker gets a request like this: its method is refused, or it asks about this proxy alone.
+pub(crate) fn ends_here(request: &RequestHead) -> bool {
+    match request.method() {
+        b"CONNECT" | b"TRACE" => true,
+        // RFC 9110 §7.6.2: it asks us, and there is nothing to tell.
+        b"OPTIONS" => hops_left(request) == Some(0),
+        _ => false,
+    }
+}
+
 /// RFC 9110 §7.6.2: past how many more of us a request may go that asks about the way itself.
 pub(crate) fn hops_left(request: &RequestHead) -> Option<u64> {
     let number = |value: &[u8]| str::from_utf8(value).ok()?.parse().ok();

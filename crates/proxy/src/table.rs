@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use isobar_http1::Underscores;
+use isobar_http1::{Limits, Underscores};
 use isobar_pool::Pool;
 
 use crate::{
@@ -104,6 +104,12 @@ pub struct ListenerLimits {
     pub header_bytes: usize,
     pub uri: usize,
     pub body: u64,
+}
+
+impl ListenerLimits {
+    pub(crate) fn of_heads(self) -> Limits {
+        Limits { head_bytes: self.header_bytes, headers: self.headers, uri: self.uri }
+    }
 }
 
 /// What a FIN after a complete request means (a FIN while queued always means "left").

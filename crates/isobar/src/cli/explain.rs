@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use isobar_config::Config;
 use isobar_config::model::{self, Bind, ListenerKind};
-use isobar_proxy::explain::{Reading, Request, Terms, Verdict};
+use isobar_proxy::explain::{Reading, Refused, Request, Terms, Verdict};
 use isobar_proxy::route::{Match, Miss};
 use serde_json::{Value, json};
 
@@ -57,6 +57,7 @@ pub(crate) fn run(
         forwarding: &forwarding,
         slashes: paths.slashes,
         underscores: routes::underscores(listener),
+        limits: routes::limits(&listener.limits),
     };
     let (method, client) = (&question.method, question.client);
     let request = Request::new(method, url.target, &headers, client, &terms);
@@ -66,7 +67,7 @@ pub(crate) fn run(
         "bind": listener.binds.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     match request {
-        Err(why) => said["refused"] = json!({ "status": 400, "why": why }),
+        Err(refusal) => said["refused"] = refused(&refusal),
         Ok(mut request) => {
             said["host"] = json!(request.host());
             said["target"] = json!(request.target());
@@ -76,7 +77,7 @@ pub(crate) fn run(
             let own: Vec<_> =
                 list.iter().map(|route| route.ambiguous_paths.map(routes::ambiguous)).collect();
             match request.settle(&matches, &own, paths.ambiguous) {
-                Err(why) => said["refused"] = json!({ "status": 400, "why": why }),
+                Err(refusal) => said["refused"] = refused(&refusal),
                 Ok(()) => {
                     said["target"] = json!(request.target());
                     routed(&mut said, &request, listener, list, config, running);
@@ -89,6 +90,10 @@ pub(crate) fn run(
         Format::Text => say(&text::render(&said).trim_end()),
     }
     Ok(())
+}
+
+fn refused(refusal: &Refused) -> Value {
+    json!({ "status": refusal.status, "why": refusal.why })
 }
 
 fn matches(route: &model::Route) -> Vec<Match> {

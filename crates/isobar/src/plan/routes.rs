@@ -282,7 +282,7 @@ fn timeouts(timeouts: &model::Timeouts) -> ListenerTimeouts {
     }
 }
 
-fn limits(limits: &model::Limits) -> ListenerLimits {
+pub(crate) fn limits(limits: &model::Limits) -> ListenerLimits {
     ListenerLimits {
         connections: limits.connections,
         per_client: limits.per_client,
