@@ -45,6 +45,26 @@ fn sl_02_a_slow_body_is_cut_and_held_no_worker() {
     assert_eq!(origin.served(), 1);
 }
 
+/// A client that was too slow keeps its place in the listener no longer by going on to send slowly.
+#[test]
+fn sl_02_a_slow_client_is_closed_soon_after_its_408() {
+    let origin = Origin::start(echo);
+    let isobar = start(&origin, "timeouts: { header: 300ms, body_idle: 300ms }");
+    let head = "POST / HTTP/1.1\r\nHost: h\r\n";
+    for begun in
+        [String::from("GET / HTTP/1.1\r\nX: "), format!("{head}Content-Length: 99\r\n\r\n")]
+    {
+        let mut slow = isobar.open("web");
+        slow.send(begun.as_bytes()).expect("sends");
+        assert_eq!(slow.response_to("POST").expect("an answer").status, 408, "{begun}");
+        let began = Instant::now();
+        while slow.send(b"x").is_ok() && began.elapsed() < Duration::from_secs(4) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "{begun}");
+    }
+}
+
 /// The time-out of the whole exchange counts while the shield waits for a body, too.
 #[test]
 fn sl_02_a_dripping_body_ends_with_the_request_time_out() {

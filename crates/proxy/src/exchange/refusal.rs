@@ -86,6 +86,8 @@ impl Exchange<'_> {
             Err(_) => Next::Close,
             Ok(()) if keep => Next::Request,
             Ok(()) if reason == Reason::BadRequest => Next::Linger,
+            // It was slow to send what we wanted: what nobody wants is not waited for as well.
+            Ok(()) if matches!(reason, Reason::HeaderTimeout | Reason::BodyTimeout) => Next::Part,
             Ok(()) => self.last_words(),
         }
     }
