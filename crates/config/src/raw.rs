@@ -36,7 +36,7 @@ section! {
         "shards" => shards: ShardCount = "auto",
         /// How long requests may take to end when the process stops.
         "grace_period" => grace_period: Dur = "30s",
-        /// How long the process still accepts after it says that it is no longer ready.
+        /// How long the process still accepts connections after `/ready` says 503.
         "drain_delay" => drain_delay: Switch<Dur> = "0s",
         /// Where the admin API listens.
         "admin" => admin: Switch<Admin> = { "bind": "unix:/run/isobar/admin.sock" },
@@ -81,7 +81,7 @@ section! {
     Admin is "admin" like "{ bind: \"unix:/run/isobar/admin.sock\" }" {
         /// One address or several; without a token only a socket file or a loopback address.
         "bind" => bind: OneOrMany<BindAddress> = "unix:/run/isobar/admin.sock",
-        /// The permission bits of the socket file: who may write to it runs the process.
+        /// The permission bits of the socket file. Whoever may write to it controls the process.
         "mode" => mode: Mode,
         /// What a caller must present; not built yet.
         "token" => token: AdminToken = "off",
@@ -100,7 +100,7 @@ section! {
 
 section! {
     Log is "log" like "{ level: info }" {
-        /// The least that is said.
+        /// Messages below this level are not logged.
         "level" => level: LogLevel = "info",
         /// For people or for machines.
         "format" => format: LogFormat = "text",
@@ -130,23 +130,26 @@ section! {
         "timeouts" => timeouts: ListenerTimeouts,
         /// How much a client may send.
         "limits" => limits: Limits,
-        /// What a client's FIN means while its request is being answered.
+        /// What it means if a client closes its sending side while its request is being answered:
+        /// it waits for the answer, or it has left.
         "client_fin" => client_fin: ClientFin = "answer",
-        /// What a path means whose readings (`%2F` and `%5C` as `/`, elements without their `;…`) lead
-        /// to different routes: 400, what was sent, or what it says when all of it is read.
+        /// What to do with a path that can be read in several ways (`%2F` and `%5C` as `/`,
+        /// elements without their `;…`), if these lead to different routes: refuse it with 400, use
+        /// it as it was sent, or use it fully decoded.
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths = "refuse",
         /// Whether `//` in a path is `/`; `off` keeps it in what is matched and forwarded.
         "merge_slashes" => merge_slashes: OnOff = true,
-        /// Header names with `_`: what equals a name that is set or stripped, `_` read as `-`, is
-        /// dropped always.
+        /// What to do with header names that contain `_`. A name that equals one that Isobar sets
+        /// or strips, if `_` is read as `-`, is always dropped.
         "underscores" => underscores: Underscores = "drop",
-        /// Instead of the one at the top.
+        /// Like the key at the top of the file, for this listener only.
         "forwarded" => forwarded: OnOff,
         /// Which pool a request goes to: a list, or the name of a site. The most specific match wins.
         "routes" => routes: RoutesRef,
         /// Short for one route: everything goes to this pool.
         "pool" => pool: Text,
-        /// What edits or answers requests before their route's filters do, in order.
+        /// Filters for every request of this listener, in order; a route's own filters come after
+        /// them.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
     later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors" }
@@ -161,7 +164,7 @@ section! {
         "header" => header: Timeout = "10s",
         /// Between two bytes of a request's body.
         "body_idle" => body_idle: Timeout = "30s",
-        /// Between two bytes that the client takes.
+        /// How long a client may take no byte of its answer.
         "write_stall" => write_stall: Timeout = "30s",
         // `off` could be read both ways.
         /// Between two requests of a connection; `0s`: it is closed after its answer.
@@ -214,7 +217,7 @@ section! {
         "buffer" => buffer: Switch<RouteBuffer>,
         /// What may be tried again, on another worker.
         "retry" => retry: Switch<Retry>,
-        /// What edits or answers requests before a worker gets them, in order.
+        /// Filters for the requests of this route, in order.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
         /// Instead of the listener's, where the path as it was sent leads to this route.
         "ambiguous_paths" => ambiguous_paths: AmbiguousPaths,
@@ -238,7 +241,7 @@ section! {
     RedirectMap is "a redirect" like "{ to: /new, status: 308 }" {
         /// A path, or `https://host`, or `https://host/path`; instead of the parts.
         "to" => to: RedirectTo,
-        /// Brings its usual port, unless `port` says another.
+        /// `http` or `https`, with its usual port unless `port` is given.
         "scheme" => scheme: Scheme,
         /// Without a port.
         "host" => host: HostName,
@@ -267,7 +270,7 @@ section! {
         "status" => status: RespondStatus = 200,
         /// At most 64KiB.
         "body" => body: BodyText,
-        /// Where there is a body, `text/plain; charset=utf-8` if nothing else is said.
+        /// The media type of the body. Without it: `text/plain; charset=utf-8`.
         "content_type" => content_type: HeaderText,
         /// End-to-end headers, each once.
         "headers" => headers: HeaderMap,
@@ -306,7 +309,7 @@ section! {
     ValueMap is "what a value must be" like "{ present: true }" {
         /// A regular expression for the whole value.
         "regex" => regex: ValueRegex,
-        /// Whatever it says, it is there.
+        /// It must be there, with any value.
         "present" => present: Present,
     }
     later {}
@@ -330,14 +333,15 @@ section! {
 section! {
     Retry is "retry" like "{ attempts: 2, when: [connect, reset] }" {
         // A request remembers at most eight workers it tried.
-        /// All tries together.
+        /// How often a request is tried in all, the first time included.
         "attempts" => attempts: Count<1, 8> = 2,
-        /// For one try, up to its response's head; what takes longer is tried again.
+        /// How long one try may take until the head of its response; a slower one is given up and
+        /// tried again.
         "per_try" => per_try: Switch<Dur> = "off",
         /// Which failures are tried again. A response with a status of the list is not passed on
         /// while there are tries left.
         "when" => when: OneOrMany<RetryCause> = ["connect", "reset"],
-        /// So much of a request's body is kept to be sent again; at most 64MiB.
+        /// How much of a request's body is kept so that it can be sent again; at most 64MiB.
         "replay" => replay: Switch<Size<0, { 64 << 20 }>> = "64KiB",
     }
     later {}

@@ -50,11 +50,11 @@ section! {
 section! {
     /// Edits of header fields, done in this order: `remove`, `set`, `add`.
     FieldEdits is "edits of header fields" like "{ set: { x-env: prod }, remove: [server] }" {
-        /// Names of fields that go.
+        /// Names of fields to remove.
         "remove" => remove: OneOrMany<FieldName>,
-        /// Fields that replace all of their name.
+        /// Fields to set; they replace all fields of the same name.
         "set" => set: FieldMap,
-        /// Fields beside those of their name that are there.
+        /// Fields to add; fields of the same name stay.
         "add" => add: FieldMap,
     }
     later {}
@@ -79,11 +79,11 @@ section! {
     RateLimit is "rate_limit" like "{ rate: 100/s }" {
         /// Requests in a second, a minute or an hour, like `100/s`.
         "rate" => rate: Rate,
-        /// How many may come at once; the rate's number if nothing is said.
+        /// How many requests may come at once. Without it: the number of `rate`.
         "burst" => burst: Count<1, 1_000_000>,
         /// Whose requests are counted together: `client_ip`, `header:NAME` or `global`.
         "key" => key: RateKeyText = "client_ip",
-        /// How many keys are known at a time; 16 bytes each.
+        /// How many keys are remembered at a time; each takes 16 bytes.
         "keys" => keys: Count<1024, 16_777_216> = 65_536,
     }
     later {}
@@ -95,7 +95,7 @@ section! {
     BasicAuth is "basic_auth" like "{ users: { file: /etc/isobar/users } }" {
         /// Lines of `name:hash` as `htpasswd -B` writes them: bcrypt, or argon2 as a PHC string.
         "users" => users: Concealed<Secret>,
-        /// What the client is shown when it is asked.
+        /// The name that a browser shows when it asks for the password.
         "realm" => realm: Realm = "restricted",
         /// Whether the worker gets `Authorization`.
         "authorization" => authorization: ForwardingWord = "remove",
@@ -107,7 +107,8 @@ section! {
 section! {
     /// Which response bodies are encoded, and how.
     Compression is "compression" like "{ encodings: [zstd, gzip] }" {
-        /// The earlier one wins where the client does not care: zstd, br, gzip if nothing is said.
+        /// The encodings to use, the preferred one first; what the client prefers goes before that.
+        /// Without it: zstd, br, gzip.
         "encodings" => encodings: OneOrMany<CodingWord>,
         /// Content types; `text/*` is all of its family.
         "types" => types: OneOrMany<MediaType>,
