@@ -1,8 +1,8 @@
-//! The control plane's doors: the admin API on unix sockets (and loopback, if asked for), and the
-//! separate read-only listener for health and metrics.
+//! The sockets of the control plane, called doors here: the admin API on unix sockets (and on a loopback
+//! address, if configured), and the separate read-only listener for health checks and metrics.
 //!
-//! Runs on the control thread. It decides where the doors are and what happens when one cannot be
-//! opened; `server` speaks HTTP, `guard` says who may ask, `api` answers.
+//! Runs on the control thread. It decides where the sockets are and what happens when one cannot be
+//! bound; `server` speaks HTTP, `guard` says who may ask, `api` answers.
 
 use std::fs;
 use std::io;

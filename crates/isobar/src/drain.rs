@@ -40,8 +40,8 @@ impl Requests {
     }
 }
 
-/// All signals we care about. Those that end the process are caught last: until there is something
-/// to end gracefully, the system's own way is the quickest.
+/// All signals that are handled. Those that end the process are caught last: before there is something to
+/// end gracefully, the system's own handling ends it at once.
 pub(crate) struct Signals {
     term: Signal,
     int: Signal,
@@ -102,7 +102,7 @@ pub(crate) async fn until_told(
         () = gracefully(control) => {}
         () = signals.again() => {
             let left = control.context.connections();
-            tracing::warn!("told twice: ending now, {left} connections are cut");
+            tracing::warn!("a second signal: ending now, {left} connections are cut");
         }
     }
     control.context.stop();
@@ -129,7 +129,7 @@ async fn gracefully(control: &Arc<Control>) {
     };
     let _ = timeout_at(Instant::now() + LAST, close).await;
     if closed.is_err() {
-        // Who waits in a queue is told now that nobody will serve it.
+        // Requests in a queue get their 503 now: no worker will serve them.
         let _ = timeout_at(Instant::now() + LAST_ANSWERS, all_closed(control)).await;
         let left = control.context.connections();
         tracing::warn!("the grace period is over: {left} connections are cut");

@@ -1,8 +1,8 @@
-//! Tells whoever started us how we are, if it asked to be told: the protocol of `sd_notify(3)`,
-//! which systemd speaks with `Type=notify`. Without `$NOTIFY_SOCKET` all of this does nothing.
+//! Tells the service manager the state of the process: the protocol of `sd_notify(3)`, which systemd
+//! uses with `Type=notify`. Without `$NOTIFY_SOCKET` all of this does nothing.
 //!
-//! A thread of its own tells: whoever should listen may be busy or stopped, and the control plane
-//! does not wait for that. What cannot be told in time is left out.
+//! A thread of its own sends the messages, because the service manager may be busy or stopped, and the
+//! control plane must not wait for it. A message that cannot be sent in time is dropped.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -56,7 +56,7 @@ fn tell(state: State) {
     if let Some(teller) = TELLER.get_or_init(teller)
         && let Err(TrySendError::Full(_)) = teller.try_send(state)
     {
-        tracing::debug!("$NOTIFY_SOCKET: whoever started us does not listen");
+        tracing::debug!("$NOTIFY_SOCKET: the service manager does not read; a message is dropped");
     }
 }
 
@@ -80,5 +80,5 @@ fn teller() -> Option<SyncSender<State>> {
 }
 
 fn untold(error: &std::io::Error) {
-    tracing::warn!(%error, "$NOTIFY_SOCKET: whoever started us cannot be told");
+    tracing::warn!(%error, "$NOTIFY_SOCKET: the service manager cannot be reached");
 }

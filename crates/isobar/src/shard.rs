@@ -1,7 +1,7 @@
 //! The data plane's threads: `shard-0` and on, each with a runtime of its own.
 //!
-//! A shard has no business ending before it is told to. If one does, its connections are lost
-//! and its listeners deaf, so whoever started it is told and ends the process.
+//! A shard ends only when it is told to stop. If one ends earlier (a bug), its connections are lost and
+//! its listeners accept nothing, so the main thread gets a message and ends the process.
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
-//! A client's connection: its socket, what was read but not used, its one timer, its standing.
+//! A client's connection: its socket, the bytes that were read and not used yet, its one timer, and
+//! whether it is idle or asked to end (its standing).
 //!
-//! Lives on the shard that serves it. Knows nothing of HTTP beyond "bytes arrived" and "gone".
+//! It lives on the shard that serves it. It knows nothing of HTTP but "bytes have come" and "the client
+//! has left".
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -54,7 +56,7 @@ pub(crate) enum First {
     Bytes,
     Silence,
     Gone,
-    /// None has come, and none will be served.
+    /// No request has come, and the connection was asked to end.
     Leave,
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
     match &plan.serve {
         Serve::Http(_) => {
             if !context.serves_http(listener) {
-                // Its listener went as it came in: it is served once, on the terms of that.
+                // Its listener was removed meanwhile: one request is served by the last plan.
                 *standing.last_plan.borrow_mut() = Some(plan);
             }
             let (silent_since, patience) = (Instant::now(), h1::FIRST_BYTE);
@@ -333,11 +335,11 @@ pub(crate) enum Patience {
     Request,
 }
 
-/// Whether a connection is between two requests, and how to end it if so.
+/// What others need to know of a connection: whether it is idle, and how to wake and end it.
 struct Standing {
     listener: ListenerId,
-    /// Between two requests, or before the first: since when. However long each of them may be
-    /// silent, the one that has been for longest makes room first.
+    /// Since when it is idle (between two requests, or before the first one). The connection that is
+    /// idle for longest makes room first, however long each of them may still be idle.
     idle_since: Cell<Option<Instant>>,
     /// Whether it is to end. A request that has arrived already is answered first.
     end: Cell<End>,

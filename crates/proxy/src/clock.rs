@@ -1,8 +1,8 @@
-//! The time, looked at once a turn.
+//! The time, read from the system once per poll of a task (a turn).
 //!
-//! A turn is one poll of a connection's task: while it lasts nothing is waited for, so one look at
-//! the clock is good enough for all of it, and a look costs as much as parsing half a head. Behind
-//! a wait the time is another one: whoever asks then gets a new look without having to think of it.
+//! Reading the clock costs as much as parsing half a head. A poll never waits, so one reading is exact
+//! enough for all of it. After every wait the next call reads the clock again: an instant that was read
+//! before a wait is never used after it.
 
 use std::{cell::Cell, future::Future, pin::Pin, time::Instant};
 
@@ -39,7 +39,7 @@ impl Clock {
         self.seen
     }
 
-    /// This turn does much work: the next to ask looks again.
+    /// This turn takes long: the next call reads the clock again.
     pub(crate) fn outdate(&mut self) {
         self.turn = None;
     }

@@ -1,6 +1,6 @@
-//! File descriptors are for more than clients: requests need connections to workers, probes need
-//! some, and so does whoever asks how we are. So the last of them are kept back: when clients have
-//! all the others, idle connections make room, and newcomers wait in the kernel's back-log.
+//! Some file descriptors are reserved for connections to workers, for probes and for the admin API. When
+//! clients have taken all the others, idle client connections are closed, and new ones wait in the kernel's
+//! back-log.
 //!
 //! Nothing is counted. The kernel always gives the lowest free number, so the number of the newest
 //! descriptor says how many are open.

@@ -20,13 +20,13 @@ pub(crate) const FIRST_BYTE: Duration = Duration::from_secs(10);
 pub(crate) enum Next {
     /// Ready for another request.
     Request,
-    /// Nothing more is to come: the client said so, or has left.
+    /// The client sends nothing more: it said so, or it has left.
     Close,
-    /// It is our wish that ends it, and another request may be on its way.
+    /// We end the connection, and another request may already be on its way.
     Part,
-    /// A body is still to come, or nobody knows what: shut down, discard, close.
+    /// A body, or unknown bytes, are still to come: shut down our side, discard them, close.
     Linger,
-    /// The message under way is to be seen as broken: reset.
+    /// The client must see that the answer is not whole: reset the connection.
     Reset,
     /// Its bytes are copied from here on.
     Tunnel(Box<Tunnel>),

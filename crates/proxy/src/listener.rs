@@ -2,8 +2,8 @@
 //!
 //! Sockets are accepted raw and registered only by the shard that will serve them. Options that
 //! Linux lets accepted sockets inherit (`TCP_NODELAY`, keep-alive probes) are set once on the listening socket.
-//! When descriptors run short idle connections make room; when accepting fails it pauses instead of
-//! spinning.
+//! When file descriptors run short, idle connections are closed to make room. When accepting fails, it
+//! pauses for a moment instead of trying again at once.
 
 use std::{
     cell::Cell,
@@ -44,13 +44,13 @@ use crate::{
 /// How long accepting pauses when it fails, or when nobody can make room.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long it waits first for idle connections that give back their descriptors.
+/// The first pause while idle connections give back their descriptors; later ones are longer.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
 /// How often the log says that something is wrong.
 const COMPLAIN: Duration = Duration::from_secs(10);
 
-/// How long a full listener waits for those it asked to leave before it asks more of them.
+/// A full listener asks some idle connections to close and waits so long before it asks more of them.
 const LEAVING: Duration = Duration::from_millis(50);
 
 /// A bound, listening, non-blocking socket, with the options that its connections are to inherit.
@@ -67,7 +67,7 @@ pub(crate) struct Accepted {
     pub(crate) terms: Terms,
 }
 
-/// On which a connection came in.
+/// The listener that a connection came in by, as it was at that moment.
 pub(crate) struct Terms {
     pub(crate) listener: ListenerId,
     pub(crate) plan: Arc<ListenerPlan>,
@@ -94,8 +94,8 @@ fn register(socket: OwnedFd, family: Family) -> io::Result<Stream> {
     })
 }
 
-/// Accepts until `stopped` is dropped or sent, then empties the back-log once and ends. A listener that
-/// is no more sends what it was: on those terms the last ones come in.
+/// Accepts until `stopped` is sent or dropped, then accepts what the back-log holds and ends. If the
+/// listener was removed, `stopped` brings its last plan: the connections in the back-log are served by it.
 pub(crate) async fn accept(
     context: &ProxyContext,
     id: ListenerId,
@@ -157,7 +157,7 @@ pub(crate) async fn accept(
                 admit(plan, one);
             }
             Ok(Err(error)) => trouble.failed(context, &error).await,
-            // Somebody thought better of it.
+            // There was none after all.
             Err(_) => {}
         }
     };
@@ -176,15 +176,15 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
-/// Who is too many waits in the kernel's back-log, like with nginx and HAProxy, rather than to be
-/// accepted and refused; while somebody does, those leave who only might ask again (SL-05). It
-/// returns now and then, because the limit may have changed.
+/// Beyond the limit, new connections wait in the kernel's back-log, as with nginx and HAProxy; they are
+/// not accepted and refused. While one waits, idle connections are closed (SL-05). This returns now and
+/// then, because the limit may have changed.
 async fn make_room(context: &ProxyContext, plan: &ListenerPlan) {
     context.evict_idle(Some(&plan.connections));
     let _ = tokio::time::timeout(LEAVING, plan.connections.room(plan.limits.connections)).await;
 }
 
-/// What the runtime remembers may be of a connection that was accepted since.
+/// Asks the kernel: the runtime may still remember a connection that has been accepted since.
 fn has_backlog(socket: &AsyncFd<OwnedFd>) -> bool {
     let mut fds = [PollFd::new(socket.get_ref(), PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
@@ -197,7 +197,7 @@ fn accept_raw(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)
     Ok((fd, address.map(|address| address.ip().to_canonical())))
 }
 
-/// Over its client's limit: told why if it speaks HTTP, not served, and on record.
+/// A connection beyond `limits.per_client`: over HTTP it gets an answer that says so, and it is logged.
 fn turn_away(
     context: &ProxyContext,
     plan: &ListenerPlan,
@@ -278,8 +278,8 @@ impl Trouble {
         self.short
     }
 
-    /// Somebody waits, and what is left is not for clients: whoever has been idle for longest makes
-    /// room, whatever listener it came in by.
+    /// A connection waits, and the descriptors that are left are reserved: the connections that have been
+    /// idle for longest are closed, whatever listener they came in by.
     async fn spare(&mut self, context: &ProxyContext) {
         if self.may_complain() {
             tracing::warn!(
@@ -298,11 +298,11 @@ impl Trouble {
                 self.short = true;
                 self.spare(context).await;
             }
-            // It died in the back-log, or was never meant to come about: nobody's problem.
+            // Only this connection failed, for example because its client has left already.
             Some(errno) if LOST_IN_THE_BACK_LOG.contains(&errno) => {
                 tracing::debug!(%error, "accept");
             }
-            // Out of memory; or the socket itself is broken, which will not pass.
+            // There is no memory, or the listening socket itself is broken.
             _ => {
                 if self.may_complain() {
                     tracing::warn!(%error, "connections cannot be accepted");
@@ -321,7 +321,7 @@ impl Trouble {
     }
 }
 
-/// What accept(2) says of a single connection: the next one may be well.
+/// Errors of accept(2) that belong to a single connection: the next one may be accepted.
 const LOST_IN_THE_BACK_LOG: [Errno; 14] = [
     Errno::CONNABORTED,
     Errno::CONNRESET,

@@ -58,14 +58,14 @@ pub struct ShardInbox {
 enum Command {
     Connection(Accepted),
     Listen(ListenerId, ListenSocket),
-    /// With what it was.
+    /// With its last plan.
     Unlisten(ListenerId, Arc<ListenerPlan>),
-    /// It goes on, with another protocol than before.
+    /// The listener has another protocol now; this was its plan before.
     Switch(ListenerId, Arc<ListenerPlan>),
     /// There is a new table.
     Renew,
     SearchIdle(Arc<Search>),
-    /// Of this listener's connections; of all, where none is named.
+    /// Only connections of this listener; `None`: of all listeners.
     Evict(Option<Arc<Connections>>),
     Drain,
     Stop,
@@ -116,8 +116,8 @@ impl ProxyContext {
         (Arc::new(context), inboxes)
     }
 
-    /// Makes `table` the truth for every request that starts from now on. A listener that it does not
-    /// have any more stops accepting, after what its back-logs hold, and closes its idle connections.
+    /// Every request that starts from now on uses `table`. A listener that is not in it any more accepts
+    /// what its back-logs hold, then stops accepting, and closes its idle connections.
     pub fn publish(&self, table: RouteTable) {
         let table = Arc::new(table);
         let before = self.table.swap(Arc::clone(&table));
@@ -138,7 +138,7 @@ impl ProxyContext {
         self.table.load_full()
     }
 
-    /// Starts accepting on `socket`: an id is that of one address, of which a listener may have several.
+    /// Starts accepting on `socket`. Each address has an id of its own; a listener may have several.
     pub fn listen(&self, id: ListenerId, socket: ListenSocket) {
         let owner = id.0 as usize % self.shards.len();
         self.command(owner, Command::Listen(id, socket));
@@ -181,8 +181,8 @@ impl ProxyContext {
         }
     }
 
-    /// Has that shard end some idle connections which has the longest idle one: of this listener, or
-    /// of all. A shard whose inbox is full is left out of the search.
+    /// Looks for the connection that is idle for longest (of one listener, or of all), and lets its shard
+    /// close it and some others. A shard whose inbox is full is left out.
     pub(crate) fn evict_idle(&self, connections: Option<&Arc<Connections>>) {
         let search = Arc::new(Search {
             connections: connections.cloned(),
@@ -197,7 +197,7 @@ impl ProxyContext {
         }
     }
 
-    /// One shard more has looked. The last one says who is to make room.
+    /// One more shard has looked. The last one asks the shard with the longest idle connection.
     fn searched(&self, search: &Search) {
         if search.missing.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(port) = search.found().and_then(|shard| self.shards.get(shard))

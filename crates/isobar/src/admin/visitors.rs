@@ -1,5 +1,5 @@
-//! Who is in at a door of the control plane, and who makes room when it is full: never one that is
-//! being served, else the one that has kept us waiting for longest.
+//! The connections of one socket of the control plane. When all places are taken, the connection that has
+//! kept us waiting for longest is closed, but never one whose request is being answered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +51,7 @@ impl Visitors {
         Visitors(Arc::new(Shared { most, state, somebody_left: Notify::new() }))
     }
 
-    /// A place, as soon as there is one or somebody can make room.
+    /// A place, as soon as one is free or a connection can be closed for it.
     pub(super) async fn admit(&self) -> Visit {
         loop {
             if let Some(id) = self.enter() {
@@ -86,12 +86,12 @@ impl Visit {
         self.change(|one| one.task = Some(task.clone()));
     }
 
-    /// It has said what it wants: from now on it waits for us.
+    /// Its request is whole: from now on the peer waits for us.
     pub(super) fn is_served(&self) {
         self.change(|one| one.is_served = true);
     }
 
-    /// It has its answer to read: we wait for it, from now on.
+    /// It has its answer: from now on we wait for the peer to read it.
     pub(super) fn waits(&self) {
         let mut state = self.visitors.lock();
         let mut id = self.id.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,7 @@
-//! What the process says on stderr, on its way there: kept in memory and written by a thread of
-//! its own.
+//! Lines for stderr. They are kept in memory, and a thread of its own writes them.
 //!
-//! Whoever logs never waits for whoever reads: a terminal that is stopped, a pipe that nobody
-//! empties, a disk that hangs. What stderr does not take is kept up to a bound; beyond it lines
-//! are dropped and counted.
+//! A thread that logs never waits, even if the terminal is stopped, nobody reads the pipe, or the disk
+//! hangs. Up to 1 MiB is kept; further lines are dropped and counted.
 
 use std::fs::File;
 use std::io::{self, Write};

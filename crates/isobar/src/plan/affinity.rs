@@ -1,4 +1,5 @@
-//! A pool's affinity as the pool crate wants to be told about it, and the key of who was given none.
+//! A pool's affinity, from the configuration's form to the pool crate's; and the key of pools without a
+//! configured secret.
 
 use std::sync::OnceLock;
 

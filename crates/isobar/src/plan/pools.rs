@@ -1,4 +1,4 @@
-//! A pool of the configuration as the pool crate wants to be told about it.
+//! A pool, from the configuration's form to the pool crate's.
 
 use std::sync::Arc;
 

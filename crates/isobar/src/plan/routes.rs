@@ -1,4 +1,4 @@
-//! A listener of the configuration as the proxy wants to be told about it.
+//! A listener, from the configuration's form to the proxy crate's.
 //!
 //! Metric handles are resolved here, once per publication, and outlive it: the same listener,
 //! route and pool get the same handles after every reload.
