@@ -79,7 +79,7 @@ pub(crate) async fn post(
             Ok(json_answer(&one(control, pool).await?))
         }
         ["v1", "pools", pool, "workers", worker] => {
-            change(&find(control, pool)?, worker, parse(body)?).await
+            change(control, find(control, pool)?, worker, parse(body)?).await
         }
         _ => Err(missing(path)),
     }
@@ -161,7 +161,12 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-async fn change(pool: &Arc<Pool>, worker: &str, wanted: Change) -> Result<Answer, Problem> {
+async fn change(
+    control: &Arc<Control>,
+    pool: Arc<Pool>,
+    worker: &str,
+    wanted: Change,
+) -> Result<Answer, Problem> {
     let change = WorkerChange {
         state: wanted.state.map(AdminState::from),
         weight: wanted.weight.map(|weight| weight.map(|Bounded(n)| n)),
@@ -171,9 +176,13 @@ async fn change(pool: &Arc<Pool>, worker: &str, wanted: Change) -> Result<Answer
     let unknown =
         |error: isobar_pool::UnknownWorker| Problem::new(StatusCode::NOT_FOUND, error.to_string());
     pool.set_worker(worker, change).await.map_err(unknown)?;
-    let status = pool.status();
-    let now = status.workers.iter().find(|status| status.name == worker);
-    Ok(json_answer(&now.map_or_else(|| json!({}), view::worker)))
+    let worker = worker.to_owned();
+    let now = blocking(control, move |_| {
+        let status = pool.status();
+        let now = status.workers.iter().find(|status| status.name == worker);
+        Ok(now.map_or_else(|| json!({}), view::worker))
+    });
+    Ok(json_answer(&now.await?))
 }
 
 /// All workers that the pool has now; one that is found later is up.

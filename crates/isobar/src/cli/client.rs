@@ -77,7 +77,7 @@ impl Reach {
         if let Meant::Perhaps(file) = &self.ways.meant
             && let Some(other) = process.runs_other_than(file)
         {
-            let own = process.file().map_or_else(String::new, |own| format!(": -c {own}"));
+            let own = process.file().map_or_else(String::new, |own| format!(": -c {}", plain(own)));
             let file = file.display();
             return Err(format!("{other}, not {file}; nothing was done. Name its own file{own}"));
         }

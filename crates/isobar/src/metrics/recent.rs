@@ -113,13 +113,23 @@ pub(crate) struct WorkerMinute {
 impl Recent {
     /// Runs for as long as the process.
     pub(crate) async fn sample(control: Arc<Control>) {
-        let mut clock = interval(EVERY);
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            clock.tick().await;
-            let (pools, handles) = serving(&control);
+        let look = |control: &Control| {
+            let (pools, handles) = serving(control);
             let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
             control.recent.note(&pools, &handles);
+        };
+        let mut clock = interval(EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        clock.tick().await;
+        // The first one at once: the process has just begun, and nothing is older.
+        look(&control);
+        loop {
+            clock.tick().await;
+            let control = control.clone();
+            // Off the control thread, like a scrape: a pool of 10,000 workers must not delay a probe.
+            let looked = tokio::task::spawn_blocking(move || look(&control));
+            // A panic has been logged by the hook.
+            let _ = looked.await;
         }
     }
 
