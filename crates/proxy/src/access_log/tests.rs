@@ -272,6 +272,23 @@ fn a_file_that_cannot_be_opened_is_refused_at_the_start() {
     assert!(AccessLog::start(Format::Json, sink).is_err());
 }
 
+/// A disk that hangs, for example one of the network.
+#[test]
+fn a_file_that_does_not_open_does_not_stop_the_start() {
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let open = move || {
+        let _ = held.recv();
+        Ok(None)
+    };
+    let sink = Sink::File(PathBuf::from("/a/disk/that/hangs"));
+    let began = Instant::now();
+    let started = Writer::start_within(Duration::from_millis(50), Format::Json, sink, open);
+    let error = started.err().expect("no writer");
+    assert!(error.to_string().contains("within 50ms"), "{error}");
+    assert!(began.elapsed() < BOUND);
+    drop(hold);
+}
+
 #[test]
 fn off_is_off() {
     let log = AccessLog::off();

@@ -11,6 +11,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::channel,
     },
     thread::{self, Thread},
     time::Duration,
@@ -26,27 +27,57 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const BLOCKED: Duration = Duration::from_millis(10);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How long the start of the process waits for the sink to be opened.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the log's handles hold; the thread ends with it.
 pub(super) struct Writer(Arc<Shared>);
 
 impl Writer {
     pub(super) fn start(format: Format, sink: Sink) -> io::Result<Self> {
-        let file = sink.open()?;
-        let shared = Arc::new(Shared::new(format));
-        let mut run = Run {
-            shared: Arc::clone(&shared),
-            sink,
-            file,
-            batch: Vec::new(),
-            written: 0,
-            retry: FIRST_RETRY,
+        let open = {
+            let sink = sink.clone();
+            move || sink.open()
         };
-        let thread = thread::Builder::new().name("access-log".to_owned());
-        let thread = thread.spawn(move || run.run())?;
+        Self::start_within(OPENS_WITHIN, format, sink, open)
+    }
+
+    /// Opens the sink on the writer's thread: on a disk that hangs that would stop the caller for good.
+    pub(super) fn start_within(
+        bound: Duration,
+        format: Format,
+        sink: Sink,
+        open: impl FnOnce() -> io::Result<Option<File>> + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(format));
+        let own = Arc::clone(&shared);
+        let (tell, opened) = channel();
+        let run = move || {
+            let opened = open().map(|file| Run {
+                shared: own,
+                sink,
+                file,
+                batch: Vec::new(),
+                written: 0,
+                retry: FIRST_RETRY,
+            });
+            match opened {
+                // Nobody waits for it any more if it took too long.
+                Ok(mut run) if tell.send(Ok(())).is_ok() => run.run(),
+                Ok(_) => {}
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        };
+        let thread = thread::Builder::new().name("access-log".to_owned()).spawn(run)?;
         // It cannot have been set: nobody else has seen `shared`.
         let _ = shared.thread.set(thread.thread().clone());
-        Ok(Self(shared))
+        match opened.recv_timeout(bound) {
+            Ok(opened) => opened.map(|()| Self(shared)),
+            Err(_) => {
+                let text = format!("it could not be opened within {bound:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
