@@ -1,16 +1,16 @@
-//! A client's connection: its socket, the bytes that were read and not used yet, its one timer, and
-//! whether it is idle or asked to end (its standing).
+//! A client's connection: its socket, the bytes that were read and not used yet, and its one timer.
+//! Whether it is idle, or asked to end, is its [`standing`].
 //!
 //! It lives on the shard that serves it. It knows nothing of HTTP but "bytes have come" and "the client
 //! has left".
 
+mod standing;
+
 use std::{
-    cell::{Cell, OnceCell, RefCell},
     io,
     net::IpAddr,
-    rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,16 +19,16 @@ use rustix::{buffer::spare_capacity, io::Errno};
 use tokio::time::Instant;
 
 use crate::{
-    connections::{Admission, Connections},
     deadline::Deadline,
     h1,
     listener::{Accepted, Terms},
-    metrics::ListenerMetrics,
     scratch,
     shard::ProxyContext,
     table::{ClientFin, ListenerId, ListenerPlan, Serve},
     tcp,
 };
+use standing::{End, Place};
+pub(crate) use standing::{ask_to_leave, ask_to_leave_of, evict_idle, longest_idle};
 
 pub(crate) struct Client {
     pub(crate) context: Arc<ProxyContext>,
@@ -68,12 +68,11 @@ pub(crate) fn spawn(context: &Arc<ProxyContext>, shard: usize, accepted: Accepte
         Err(error) => return tracing::debug!(%error, "an accepted socket could not be registered"),
     };
     let place = place.admitted(admission, Arc::clone(&plan.metrics));
-    let standing = Rc::clone(&place.standing);
     match &plan.serve {
         Serve::Http(_) => {
             if !context.serves_http(listener) {
                 // Its listener was removed meanwhile: one request is served by the last plan.
-                *standing.last_plan.borrow_mut() = Some(plan);
+                *place.standing.last_plan.borrow_mut() = Some(plan);
             }
             let (silent_since, patience) = (Instant::now(), h1::FIRST_BYTE);
             let client = Client {
@@ -333,165 +332,4 @@ pub(crate) enum Patience {
     Body,
     /// A request that crossed our last answer on its way.
     Request,
-}
-
-/// What others need to know of a connection: whether it is idle, and how to wake and end it.
-struct Standing {
-    listener: ListenerId,
-    /// Since when it is idle (between two requests, or before the first one). The connection that is
-    /// idle for longest makes room first, however long each of them may still be idle.
-    idle_since: Cell<Option<Instant>>,
-    /// Whether it is to end. A request that has arrived already is answered first.
-    end: Cell<End>,
-    /// Wakes it while it is between two requests.
-    waker: OnceCell<Waker>,
-    /// What that request is served by, if its listener is no more.
-    last_plan: RefCell<Option<Arc<ListenerPlan>>>,
-}
-
-impl Standing {
-    fn ask(&self, end: End) {
-        // Who leaves need not make room as well.
-        if self.end.get() != End::Leave {
-            self.end.set(end);
-        }
-        if let Some(waker) = self.waker.get().filter(|_| self.idle_since.get().is_some()) {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-/// Whether a connection is asked to end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    No,
-    /// No further request will be served: the client is told so, and may read what was sent.
-    Leave,
-    /// Somebody else needs its place now. A connection that is no longer idle stays.
-    MakeRoom,
-}
-
-thread_local! {
-    static STANDINGS: RefCell<Standings> = RefCell::default();
-}
-
-#[derive(Default)]
-struct Standings {
-    all: Vec<Option<Rc<Standing>>>,
-    free: Vec<usize>,
-}
-
-/// Asks every connection of this shard to leave: at once where it is between two requests and has
-/// not sent another, else with the answer under way.
-pub(crate) fn ask_to_leave() {
-    leave(|_| true, None);
-}
-
-/// Asks those that came in by this listener, which was `plan`, to leave.
-pub(crate) fn ask_to_leave_of(listener: ListenerId, plan: &Arc<ListenerPlan>) {
-    leave(|standing| standing.listener == listener, Some(plan));
-}
-
-fn leave(wanted: impl Fn(&Standing) -> bool, last_plan: Option<&Arc<ListenerPlan>>) {
-    STANDINGS.with_borrow(|standings| {
-        for standing in standings.all.iter().flatten().filter(|standing| wanted(standing)) {
-            if let Some(plan) = last_plan {
-                *standing.last_plan.borrow_mut() = Some(Arc::clone(plan));
-            }
-            standing.ask(End::Leave);
-        }
-    });
-}
-
-/// Since when the longest idle one of them has been.
-pub(crate) fn longest_idle(
-    context: &ProxyContext,
-    connections: Option<&Arc<Connections>>,
-) -> Option<std::time::Instant> {
-    let oldest = idle_of(context, connections).into_iter().map(|(since, _)| since).min();
-    oldest.map(Instant::into_std)
-}
-
-fn idle_of(
-    context: &ProxyContext,
-    connections: Option<&Arc<Connections>>,
-) -> Vec<(Instant, Rc<Standing>)> {
-    between_requests(|one| match (connections, context.listener(one.listener)) {
-        (None, _) => true,
-        (Some(connections), plan) => {
-            plan.is_some_and(|plan| Arc::ptr_eq(&plan.connections, connections))
-        }
-    })
-}
-
-/// Makes room for others: ends those of a listener's connections (or of all) on this shard that have
-/// been between two requests for longest. Several at a time, because finding them looks at all.
-pub(crate) fn evict_idle(context: &ProxyContext, connections: Option<&Arc<Connections>>) {
-    const PART: usize = 64;
-    let mut idle = idle_of(context, connections);
-    if idle.is_empty() {
-        return;
-    }
-    let count = (idle.len() / PART).max(1);
-    idle.select_nth_unstable_by_key(count - 1, |&(since, _)| since);
-    idle[..count].iter().for_each(|(_, standing)| standing.ask(End::MakeRoom));
-}
-
-/// Which of these connections are between two requests, and since when.
-fn between_requests(wanted: impl Fn(&Standing) -> bool) -> Vec<(Instant, Rc<Standing>)> {
-    STANDINGS.with_borrow(|standings| {
-        let wanted = standings.all.iter().flatten().filter(|standing| wanted(standing));
-        wanted
-            .filter_map(|standing| Some((standing.idle_since.get()?, Rc::clone(standing))))
-            .collect()
-    })
-}
-
-/// A connection's place in every count; leaving is its drop, however the task ends.
-struct Place {
-    context: Arc<ProxyContext>,
-    shard: usize,
-    index: usize,
-    standing: Rc<Standing>,
-    admitted: Option<(Admission, Arc<ListenerMetrics>)>,
-}
-
-impl Place {
-    fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
-        let standing = Rc::new(Standing {
-            listener,
-            idle_since: Cell::default(),
-            end: Cell::new(End::No),
-            waker: OnceCell::new(),
-            last_plan: RefCell::default(),
-        });
-        let index = STANDINGS.with_borrow_mut(|standings| {
-            let index = standings.free.pop().unwrap_or_else(|| {
-                standings.all.push(None);
-                standings.all.len() - 1
-            });
-            standings.all[index] = Some(Rc::clone(&standing));
-            index
-        });
-        Self { context: Arc::clone(context), shard, index, standing, admitted: None }
-    }
-
-    fn admitted(mut self, admission: Admission, metrics: Arc<ListenerMetrics>) -> Self {
-        metrics.opened();
-        self.admitted = Some((admission, metrics));
-        self
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        STANDINGS.with_borrow_mut(|standings| {
-            standings.all[self.index] = None;
-            standings.free.push(self.index);
-        });
-        if let Some((_, metrics)) = &self.admitted {
-            metrics.closed();
-        }
-        self.context.closed(self.shard);
-    }
 }
