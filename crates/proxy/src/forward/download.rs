@@ -1,0 +1,475 @@
+//! The body: read from the worker, kept where the client is slow, written to the client, until both
+//! are done or one of them breaks.
+
+use std::{io, sync::Arc, task::Poll};
+
+use isobar_balance::{Failure, Outcome};
+use isobar_http1::{
+    BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, State, Version, chunked,
+};
+use isobar_pool::{Connection, Lease};
+use tokio::time::Instant;
+
+use super::{
+    encoding::Encoding,
+    kind::{asks_for_no_buffering, is_event_stream, is_grpc},
+};
+use crate::{
+    abandon,
+    exchange::Exchange,
+    filter::Encoder,
+    h1::Next,
+    reason::Reason,
+    scratch::{self, BUFFER, Scratch},
+    spool::overflow::Overflow,
+    table::ClientFin,
+    upload::{Awaited, Broken, Upload},
+};
+
+pub(super) struct Download {
+    /// Until the worker is done.
+    from: Option<(Lease, Connection)>,
+    reader: BodyReader,
+    framing: ResponseFraming,
+    /// Always into chunks.
+    encoding: Option<Box<Encoding>>,
+    upload: Upload,
+    /// Bytes of `scratch.out` that the client's socket has taken.
+    sent: usize,
+    /// Read on from the worker while this much waits for the client.
+    window: usize,
+    hold: Hold,
+    /// What neither the client nor memory takes goes to disk, from then on through this.
+    may_spill: bool,
+    overflow: Option<Box<Overflow>>,
+    /// Of events: it has no end that could be late, and each of them is wanted at once.
+    is_stream: bool,
+    /// When the worker has said nothing for this long, the body has broken.
+    idle: std::time::Duration,
+    /// Whose move it was when nothing moved any more.
+    awaited: By,
+    worker_keeps: bool,
+    client_keeps: bool,
+}
+
+/// Who is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Worker,
+    Client,
+}
+
+/// Whether the first byte may go out before the last one came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Whole,
+    Nothing,
+}
+
+impl Download {
+    pub(super) fn start(
+        exchange: &mut Exchange<'_>,
+        mut lease: Lease,
+        worker: Connection,
+        upload: Upload,
+        encoder: Option<Box<dyn Encoder>>,
+    ) -> Self {
+        let limited = lease.limited();
+        let route = exchange.to().and_then(|to| to.buffer.response);
+        let ahead = route.unwrap_or(lease.policy().buffer.response);
+        let finished = upload.finished(&exchange.incoming, &exchange.scratch.up);
+        let (request, response) = (&exchange.scratch.request, &exchange.scratch.response);
+        let body = response.body();
+        let http10 = request.version() == Version::Http10;
+        let framing = match body {
+            ResponseBody::None => ResponseFraming::None,
+            ResponseBody::Length(length) if encoder.is_none() => ResponseFraming::Length(length),
+            _ if http10 => ResponseFraming::UntilClose,
+            _ => ResponseFraming::Chunked,
+        };
+        let fits = matches!(body, ResponseBody::Length(length) if length <= ahead as u64);
+        let client_keeps = request.keep_alive()
+            && framing != ResponseFraming::UntilClose
+            && finished
+            && !upload.gave_up()
+            && exchange.client.may_ask_again()
+            && !exchange.may_have_switched()
+            && exchange.client_may_stay();
+        let kind = response.value(FieldId::ContentType).unwrap_or_default();
+        let stream = is_event_stream(kind);
+        // What is wanted piece by piece is not kept back, and its sender not deceived.
+        let piecemeal = stream || is_grpc(kind) || asks_for_no_buffering(response);
+        let large = !matches!(body, ResponseBody::None) && !fits;
+        let may_spill = limited && ahead > 0 && large && !piecemeal;
+        let patience = exchange.listener.timeouts.idle;
+        let body_idle = exchange.to().and_then(|to| to.body_idle);
+        let idle = if stream { patience } else { body_idle.unwrap_or(patience) };
+        let worker_keeps = response.keep_alive();
+        let mut out = std::mem::take(&mut exchange.scratch.out);
+        scratch::furnish(&mut out);
+        out.clear();
+        let keep = if client_keeps { Keep::KeepAlive } else { Keep::Close };
+        response.encode(&mut out, framing, keep, request.version());
+        exchange.record.head = out.len() as u64;
+        exchange.scratch.out = out;
+        if stream {
+            lease.begin_tunnel(exchange.clock.now());
+            exchange.listener = Arc::new(exchange.listener.without_routes());
+        } else {
+            lease.is_no_tunnel(exchange.clock.now());
+        }
+        Self {
+            from: Some((lease, worker)),
+            reader: BodyReader::from(body),
+            framing,
+            encoding: encoder.map(Encoding::new),
+            upload,
+            sent: 0,
+            window: if limited { ahead.max(BUFFER / 4) } else { 1 },
+            hold: if limited && fits && !piecemeal { Hold::Whole } else { Hold::Nothing },
+            may_spill,
+            overflow: None,
+            is_stream: stream,
+            idle,
+            awaited: By::Worker,
+            worker_keeps,
+            client_keeps,
+        }
+    }
+
+    pub(super) async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        // What came with the head came at the same time.
+        if let Err(reason) = self.take(exchange) {
+            return Err(self.broke(exchange, reason));
+        }
+        let stall = exchange.listener.timeouts.write_stall;
+        let body_idle = exchange.listener.timeouts.body_idle;
+        // Who reads a stream and closes its side has left; a FIN before it began told nothing of it.
+        let on_fin = match self.is_stream && !exchange.client.fin {
+            true => ClientFin::Abort,
+            false => exchange.listener.client_fin,
+        };
+        let request_limit = exchange.limits().request.filter(|_| !self.is_stream);
+        let mut until = None;
+        let done = std::future::poll_fn(|cx| {
+            loop {
+                let mut moved = false;
+                let Exchange { client, scratch, incoming, record, .. } = &mut *exchange;
+                // The rest of the request, if the worker answered before it had all of it.
+                let mut awaited = Awaited::Answer;
+                if let Some((_, worker)) = &mut self.from
+                    && !self.upload.finished(incoming, &scratch.up)
+                {
+                    let Scratch { up, body, .. } = &mut **scratch;
+                    let before = (incoming.received(), self.upload.total());
+                    match self.upload.poll(cx, client, incoming, worker, up, body) {
+                        Poll::Ready(Ok(())) | Poll::Pending => {}
+                        Poll::Ready(Err(Broken::Worker)) => self.upload.give_up(),
+                        Poll::Ready(Err(Broken::Client(reason))) => {
+                            return Poll::Ready(Err(reason));
+                        }
+                    }
+                    moved = (incoming.received(), self.upload.total()) != before;
+                    awaited = self.upload.awaits(incoming, up);
+                }
+                // A client that still sends may only read once it has sent all.
+                if (self.from.is_none() || self.upload.gave_up()) && !incoming.ended() {
+                    if client.discard(cx).is_err() {
+                        return Poll::Ready(Err(Reason::ClientGone));
+                    }
+                    incoming.drop_rest();
+                }
+                let may_write = self.hold == Hold::Nothing || self.from.is_none();
+                if may_write && self.sent < scratch.out.len() {
+                    match client.stream.poll_send(cx, &scratch.out[self.sent..]) {
+                        Poll::Ready(Ok(wrote)) => {
+                            record.forwarding = true;
+                            record.sent += wrote as u64;
+                            self.sent += wrote;
+                            moved = true;
+                        }
+                        Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
+                        Poll::Pending => {}
+                    }
+                    if self.sent == scratch.out.len() {
+                        scratch.out.clear();
+                        self.sent = 0;
+                    }
+                }
+                if let Some(overflow) = &mut self.overflow {
+                    compact(&mut scratch.out, &mut self.sent);
+                    match overflow.poll(cx, &mut scratch.out, self.sent, self.window) {
+                        Ok(more) => moved |= more,
+                        Err(_) => return Poll::Ready(Err(Reason::Internal)),
+                    }
+                }
+                let waiting = scratch.out.len() - self.sent;
+                let kept = self.overflow.as_ref().is_some_and(|overflow| !overflow.is_empty());
+                if self.from.is_none() {
+                    if waiting == 0 && !kept {
+                        return Poll::Ready(Ok(()));
+                    }
+                } else if (waiting < self.window && !kept)
+                    || self.hold == Hold::Whole
+                    || self.overflow.as_ref().is_some_and(|overflow| overflow.has_room())
+                {
+                    let before = scratch.out.len();
+                    let step = match self.poll_body(exchange, cx) {
+                        Poll::Ready(step) => step.map(|()| true),
+                        Poll::Pending => self.flush(exchange),
+                    };
+                    self.divert(exchange, before, kept);
+                    match step {
+                        Ok(more) => moved |= more,
+                        Err(reason) => return Poll::Ready(Err(reason)),
+                    }
+                } else if std::mem::take(&mut self.may_spill) {
+                    let spill = exchange.to().and_then(|to| to.pool.spill());
+                    self.overflow = spill.map(|spill| Box::new(Overflow::new(spill)));
+                    moved = self.overflow.is_some();
+                }
+                if moved {
+                    until = None;
+                    // Encoding is work: the shard's other connections come first.
+                    if self.encoding.is_some() {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                self.rest(exchange, awaited);
+                if let Some((lease, _)) = self.from.as_mut().filter(|_| self.is_stream) {
+                    lease.poll_tunnel(cx);
+                }
+                // Nothing moves: who left would otherwise be noticed with the worker's next byte,
+                // which of an event stream may be far away.
+                let on_fin = exchange.incoming.on_fin(on_fin);
+                if awaited != Awaited::Body && exchange.client.poll_left(cx, on_fin).is_ready() {
+                    return Poll::Ready(Err(Reason::ClientGone));
+                }
+                let waiting = exchange.scratch.out.len() > self.sent
+                    && (self.hold == Hold::Nothing || self.from.is_none());
+                let (limit, reason) = match awaited {
+                    _ if waiting => (stall, Reason::WriteTimeout),
+                    Awaited::Body => (body_idle, Reason::BodyTimeout),
+                    Awaited::Room | Awaited::Answer => (self.idle, Reason::SilentMidBody),
+                };
+                self.awaited = match waiting || awaited == Awaited::Body {
+                    true => By::Client,
+                    false => By::Worker,
+                };
+                let until = *until.get_or_insert_with(|| Instant::now() + limit);
+                let (at, reason) = match request_limit {
+                    Some(at) if at < until => (at, Reason::RequestTimeout),
+                    _ => (until, reason),
+                };
+                let passed = exchange.client.deadline.poll_at(cx, at);
+                return passed.map(|()| Err(reason));
+            }
+        })
+        .await;
+        done.map_err(|reason| self.broke(exchange, reason))
+    }
+
+    /// What came behind `before` goes the long way where something waits there already, or memory
+    /// has no room for it.
+    fn divert(&mut self, exchange: &mut Exchange<'_>, before: usize, kept: bool) {
+        let Some(overflow) = &mut self.overflow else { return };
+        let out = &mut exchange.scratch.out;
+        if kept || before.saturating_sub(self.sent) >= self.window {
+            overflow.push(&out[before..]);
+            out.truncate(before);
+        }
+    }
+
+    /// Nothing moves, perhaps for long: buffers with nothing in them go back.
+    fn rest(&mut self, exchange: &mut Exchange<'_>, awaited: Awaited) {
+        let Scratch { up, down, out, .. } = &mut *exchange.scratch;
+        if down.is_empty() {
+            scratch::recycle(down);
+        }
+        if out.is_empty() {
+            scratch::recycle(out);
+        }
+        if awaited == Awaited::Answer {
+            self.upload.rest(up);
+        }
+    }
+
+    /// Reads once from the worker, behind what waits for the client.
+    fn poll_body(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Result<(), Reason>> {
+        let Some((_, worker)) = &mut self.from else { return Poll::Ready(Ok(())) };
+        let scratch = &mut exchange.scratch;
+        if self.overflow.is_none() {
+            compact(&mut scratch.out, &mut self.sent);
+        }
+        if worker.stream().poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        scratch::furnish(&mut scratch.down);
+        match worker.stream().poll_recv(cx, &mut scratch.down) {
+            Poll::Ready(read) => {
+                // A large body keeps a turn busy for long.
+                exchange.clock.outdate();
+                Poll::Ready(match read {
+                    Ok(1..) => self.take(exchange),
+                    ended => self.ended(exchange, ended),
+                })
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes what came from the worker into what goes to the client.
+    fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        let scratch = &mut *exchange.scratch;
+        scratch::furnish(&mut scratch.out);
+        let mut used = std::mem::take(&mut scratch.parsed);
+        while used < scratch.down.len() && !self.reader.is_done() {
+            let progress = self.reader.advance(&scratch.down[used..]);
+            let progress = progress.map_err(|error| {
+                exchange.record.words = Some(error.to_string().into());
+                Reason::BadResponse
+            })?;
+            let start = used + progress.skip;
+            let data = &scratch.down[start..start + progress.data];
+            if let Some(encoding) = &mut self.encoding {
+                encoding.take(data);
+            } else if !data.is_empty() {
+                exchange.record.body += data.len() as u64;
+                if self.framing == ResponseFraming::Chunked {
+                    chunked::encode_size(data.len(), &mut scratch.out);
+                    scratch.out.extend_from_slice(data);
+                    scratch.out.extend_from_slice(b"\r\n");
+                } else {
+                    scratch.out.extend_from_slice(data);
+                }
+            }
+            used = start + progress.data;
+            if progress.state == State::Done || progress.skip + progress.data == 0 {
+                break;
+            }
+        }
+        // Bytes behind the end of a message belong to nobody (UP-10).
+        let surplus = self.reader.is_done() && used < scratch.down.len();
+        if used == scratch.down.len() || surplus {
+            scratch.down.clear();
+        } else {
+            scratch.down.drain(..used);
+        }
+        if self.reader.is_done() {
+            self.worker_keeps &= !surplus;
+            return self.whole(exchange);
+        }
+        if let Some(encoding) = &mut self.encoding {
+            let encoded = encoding.advance(&mut exchange.scratch.out);
+            exchange.record.body += encoded.map_err(|_| Reason::Internal)?;
+        }
+        Ok(())
+    }
+
+    /// The worker pauses: what the client can have of the body is not kept back any longer.
+    fn flush(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
+        let Some(encoding) = self.encoding.as_mut().filter(|_| self.hold == Hold::Nothing) else {
+            return Ok(false);
+        };
+        let flushed = encoding.flush(&mut exchange.scratch.out).map_err(|_| Reason::Internal)?;
+        exchange.record.body += flushed;
+        Ok(flushed > 0)
+    }
+
+    /// The worker closed or broke the connection.
+    fn ended(&mut self, exchange: &mut Exchange<'_>, how: io::Result<usize>) -> Result<(), Reason> {
+        if let Err(error) = how {
+            exchange.record.words = Some(error.to_string().into());
+            return Err(Reason::ResetMidBody);
+        }
+        if self.reader.eof().is_err() {
+            return Err(Reason::ResetMidBody);
+        }
+        self.worker_keeps = false;
+        self.whole(exchange)
+    }
+
+    /// The worker's last byte is here: its lease ends, and the slot moves on at once.
+    fn whole(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        self.end_lease(exchange);
+        let out = &mut exchange.scratch.out;
+        if let Some(encoding) = &mut self.encoding {
+            exchange.record.body += encoding.finish(out).map_err(|_| Reason::Internal)?;
+        }
+        if self.framing == ResponseFraming::Chunked {
+            chunked::encode_last(self.reader.trailers(), out);
+        }
+        Ok(())
+    }
+
+    fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
+        let Some((mut lease, worker)) = self.from.take() else { return };
+        let outcome = Outcome::Served { status: exchange.record.status };
+        let Exchange { scratch, incoming, .. } = exchange;
+        let response = &scratch.response;
+        let closes = !response.keep_alive() && !matches!(response.body(), ResponseBody::UntilClose);
+        let took_all = self.upload.finished(incoming, &scratch.up) && !self.upload.gave_up();
+        if self.worker_keeps && took_all {
+            if let Some(seconds) = response.idle_timeout() {
+                lease.announced(std::time::Duration::from_secs(seconds.into()));
+            }
+            let now = exchange.clock.now();
+            lease.keep(worker, now);
+            lease.finish_at(outcome, now);
+        } else if lease.limited() && closes {
+            abandon::await_fin(lease, worker, outcome);
+        } else {
+            lease.close(worker, outcome);
+        }
+    }
+
+    /// Ends the lease of a response that will not become whole.
+    fn broke(&mut self, exchange: &mut Exchange<'_>, reason: Reason) -> Reason {
+        if let Some((lease, worker)) = self.from.take() {
+            exchange.record.blame(&lease, None);
+            let asked = exchange.asked();
+            drop(worker);
+            let failure = match reason {
+                Reason::BadResponse => Failure::Protocol,
+                Reason::ResetMidBody => Failure::ResetMidBody,
+                Reason::RequestTimeout if self.awaited == By::Client => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
+                Reason::RequestTimeout | Reason::SilentMidBody => Failure::Timeout,
+                // The client's doing, or ours.
+                _ => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
+            };
+            lease.fail(failure, asked);
+        }
+        reason
+    }
+
+    pub(super) fn next(&self, exchange: &Exchange<'_>) -> Next {
+        let whole_request = exchange.incoming.ended() && !self.upload.gave_up();
+        let asked_to = !exchange.scratch.request.keep_alive();
+        match self.client_keeps {
+            _ if !whole_request => Next::Linger,
+            true => Next::Request,
+            false if exchange.client.fin || asked_to => Next::Close,
+            false => Next::Part,
+        }
+    }
+}
+
+/// Makes room in front of what is not sent yet.
+fn compact(out: &mut Vec<u8>, sent: &mut usize) {
+    if *sent > 0 && out.len() >= BUFFER {
+        out.drain(..*sent);
+        *sent = 0;
+    }
+}
