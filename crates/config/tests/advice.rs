@@ -3,42 +3,7 @@
 mod kit;
 
 use isobar_config::{Colour, load_str};
-use kit::{good, registry};
-
-/// Everything that is told about a file that is refused.
-#[track_caller]
-fn refused(text: &str) -> String {
-    let problems = load_str(text, &registry()).expect_err(text);
-    problems.render(Colour::Never)
-}
-
-/// A file with these keys in its listener and in its pool.
-fn file(listener: &str, pool: &str) -> String {
-    format!(
-        "listeners:\n  web: {{ bind: 127.0.0.1:0, pool: app{listener} }}\n\
-         pools:\n  app: {{ workers: [127.0.0.1:1]{pool} }}\n"
-    )
-}
-
-/// One error: its place, and what it says.
-#[track_caller]
-fn one(text: &str, parts: &[&str]) {
-    let told = refused(text);
-    assert_eq!(told.matches("error: ").count(), 1, "{text}\n{told}");
-    for part in parts {
-        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
-    }
-}
-
-/// One warning: its place, and what it says.
-#[track_caller]
-fn warned(text: &str, parts: &[&str]) {
-    let told = good(text).warnings.render(Colour::Never);
-    assert_eq!(told.matches("warning: ").count(), 1, "{text}\n{told}");
-    for part in parts {
-        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
-    }
-}
+use kit::{file, good, one, refused, registry, warned};
 
 #[test]
 fn a_ceiling_is_told_and_never_silently_in_force() {
@@ -543,43 +508,7 @@ fn what_is_to_come_says_so() {
     }
 }
 
-#[test]
-fn slots_with_two_numbers_have_both() {
-    let slots = |text: &str| file("", &format!(", slots: {text}"));
-    one(&slots("{ requests: 8 }"), &["found one half of `slots`", "{ requests: 8, tunnels: 500 }"]);
-    one(&slots("{ tunnels: 8 }"), &["found one half of `slots`"]);
-    one(&slots("{ requests: 8, tunnels: 0 }"), &["found `0`", "1 to 1000000"]);
-    one(&slots("{ requests: 8, tunnel: 5 }"), &["unknown key `tunnel`", "did you mean `tunnels`?"]);
-}
-
 /// What has no effect is said, and what is meant by it.
-#[test]
-fn tunnels_and_overflow_that_do_nothing_are_told() {
-    warned(&file("", ", slots: 2, overflow: on"), &["`overflow` does nothing", "`tier: 1`"]);
-    warned(
-        &file(", protocol: tcp", ", slots: { requests: 2, tunnels: 5 }"),
-        &["`slots.tunnels` means nothing in a pool that serves TCP"],
-    );
-    let chat = |wanted: &str, slots: &str| {
-        format!(
-            "listeners: {{ web: {{ bind: 127.0.0.1:0, routes: [{{ match: {wanted}, pool: app }}] }} }}\n\
-             pools: {{ app: {{ workers: [127.0.0.1:1], slots: {slots} }} }}\n"
-        )
-    };
-    for wanted in [
-        "{ path_prefix: /ws }",
-        "{ path: /chat/socket.io/ }",
-        "{ header: { upgrade: websocket } }",
-        "{ header: { accept: text/event-stream } }",
-    ] {
-        let parts = ["each open tunnel holds a slot for its life", "{ requests: N, tunnels: M }"];
-        warned(&chat(wanted, "8"), &parts);
-        let both = chat(wanted, "{ requests: 8, tunnels: 9 }");
-        assert!(good(&both).warnings.render(Colour::Never).is_empty(), "{wanted}");
-    }
-    assert!(good(&chat("{ path_prefix: /news }", "8")).warnings.render(Colour::Never).is_empty());
-}
-
 /// A client of both pools is moved with every request, whatever port it asks.
 #[test]
 fn two_pools_with_one_cookie_on_one_host_are_pointed_out() {

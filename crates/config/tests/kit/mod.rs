@@ -139,3 +139,38 @@ pub fn yaml_files(dir: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// Everything that is told about a file that is refused.
+#[track_caller]
+pub fn refused(text: &str) -> String {
+    let problems = load_str(text, &registry()).expect_err(text);
+    problems.render(Colour::Never)
+}
+
+/// A file with these keys in its listener and in its pool.
+pub fn file(listener: &str, pool: &str) -> String {
+    format!(
+        "listeners:\n  web: {{ bind: 127.0.0.1:0, pool: app{listener} }}\n\
+         pools:\n  app: {{ workers: [127.0.0.1:1]{pool} }}\n"
+    )
+}
+
+/// One error: its place, and what it says.
+#[track_caller]
+pub fn one(text: &str, parts: &[&str]) {
+    let told = refused(text);
+    assert_eq!(told.matches("error: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
+
+/// One warning: its place, and what it says.
+#[track_caller]
+pub fn warned(text: &str, parts: &[&str]) {
+    let told = good(text).warnings.render(Colour::Never);
+    assert_eq!(told.matches("warning: ").count(), 1, "{text}\n{told}");
+    for part in parts {
+        assert!(told.contains(part), "{text}\n{told}\nmisses {part}");
+    }
+}
