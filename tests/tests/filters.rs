@@ -59,6 +59,25 @@ fn headers_are_edited_both_ways_also_on_our_own_answers() {
     assert_eq!(connection.get("/").expect("still open").status, 200);
 }
 
+/// Whatever a client makes our own answer as long as, its filters are not passed.
+#[test]
+fn a_long_redirect_is_edited_as_well() {
+    let origin = Origin::start(echo);
+    let isobar = start_with(
+        &origin,
+        "",
+        "limits: { uri: 200KiB, header_bytes: 256KiB }, routes: [ { redirect: { scheme: https }, \
+         filters: [ { headers: { response: { set: { X-Frame-Options: DENY } } } } ] } ]",
+    );
+    for length in [10, 100_000] {
+        let path = format!("/{}", "x".repeat(length));
+        let answer = isobar.open("web").get(&path).expect("an answer");
+        assert_eq!((answer.status, answer.header("x-frame-options")), (302, Some("DENY")));
+        let location = answer.header("location").expect("a place");
+        assert!(location.ends_with(&path), "{length}");
+    }
+}
+
 #[test]
 fn listener_filters_come_first_and_see_what_no_route_takes() {
     let origin = Origin::start(echo);

@@ -11,8 +11,9 @@ use crate::{
     answer::KeepAlive, exchange::Exchange, reason::Reason, route::Behind, scratch::Scratch,
 };
 
-/// The head of an answer of our own is far below.
-const OWN_HEAD: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
+/// An answer of our own is never too large for its filters: a client chooses how long a `Location` is,
+/// and a configuration how many headers there are.
+const OWN_HEAD: Limits = Limits { head_bytes: usize::MAX, headers: usize::MAX, uri: 0 };
 
 impl Exchange<'_> {
     /// Shows the request to every filter in order. `Err`: one of them answered it, or nobody waits
