@@ -108,6 +108,13 @@ impl<'a> PickCx<'a> {
         Some(self.untried(i)?.slots().load()).filter(|word| !word.is_closed())
     }
 
+    /// Candidate `i`, of which this word is, lacks nothing that this request needs.
+    #[inline]
+    pub fn has_room(&self, i: usize, seen: SlotWord) -> bool {
+        let candidate = self.candidates.get(i);
+        seen.has_room() && candidate.is_some_and(|c| c.worker.has_room_for(self.need))
+    }
+
     /// What candidate `i` holds already, for whoever looks for the lightest. For a tunnel, which
     /// stays for long, the tunnels that it would stand beside count, too.
     #[inline]

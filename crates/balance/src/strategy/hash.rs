@@ -170,7 +170,7 @@ impl Picker for Hashed {
             if reserved.is_some() {
                 return reserved;
             }
-            if on_full == OnFull::Wait && (cx.is_looking() || !seen.has_room()) {
+            if on_full == OnFull::Wait && (cx.is_looking() || !cx.has_room(i, seen)) {
                 cx.wait_for(i);
                 return None;
             }

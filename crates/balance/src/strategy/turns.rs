@@ -35,7 +35,8 @@ impl Turns {
 impl Picker for Turns {
     fn pick(&self, candidates: &[Candidate], cx: &mut PickCx<'_>) -> Option<Reserved> {
         let length = self.sequence.len();
-        if length == 0 {
+        // Who only looks takes no turn: it binds itself to nobody.
+        if length == 0 || cx.is_looking() {
             return None;
         }
         let mut position = (self.cursor.0.fetch_add(1, Relaxed) % length as u64) as usize;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use isobar_balance::{Key, Need, Outcome, Tried};
+use isobar_balance::{Key, Need, Outcome, Tried, strategy};
 use isobar_pool::{
     Asker, Lease, LeaseError, LeaseRequest, Leased, Pool, PoolSettings, WorkerChange, WorkerSpec,
 };
@@ -18,7 +18,7 @@ struct Upgrade;
 
 impl Asker for Upgrade {
     fn key(&self, _: &Key) -> Option<u64> {
-        None
+        Some(7)
     }
 
     fn need(&self) -> Need {
@@ -212,15 +212,40 @@ async fn a_reload_may_begin_to_count_apart() {
     assert_eq!(taken(&pool), (0, 0));
 }
 
-/// Tunnels go where the fewest are, though they take no slots.
+/// A key that waits for its worker waits for a tunnel slot of it, too.
+#[tokio::test]
+async fn a_tunnel_whose_key_waits_goes_nowhere_else() {
+    let settings = PoolSettings {
+        strategy: strategy::find("hash").expect("in the table"),
+        options: [("key", "client_ip"), ("on_full", "wait")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..settings()
+    };
+    let workers = vec![apart("a", 4, 1), apart("b", 4, 1)];
+    let pool = Pool::start("p", settings, workers, 1);
+    let mut first = tunnel(&pool);
+    let home = first.target().name().to_owned();
+    first.begin_tunnel(Instant::now());
+    let Ok(Leased::Queued(wait)) = upgrade(&pool) else { panic!("its worker has no tunnel slot") };
+    first.finish(DONE);
+    assert_eq!(wait.await.expect("its worker's").target().name(), home);
+}
+
+/// Tunnels go where the fewest are, though they take no slots; and each takes one turn, not two.
 #[tokio::test]
 async fn tunnels_are_shared_out() {
-    let pool = Pool::start("p", settings(), vec![apart("a", 1, 50), apart("b", 1, 50)], 1);
-    let mut held = Vec::new();
-    for _ in 0..10 {
-        let mut lease = tunnel(&pool);
-        lease.begin_tunnel(Instant::now());
-        held.push(lease);
+    for name in ["least_connections", "round_robin", "weighted"] {
+        let settings =
+            PoolSettings { strategy: strategy::find(name).expect("in the table"), ..settings() };
+        let workers = vec![apart("a", 1, 50), apart("b", 1, 50)];
+        let pool = Pool::start("p", settings, workers, 1);
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let mut lease = tunnel(&pool);
+            lease.begin_tunnel(Instant::now());
+            held.push(lease);
+        }
+        assert_eq!([status(&pool, "a").tunnels, status(&pool, "b").tunnels], [5, 5], "{name}");
     }
-    assert_eq!([status(&pool, "a").tunnels, status(&pool, "b").tunnels], [5, 5]);
 }
