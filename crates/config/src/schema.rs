@@ -199,6 +199,12 @@ pub(crate) fn described(description: &str, mut shape: Value) -> Value {
     shape
 }
 
+/// The same for a kind of values, which keeps its words where a key adds its own: they are its title.
+pub(crate) fn called(words: &str, mut shape: Value) -> Value {
+    shape["title"] = words.into();
+    described(words, shape)
+}
+
 pub(crate) fn list(item: Value) -> Value {
     json!({ "type": "array", "items": item })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::env::Bad;
 use crate::model::Address;
 use crate::read::{Cx, Read};
-use crate::schema::{IPV4, IPV6, PORT, Shapes, described, text};
+use crate::schema::{IPV4, IPV6, PORT, Shapes, called, text};
 use crate::tree::Node;
 
 /// What the kernel keeps of a socket's path, without the final NUL.
@@ -39,7 +39,7 @@ impl Read for BindAddress {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("bind_address", |_| {
             let bind = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{SOCKET}|fd:[0-9]+");
-            described("`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:N`", text(&bind))
+            called("`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:N`", text(&bind))
         })
     }
 }
@@ -136,7 +136,7 @@ impl Read for WorkerAddress {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("worker_address", |_| {
             let address = format!("{IPV4}:{PORT}|\\[{IPV6}\\]:{PORT}|{HOST}:{PORT}|{SOCKET}");
-            described("`ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`", text(&address))
+            called("`ip:port`, `[ipv6]:port`, `host:port` or `unix:/path`", text(&address))
         })
     }
 }
@@ -241,6 +241,6 @@ impl Read for DnsServer {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let server = format!("{IPV4}(?::{PORT})?|{IPV6}|\\[{IPV6}\\]:{PORT}");
-        described("`ip:port` or `ip`, which is port 53", text(&server))
+        called("`ip:port` or `ip`, which is port 53", text(&server))
     }
 }

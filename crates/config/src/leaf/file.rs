@@ -8,7 +8,7 @@ use crate::env::Bad;
 use crate::model::AccessLogPath;
 use crate::problem::Draft;
 use crate::read::{Cx, Read};
-use crate::schema::{PRINTABLE, Shapes, any_of, described, scalar, text, words};
+use crate::schema::{PRINTABLE, Shapes, any_of, called, scalar, text, words};
 use crate::tree::Node;
 
 /// The path of a file; relative to the file that says it.
@@ -27,7 +27,7 @@ impl Read for FilePath {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        scalar(&format!("{PRINTABLE}(?<!/)"))
+        called("the path of a file", scalar(&format!("{PRINTABLE}(?<!/)")))
     }
 }
 
@@ -54,7 +54,7 @@ impl Read for Directory {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let path = text(r"/[^\u0000-\u001f\u007f-\u009f]*");
-        described("an absolute path of a directory, like `/var/tmp`", path)
+        called("an absolute path of a directory, like `/var/tmp`", path)
     }
 }
 
@@ -82,7 +82,7 @@ impl Read for Mode {
         mode["type"] = json!(["string", "integer"]);
         mode["minimum"] = 0.into();
         mode["maximum"] = 777.into();
-        described("permission bits in octal, like \"0660\"", mode)
+        called("permission bits in octal, like \"0660\"", mode)
     }
 }
 
@@ -125,6 +125,6 @@ impl Read for LogTarget {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let path = text(r"[^\u0000-\u001f\u007f-\u009f]*/[^\u0000-\u001f\u007f-\u009f]*(?<!/)");
-        any_of([words(&["stdout", "stderr"]), path])
+        any_of([words(&["stdout", "stderr"]), called("the path of a file", path)])
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::env::Bad;
 use crate::read::{Cx, OneOrMany, Read, did_you_mean};
-use crate::schema::{IPV6, Shapes, any_of, described, list, scalar, text, words};
+use crate::schema::{IPV6, Shapes, any_of, called, list, scalar, text, words};
 use crate::tree::{Kind, Node};
 
 /// A host in lower case, maybe with `*.` before it.
@@ -45,7 +45,7 @@ impl Read for HostPattern {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("host", |_| {
             let host = format!(r"(?:\*\.)?{}\.*", host_pattern());
-            described("a host, like `api.example.com` or `*.example.com`", scalar(&host))
+            called("a host, like `api.example.com` or `*.example.com`", scalar(&host))
         })
     }
 }
@@ -132,7 +132,7 @@ impl Read for PathText {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("path", |_| {
-            described("a path that begins with `/`", text(r#"/[!"$->@-~]{0,4095}"#))
+            called("a path that begins with `/`", text(r#"/[!"$->@-~]{0,4095}"#))
         })
     }
 }
@@ -173,7 +173,7 @@ impl Read for CookiePath {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        described("a path that begins with `/`, without `;`", text(r#"/[!"$-:<->@-~]{0,4095}"#))
+        called("a path that begins with `/`, without `;`", text(r#"/[!"$-:<->@-~]{0,4095}"#))
     }
 }
 
@@ -319,7 +319,7 @@ impl Read for StatusRange {
         status["type"] = json!(["integer", "string"]);
         status["minimum"] = 100.into();
         status["maximum"] = 599.into();
-        described("a status or a range of them, like `200` or `200-299`", status)
+        called("a status or a range of them, like `200` or `200-299`", status)
     }
 }
 
@@ -362,7 +362,7 @@ impl Read for RetryCause {
         status["type"] = json!(["integer", "string"]);
         status["minimum"] = 400.into();
         status["maximum"] = 599.into();
-        any_of([words(&["connect", "reset"]), described("a status from 400 to 599", status)])
+        any_of([words(&["connect", "reset"]), called("a status from 400 to 599", status)])
     }
 }
 

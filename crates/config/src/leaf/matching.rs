@@ -12,7 +12,7 @@ use crate::env::Bad;
 use crate::model::{Pattern, ValueMatch};
 use crate::raw;
 use crate::read::{Cx, Read};
-use crate::schema::{PRINTABLE, Shapes, any_of, described, scalar, text};
+use crate::schema::{PRINTABLE, Shapes, any_of, called, scalar, text};
 use crate::tree::{Kind, Node};
 
 const LONGEST: usize = 1024;
@@ -106,7 +106,7 @@ impl Read for PathRegex {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let path = text(&format!(r"\^?[/(.].{{0,{}}}", LONGEST - 1));
-        described("a regular expression for a whole path, like `/users/[0-9]+`", path)
+        called("a regular expression for a whole path, like `/users/[0-9]+`", path)
     }
 }
 
@@ -132,7 +132,7 @@ impl Read for ValueRegex {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let any = scalar(&format!(r"(?:[^*+?)\]].{{0,{}}}|\].*)?", LONGEST - 1));
-        described("a regular expression for a whole value", any)
+        called("a regular expression for a whole value", any)
     }
 }
 
@@ -155,7 +155,7 @@ impl Read for Present {
         let mut present = text("true|on");
         present["type"] = json!(["boolean", "string"]);
         present["not"] = json!({ "const": false });
-        present
+        called("`true`", present)
     }
 }
 
@@ -236,7 +236,7 @@ impl Read for HeaderValues {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         let value = scalar("|[!-~](?:[ -~]*[!-~])?");
-        described("headers and their values", values_shape(&text(TOKEN), value, shapes))
+        called("headers and their values", values_shape(&text(TOKEN), value, shapes))
     }
 }
 
@@ -257,7 +257,7 @@ impl Read for QueryValues {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         let value = scalar(&format!("|{PRINTABLE}"));
         let shape = values_shape(&text(PRINTABLE), value, shapes);
-        described("query parameters and their values, both decoded", shape)
+        called("query parameters and their values, both decoded", shape)
     }
 }
 
@@ -274,6 +274,6 @@ impl Read for CookieValues {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         let value = scalar(r##"|[!#-:<-~](?:[ !#-:<-~]*[!#-:<-~])?"##);
-        described("cookies and their values", values_shape(&text(TOKEN), value, shapes))
+        called("cookies and their values", values_shape(&text(TOKEN), value, shapes))
     }
 }

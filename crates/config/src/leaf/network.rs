@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::Cidr;
 use crate::problem::Draft;
 use crate::read::{Cx, OneOrMany, Read};
-use crate::schema::{IPV4, IPV6, Shapes, any_of, described, list, text};
+use crate::schema::{IPV4, IPV6, Shapes, any_of, called, list, text};
 use crate::tree::{Kind, Node};
 use crate::units;
 
@@ -32,7 +32,7 @@ impl Read for Network {
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         shapes.named("network", |_| {
             let network = format!("{IPV4}(?:/[0-9]{{1,2}})?|{IPV6}(?:/[0-9]{{1,3}})?");
-            described("a network or an address, like `10.0.0.0/8`", text(&network))
+            called("a network or an address, like `10.0.0.0/8`", text(&network))
         })
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::OnOff;
 use crate::read::{Cx, Read};
-use crate::schema::{Shapes, any_of, text};
+use crate::schema::{Shapes, any_of, called, text};
 use crate::tree::Node;
 
 impl Read for OnOff {
@@ -23,6 +23,6 @@ impl Read for OnOff {
         let mut on = text("true|on");
         on["type"] = json!(["boolean", "string"]);
         on["not"] = json!({ "const": false });
-        any_of([on, shapes.off()])
+        any_of([called("`on`", on), shapes.off()])
     }
 }

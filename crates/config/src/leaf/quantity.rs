@@ -9,7 +9,7 @@ use crate::env::Bad;
 use crate::model::Shards;
 use crate::problem::Draft;
 use crate::read::{Cx, Read, is_off};
-use crate::schema::{Shapes, any_of, described, number, text};
+use crate::schema::{Shapes, any_of, called, number, text};
 use crate::tree::{Kind, Node};
 use crate::units;
 
@@ -138,7 +138,7 @@ fn duration(pattern: &str, least: u64) -> Value {
     duration["type"] = json!(["string", "integer"]);
     duration["minimum"] = least.into();
     duration["maximum"] = 0.into();
-    described(units::DURATION, duration)
+    called(units::DURATION, duration)
 }
 
 /// A number of bytes.
@@ -155,7 +155,7 @@ impl Read for Bytes {
         shapes.named("size", |_| {
             let mut size = number(0, units::MOST_SIZE);
             size["pattern"] = text(&units::size_pattern())["pattern"].take();
-            described(units::SIZE, size)
+            called(units::SIZE, size)
         })
     }
 }
@@ -274,7 +274,7 @@ impl Read for Percent {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let pattern = r"(?:[1-9][0-9]?(?:\.[0-9])?|0\.[1-9]|100(?:\.0)?)%";
-        described("a share above `0%` and up to `100%`, like `20%`", text(pattern))
+        called("a share above `0%` and up to `100%`, like `20%`", text(pattern))
     }
 }
 

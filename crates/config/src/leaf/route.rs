@@ -7,7 +7,7 @@ use crate::env::Bad;
 use crate::leaf::{Count, Text};
 use crate::model::Scheme;
 use crate::read::{Cx, Read, Spanned};
-use crate::schema::{PORT, Shapes, any_of, described, scalar, text, words};
+use crate::schema::{PORT, Shapes, any_of, called, scalar, text, words};
 use crate::tree::{Kind, Node};
 
 /// Pools and their shares: `{ stable: 95, canary: 5 }`.
@@ -75,7 +75,7 @@ impl Read for HostName {
 
     fn shape(_: &mut Shapes<'_>) -> Value {
         let host = scalar(&format!(r"{}\.*", host_pattern()));
-        described("a host without port, like `www.example.com`", host)
+        called("a host without port, like `www.example.com`", host)
     }
 }
 
@@ -95,7 +95,7 @@ impl Read for LocationPath {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        described("a path that begins with one `/`", text(LOCATION))
+        called("a path that begins with one `/`", text(LOCATION))
     }
 }
 
@@ -165,7 +165,7 @@ impl Read for RedirectTo {
         let host = host_pattern();
         let to =
             format!(r"(?:[Hh][Tt][Tt][Pp][Ss]?://{host}\.*(?::{PORT})?(?:{LOCATION})?|{LOCATION})");
-        described("a path, or `https://host`, or `https://host/path`", text(&to))
+        called("a path, or `https://host`, or `https://host/path`", text(&to))
     }
 }
 
@@ -226,7 +226,7 @@ impl Read for RespondStatus {
         status["type"] = json!(["integer", "string"]);
         status["minimum"] = 200.into();
         status["maximum"] = 599.into();
-        described("a status from 200 to 599", status)
+        called("a status from 200 to 599", status)
     }
 }
 
@@ -271,6 +271,6 @@ impl Read for HeaderText {
     }
 
     fn shape(_: &mut Shapes<'_>) -> Value {
-        described("a header's value: visible ASCII", scalar("[!-~](?:[ -~]*[!-~])?"))
+        called("a header's value: visible ASCII", scalar("[!-~](?:[ -~]*[!-~])?"))
     }
 }

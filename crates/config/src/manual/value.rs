@@ -34,11 +34,14 @@ fn alternatives(shape: &Value, schema: &Value, all: &mut Vec<String>) {
             "off" => add("`off`".to_owned()),
             "strategy" => add("the name of a strategy, or a map of it to its options".to_owned()),
             _ if named["properties"].is_object() => add("a map".to_owned()),
-            _ => match named["description"].as_str() {
+            _ => match named["title"].as_str().or_else(|| named["description"].as_str()) {
                 Some(words) => add(words.to_owned()),
                 None => alternatives(named, schema, all),
             },
         };
+    }
+    if let Some(words) = shape["title"].as_str() {
+        return add(words.to_owned());
     }
     if let Some(others) = shape["anyOf"].as_array() {
         return others.iter().for_each(|other| alternatives(other, schema, all));
