@@ -3,7 +3,8 @@
 //! [`ProxyContext`] is what the control plane holds: it publishes tables and sends commands;
 //! [`serve_shard`] is what each data-plane thread runs. A listening socket belongs to one shard,
 //! which hands raw accepted sockets to the shard with the fewest connections; nothing else
-//! crosses between shards. The data plane never waits for the control plane.
+//! crosses between shards. Commands have a channel of their own: they keep their order, and no
+//! crowd of sockets holds them up. The data plane never waits for the control plane.
 
 use std::{
     cell::RefCell,
@@ -17,7 +18,10 @@ use std::{
 
 use arc_swap::{ArcSwap, cache::Cache};
 use crossbeam_utils::CachePadded;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinError, JoinSet},
+};
 
 use crate::{
     access_log::AccessLog,
@@ -45,18 +49,20 @@ pub struct ProxyContext {
 }
 
 struct Port {
-    inbox: mpsc::Sender<Command>,
+    accepted: mpsc::Sender<Accepted>,
+    /// Few, and none of them may be lost: without a bound.
+    commands: mpsc::UnboundedSender<Command>,
     connections: CachePadded<AtomicUsize>,
 }
 
 /// A shard's end of its port; given to [`serve_shard`].
 pub struct ShardInbox {
     index: usize,
-    commands: mpsc::Receiver<Command>,
+    accepted: mpsc::Receiver<Accepted>,
+    commands: mpsc::UnboundedReceiver<Command>,
 }
 
 enum Command {
-    Connection(Accepted),
     Listen(ListenerId, ListenSocket),
     /// With its last plan.
     Unlisten(ListenerId, Arc<ListenerPlan>),
@@ -98,9 +104,10 @@ impl ProxyContext {
     pub fn new(shards: usize, access_log: AccessLog) -> (Arc<Self>, Vec<ShardInbox>) {
         let (ports, inboxes) = (0..shards)
             .map(|index| {
-                let (inbox, commands) = mpsc::channel(INBOX);
-                let port = Port { inbox, connections: CachePadded::default() };
-                (port, ShardInbox { index, commands })
+                let (accepted, accepted_here) = mpsc::channel(INBOX);
+                let (commands, commands_here) = mpsc::unbounded_channel();
+                let port = Port { accepted, commands, connections: CachePadded::default() };
+                (port, ShardInbox { index, accepted: accepted_here, commands: commands_here })
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let empty = RouteTable { version: 0, listeners: Vec::new() };
@@ -172,17 +179,13 @@ impl ProxyContext {
         (0..self.shards.len()).for_each(|shard| self.command(shard, command()));
     }
 
-    /// Control-plane commands are few: when an inbox is full of sockets, wait for it off-thread.
     fn command(&self, shard: usize, command: Command) {
-        let inbox = &self.shards[shard].inbox;
-        if let Err(mpsc::error::TrySendError::Full(command)) = inbox.try_send(command) {
-            let inbox = inbox.clone();
-            std::thread::spawn(move || inbox.blocking_send(command));
-        }
+        // A shard that has ended needs none.
+        let _ = self.shards[shard].commands.send(command);
     }
 
     /// Looks for the connection that is idle for longest (of one listener, or of all), and lets its shard
-    /// close it and some others. A shard whose inbox is full is left out.
+    /// close it and some others. A shard that has ended is left out.
     pub(crate) fn evict_idle(&self, connections: Option<&Arc<Connections>>) {
         let search = Arc::new(Search {
             connections: connections.cloned(),
@@ -191,7 +194,7 @@ impl ProxyContext {
             missing: AtomicUsize::new(self.shards.len()),
         });
         for port in &self.shards {
-            if port.inbox.try_send(Command::SearchIdle(Arc::clone(&search))).is_err() {
+            if port.commands.send(Command::SearchIdle(Arc::clone(&search))).is_err() {
                 self.searched(&search);
             }
         }
@@ -202,7 +205,7 @@ impl ProxyContext {
         if search.missing.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(port) = search.found().and_then(|shard| self.shards.get(shard))
         {
-            let _ = port.inbox.try_send(Command::Evict(search.connections.clone()));
+            let _ = port.commands.send(Command::Evict(search.connections.clone()));
         }
     }
 
@@ -216,12 +219,10 @@ impl ProxyContext {
         if target == own {
             return client::spawn(self, own, accepted);
         }
-        if let Err(error) = self.shards[target].inbox.try_send(Command::Connection(accepted)) {
+        if let Err(error) = self.shards[target].accepted.try_send(accepted) {
             self.shards[target].connections.fetch_sub(1, Ordering::Relaxed);
-            if let Command::Connection(accepted) = error.into_inner() {
-                self.shards[own].connections.fetch_add(1, Ordering::Relaxed);
-                client::spawn(self, own, accepted);
-            }
+            self.shards[own].connections.fetch_add(1, Ordering::Relaxed);
+            client::spawn(self, own, error.into_inner());
         }
     }
 
@@ -254,6 +255,16 @@ thread_local! {
         const { RefCell::new(None) };
 }
 
+/// A listener that nobody accepts at any more is worse than none: its clients wait in the back-log. So
+/// a panic in there is the shard's own.
+fn watch(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Runs one shard until it is told to stop. Call it once on each data-plane thread, inside a
 /// current-thread `LocalRuntime`.
 pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
@@ -261,14 +272,31 @@ pub async fn serve_shard(context: Arc<ProxyContext>, mut inbox: ShardInbox) {
     let shard = inbox.index;
     let tidy = tokio::task::spawn_local(crate::scratch::tidy());
     let mut accepting: HashMap<ListenerId, oneshot::Sender<Arc<ListenerPlan>>> = HashMap::new();
-    while let Some(command) = inbox.commands.recv().await {
+    let mut acceptors = JoinSet::new();
+    loop {
+        let command = tokio::select! {
+            biased;
+            command = inbox.commands.recv() => command,
+            Some(accepted) = inbox.accepted.recv() => {
+                client::spawn(&context, shard, accepted);
+                continue;
+            }
+            Some(ended) = acceptors.join_next() => {
+                watch(ended);
+                continue;
+            }
+        };
+        let Some(command) = command else { break };
+        // What came before it is here before it: it is asked to leave like all the others.
+        while let Ok(accepted) = inbox.accepted.try_recv() {
+            client::spawn(&context, shard, accepted);
+        }
         match command {
-            Command::Connection(accepted) => client::spawn(&context, shard, accepted),
             Command::Listen(id, socket) => {
                 let (stop, stopped) = oneshot::channel();
                 accepting.insert(id, stop);
                 let context = Arc::clone(&context);
-                tokio::task::spawn_local(async move {
+                acceptors.spawn_local(async move {
                     let each = |accepted| context.dispatch(shard, accepted);
                     accept(&context, id, socket, stopped, each).await;
                 });

@@ -46,6 +46,38 @@ fn lc_04_the_back_log_of_a_removed_listener_is_served() {
     });
 }
 
+/// However many commands a shard has not heard yet: a listener that came and went is gone.
+#[test]
+fn commands_keep_their_order() {
+    const LISTENERS: u32 = 8;
+    kit::runtime().block_on(async {
+        let (context, inboxes) = ProxyContext::new(1, AccessLog::off());
+        let metrics = Arc::new(ListenerMetrics::new(1));
+        let plan = Arc::new(plan(&metrics).await);
+        let all = |plan: Option<&Arc<ListenerPlan>>| RouteTable {
+            version: 1,
+            listeners: (0..LISTENERS).map(|_| plan.cloned()).collect(),
+        };
+        // More than a shard's inbox has room for.
+        for _ in 0..300 {
+            context.publish(all(Some(&plan)));
+        }
+        let addresses: Vec<_> = (0..LISTENERS).map(|id| listen(&context, id)).collect();
+        context.publish(all(None));
+        for inbox in inboxes {
+            tokio::task::spawn_local(serve_shard(Arc::clone(&context), inbox));
+        }
+        let refused = async {
+            for address in &addresses {
+                while tokio::net::TcpStream::connect(address).await.is_ok() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::time::timeout(BOUND, refused).await.expect("nobody accepts there any more");
+    });
+}
+
 /// Why a kept connection may serve no request after the next.
 #[derive(Clone, Copy, Debug)]
 enum Ends {
