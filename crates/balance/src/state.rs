@@ -87,6 +87,12 @@ impl PoolState {
                     let seen = self.with(worker, now, |m, at| m.asked(state, at));
                     transitions.extend(seen.flatten());
                 }
+                Event::AdminOfAll { state } => {
+                    let epoch = *self.epoch.get_or_insert(now);
+                    let at = At { rules: &self.rules, epoch, now };
+                    let asked = self.members.iter_mut().filter_map(|m| m.asked(state, &at));
+                    transitions.extend(asked);
+                }
                 Event::WarmUp { worker, result } => {
                     let seen = self.with(worker, now, |m, at| m.warmed_up(result, at));
                     transitions.extend(seen.flatten());

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use isobar_balance::budget::RetryBudget;
 use isobar_balance::outlier::Asked;
+use isobar_balance::state::AdminState;
 use isobar_balance::{Join, Need, Tried, Waiters, WorkerId};
 use tokio::sync::watch;
 
@@ -132,6 +133,11 @@ impl Pool {
 
     pub async fn set_worker(&self, name: &str, change: WorkerChange) -> Result<(), UnknownWorker> {
         self.control().set_worker(name, change)
+    }
+
+    /// Of every worker that the pool has now; one that is found later is up.
+    pub fn set_every_worker(&self, state: AdminState) {
+        self.control().set_every_worker(state);
     }
 
     pub fn status(&self) -> PoolStatus {

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
 use isobar_balance::outlier::RateWindow;
-use isobar_balance::state::{Changes, Event, Outlier, PoolState, Rules};
+use isobar_balance::state::{AdminState, Changes, Event, Outlier, PoolState, Rules};
 use isobar_balance::{Candidate, Held, Picker, Strategy};
 use tokio::runtime::Handle;
 use tokio::sync::watch::Sender as Settle;
@@ -267,11 +267,20 @@ impl Supervisor {
             change.slots.map(|slots| Event::Slots { worker: name, slots }),
             change.tunnels.map(|tunnels| Event::Tunnels { worker: name, tunnels }),
         ];
-        let changes = self.state.apply_all(events.into_iter().flatten(), now());
+        self.ordered(events.into_iter().flatten());
+        Ok(())
+    }
+
+    /// At once for all: one snapshot, however many they are.
+    pub(crate) fn set_every_worker(&mut self, state: AdminState) {
+        self.ordered([Event::AdminOfAll { state }]);
+    }
+
+    fn ordered<'a>(&mut self, events: impl IntoIterator<Item = Event<'a>>) {
+        let changes = self.state.apply_all(events, now());
         self.said.outdated = true;
         self.note_loss(Loss::Operator);
         self.settle_down(changes, Instant::now());
-        Ok(())
     }
 
     pub(crate) fn close(&mut self) {

@@ -54,6 +54,10 @@ pub enum Event<'a> {
         worker: &'a str,
         state: AdminState,
     },
+    /// Of every worker that the pool has now.
+    AdminOfAll {
+        state: AdminState,
+    },
     /// `None` goes back to the file's value.
     Weight {
         worker: &'a str,

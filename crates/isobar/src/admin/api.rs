@@ -75,7 +75,10 @@ pub(crate) async fn post(
         }
         ["v1", "pools", pool] => {
             let pool = find(control, pool)?;
-            change_all(&pool, parse(body)?).await;
+            let ChangeAll { state } = parse(body)?;
+            if let Some(state) = state {
+                pool.set_every_worker(state.into());
+            }
             Ok(json_answer(&one(control, pool).await?))
         }
         ["v1", "pools", pool, "workers", worker] => {
@@ -183,17 +186,6 @@ async fn change(
         Ok(now.map_or_else(|| json!({}), view::worker))
     });
     Ok(json_answer(&now.await?))
-}
-
-/// All workers that the pool has now; one that is found later is up.
-async fn change_all(pool: &Arc<Pool>, wanted: ChangeAll) {
-    if let Some(state) = wanted.state.map(AdminState::from) {
-        let change = WorkerChange { state: Some(state), ..WorkerChange::default() };
-        for worker in pool.status().workers {
-            // One that has left meanwhile needs none.
-            let _ = pool.set_worker(&worker.name, change).await;
-        }
-    }
 }
 
 /// One pool, with its last minute.

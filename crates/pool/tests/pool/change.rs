@@ -42,6 +42,21 @@ async fn a_drained_worker_gets_nothing_new_and_ends_what_it_has() {
     assert!(pool.set_worker("b", asks(AdminState::Up)).await.is_err());
 }
 
+/// A whole pool is one change, however many workers it has.
+#[tokio::test]
+async fn a_pool_is_drained_at_once() {
+    let workers = (0..500).map(|n| worker(&format!("w{n}"), nowhere(), 1)).collect();
+    let pool = Pool::start("p", settings(), workers, 1);
+    for (state, label) in [(AdminState::Drain, "draining"), (AdminState::Up, "up")] {
+        let before = pool.status().version;
+        pool.set_every_worker(state);
+        let now = pool.status();
+        assert_eq!(now.version, before + 1, "one snapshot");
+        assert!(now.workers.iter().all(|worker| worker.health.label() == label), "{label}");
+    }
+    drop(ready(&pool));
+}
+
 #[tokio::test]
 async fn undraining_hands_over_to_who_waits() {
     let workers = vec![worker("a", nowhere(), 1), worker("b", nowhere(), 1)];
