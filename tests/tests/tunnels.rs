@@ -125,6 +125,29 @@ fn tunnel_slots_are_set_at_run_time() {
     assert!(complaint.contains("still holds 2 (leases)"), "{complaint}");
 }
 
+/// What lives for hours is counted as it goes, not when it is over.
+#[test]
+fn bytes_are_counted_while_a_tunnel_is_open() {
+    let origin = app();
+    let isobar = start(1, "{ requests: 1, tunnels: 2 }", &origin);
+    let bytes =
+        |direction: &str| isobar.metrics().sum("isobar_bytes_total", &[("direction", direction)]);
+    let (mut tunnel, _) = opened(&isobar, "/stream", UPGRADE, 101);
+    let before = (bytes("in"), bytes("out"));
+    tunnel.send(&[b'x'; 5000]).expect("sends");
+    assert_eq!(tunnel.read_exactly(5000).expect("an echo").len(), 5000);
+    wait::until(|| {
+        let now = (bytes("in") - before.0, bytes("out") - before.1);
+        (now.0 >= 5000.0 && now.1 >= 5000.0).then_some(())
+    });
+    let before = bytes("out");
+    let (mut events, _) = opened(&isobar, "/stream", EVENTS, 200);
+    assert!(!events.read_exactly(4).expect("an event").is_empty());
+    wait::until(|| (bytes("out") - before > STREAM.len() as f64).then_some(()));
+    drop((tunnel, events));
+    holds(&isobar, 0, 0);
+}
+
 /// A crowd of tunnels that come and go, of requests, and of clients that leave at any moment: nothing
 /// is left over, and the worker never sees more than it should.
 #[test]

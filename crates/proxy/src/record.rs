@@ -14,6 +14,7 @@ use crate::{
     complaint::{Fault, Refused},
     exchange::Exchange,
     headers,
+    metrics::ListenerMetrics,
     reason::Reason,
     route::Routed,
     table::ListenerPlan,
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) sent: u64,
     /// Bytes read beyond a request's body: a tunnel's.
     pub(crate) received: u64,
+    /// Bytes received and sent that the metrics know of.
+    counted: (u64, u64),
     /// Length of the response's head as sent.
     pub(crate) head: u64,
     /// Bytes of the response's body.
@@ -62,6 +65,14 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Record {
+    /// Tells the metrics what has moved since they were last told: what lives for hours is not only
+    /// seen when it is over. `received`: of the request's body.
+    pub(crate) fn count(&mut self, metrics: &ListenerMetrics, received: u64) {
+        let now = (received + self.received, self.sent);
+        let (received, sent) = std::mem::replace(&mut self.counted, now);
+        metrics.add_bytes(now.0 - received, now.1 - sent);
+    }
+
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
         if exchange.record.taken {
@@ -84,7 +95,7 @@ impl Record {
         client.patience = listener.timeouts.keep_alive;
         let took = ended - *started;
         let received = incoming.received() + record.received;
-        listener.metrics.add_bytes(received, record.sent);
+        record.count(&listener.metrics, incoming.received());
         let status = record.shown_status();
         // What a filter answered is its route's, and no pool's.
         let answered = exchange.filters.as_ref().filter(|passed| passed.answered);

@@ -240,6 +240,8 @@ impl Download {
                 self.rest(exchange, awaited);
                 if let Some((lease, _)) = self.from.as_mut().filter(|_| self.is_stream) {
                     lease.poll_tunnel(cx);
+                    let received = exchange.incoming.received();
+                    exchange.record.count(&exchange.listener.metrics, received);
                 }
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.

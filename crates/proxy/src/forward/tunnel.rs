@@ -116,11 +116,15 @@ impl Tunnel {
         // Said by its drop, however the task ends.
         let mut under_way = UnderWay { client, told };
         let silence = tcp::Silence::of(&under_way.told.listener.timeouts);
-        let stream = &under_way.client.stream;
-        let end = tcp::relay(stream, worker.stream(), early, silence).await;
-        let record = &mut under_way.told.record;
-        record.received += end.from_client;
-        record.sent += end.from_worker;
+        let UnderWay { client, told } = &mut under_way;
+        let Told { listener, record, received, .. } = told;
+        record.count(&listener.metrics, *received);
+        let count = |from_client, from_worker| {
+            record.received += from_client;
+            record.sent += from_worker;
+            record.count(&listener.metrics, *received);
+        };
+        tcp::relay(&client.stream, worker.stream(), early, silence, count).await;
         lease.close(worker, Outcome::Served { status: 101 });
     }
 }
@@ -139,7 +143,7 @@ impl Drop for UnderWay {
         }
         let took = told.started.elapsed();
         let received = told.received + told.record.received;
-        told.listener.metrics.add_bytes(received, told.record.sent);
+        told.record.count(&told.listener.metrics, told.received);
         if let Some(route) = &told.route {
             route.metrics().observe(told.record.shown_status(), took);
         }

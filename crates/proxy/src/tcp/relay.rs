@@ -79,18 +79,9 @@ pub(crate) enum How {
     WorkerReset,
 }
 
-/// Relays until the end. The caller closes the streams by dropping them.
+/// Relays until the end. The caller closes the streams by dropping them. `count` is told the bytes
+/// from client and worker whenever some moved.
 pub(crate) async fn relay(
-    client: &Stream,
-    worker: &Stream,
-    early: Early,
-    silence: Silence,
-) -> RelayEnd {
-    relay_counted(client, worker, early, silence, |_, _| {}).await
-}
-
-/// As [`relay`]; tells `count` the bytes from client and worker whenever some moved.
-pub(super) async fn relay_counted(
     client: &Stream,
     worker: &Stream,
     early: Early,

@@ -13,7 +13,7 @@ use isobar_balance::{Failure, Outcome, Tried, outlier::Asked};
 use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
-    relay::{Early, How, RelayEnd, Silence, relay_counted},
+    relay::{Early, How, RelayEnd, Silence, relay},
     waiting::Watch,
 };
 use crate::{
@@ -63,7 +63,7 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
             }
             let count = |up, down| terms.metrics.add_bytes(up, down);
             let early = Early::default();
-            let end = relay_counted(&stream, worker.stream(), early, terms.silence, count).await;
+            let end = relay(&stream, worker.stream(), early, terms.silence, count).await;
             // The slot is free only once its connection is closed.
             drop(worker);
             match outcome(&end) {

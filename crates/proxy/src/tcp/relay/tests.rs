@@ -31,7 +31,9 @@ async fn relayed(
     let (client, inner_client) = pair().await;
     let (worker, inner_worker) = pair().await;
     let silence = silence.into();
-    let end = async move { relay(&inner_client, &inner_worker, Early::default(), silence).await };
+    let end = async move {
+        relay(&inner_client, &inner_worker, Early::default(), silence, |_, _| {}).await
+    };
     (client, worker, end)
 }
 
@@ -181,7 +183,7 @@ async fn what_was_read_early_comes_first() {
     client.shutdown().await.unwrap();
     worker.shutdown().await.unwrap();
     let early = Early { from_client: b"1".to_vec(), from_worker: b"a".to_vec() };
-    let end = relay(&inner_client, &inner_worker, early, IDLE.into()).await;
+    let end = relay(&inner_client, &inner_worker, early, IDLE.into(), |_, _| {}).await;
     drop((inner_client, inner_worker));
     let (mut to_worker, mut to_client) = (String::new(), String::new());
     worker.read_to_string(&mut to_worker).await.unwrap();
@@ -202,7 +204,9 @@ async fn bytes_somebody_looked_at_without_reading_are_not_lost() {
     let read = tokio::spawn(read_slowly(worker));
     drop(client);
     let (_, received) = tokio::join!(
-        async move { relay(&inner_client, &inner_worker, Early::default(), IDLE.into()).await },
+        async move {
+            relay(&inner_client, &inner_worker, Early::default(), IDLE.into(), |_, _| {}).await
+        },
         read
     );
     assert_eq!(received.unwrap(), 3 * SCRATCH as u64);
@@ -217,7 +221,7 @@ async fn unix_sockets_are_relayed_as_well() {
     client.shutdown().await.unwrap();
     worker.write_all(b"ho").await.unwrap();
     worker.shutdown().await.unwrap();
-    let end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into()).await;
+    let end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into(), |_, _| {}).await;
     assert_eq!((end.from_client, end.from_worker, end.how), (2, 2, How::Done));
 }
 
@@ -291,7 +295,7 @@ async fn a_reader_that_does_not_read_stops_the_writer() {
     // The clock only runs on when no byte moves any more.
     let end = tokio::select! {
         () = writer => None,
-        end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into()) => Some(end),
+        end = relay(&inner_client, &inner_worker, Early::default(), IDLE.into(), |_, _| {}) => Some(end),
     };
     assert_eq!(end.map(|end| end.how), Some(How::Idle));
 }
