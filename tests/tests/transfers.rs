@@ -166,6 +166,42 @@ fn a_body_may_pause_for_longer_than_its_head() {
     }
 }
 
+/// A large body is counted while it is under way, in both directions.
+#[test]
+fn a_large_body_is_counted_as_it_goes() {
+    const LARGE: usize = 4 << 20;
+    let origin = Origin::visits(|visit| {
+        let Ok(Some(request)) = visit.read_head() else { return };
+        if request.method == "PUT" {
+            let _ = visit.read_exactly(LARGE);
+        } else {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * LARGE);
+            let _ = visit.write(head.as_bytes());
+            let _ = visit.write(&vec![b'x'; LARGE]);
+        }
+        // The rest never comes.
+        let _ = visit.read_some();
+    });
+    for slots in SLOTS {
+        let isobar = start(slots, "", "", &origin);
+        let counted = |direction: &str| {
+            let bytes = isobar.metrics().sum("isobar_bytes_total", &[("direction", direction)]);
+            (bytes >= (LARGE - (1 << 20)) as f64).then_some(())
+        };
+        let mut client = isobar.open("web");
+        client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("sends");
+        assert_eq!(client.read_exactly(LARGE).expect("half of it").len(), LARGE);
+        wait::until(|| counted("out"));
+        // It holds the only slot.
+        client.reset();
+        let mut client = isobar.open("web");
+        let head = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", 2 * LARGE);
+        client.send(head.as_bytes()).expect("sends");
+        client.send(&vec![b'x'; LARGE]).expect("sends");
+        wait::until(|| counted("in"));
+    }
+}
+
 /// SL-11: without a descriptor left for a connection the worker is not to blame, and all is well
 /// again once there are some.
 #[test]

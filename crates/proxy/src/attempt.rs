@@ -263,6 +263,7 @@ async fn wait(
                 upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.body);
             if upload.total() != before {
                 patience.moved();
+                record.count_large(&listener.metrics, incoming.received());
                 let to = route.as_ref().and_then(Routed::destination);
                 if let (Some(granted), Some(to)) = (handed_over.take(), to) {
                     to.pool.observe_handover(clock.now().saturating_duration_since(granted));

@@ -73,6 +73,15 @@ impl Record {
         metrics.add_bytes(now.0 - received, now.1 - sent);
     }
 
+    /// The same for a body under way, once it is worth it.
+    pub(crate) fn count_large(&mut self, metrics: &ListenerMetrics, received: u64) {
+        const LARGE: u64 = 1 << 20;
+        let new = (received + self.received - self.counted.0) + (self.sent - self.counted.1);
+        if new >= LARGE {
+            self.count(metrics, received);
+        }
+    }
+
     /// One log line and one set of metrics for one request.
     pub(crate) fn write(exchange: &mut Exchange<'_>) {
         if exchange.record.taken {

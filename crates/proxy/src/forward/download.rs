@@ -238,10 +238,13 @@ impl Download {
                     continue;
                 }
                 self.rest(exchange, awaited);
+                let received = exchange.incoming.received();
+                let metrics = &exchange.listener.metrics;
                 if let Some((lease, _)) = self.from.as_mut().filter(|_| self.is_stream) {
                     lease.poll_tunnel(cx);
-                    let received = exchange.incoming.received();
-                    exchange.record.count(&exchange.listener.metrics, received);
+                    exchange.record.count(metrics, received);
+                } else {
+                    exchange.record.count_large(metrics, received);
                 }
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.
