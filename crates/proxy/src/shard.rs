@@ -35,12 +35,17 @@ use crate::{
 /// Sockets a shard may have in its inbox before the accepting shard keeps them itself.
 const INBOX: usize = 256;
 
+/// Searches for idle connections at once.
+const MOST_SEARCHES: usize = 16;
+
 /// The data plane as the control plane sees it.
 pub struct ProxyContext {
     table: Arc<ArcSwap<RouteTable>>,
     pub(crate) access_log: AccessLog,
     shards: Box<[Port]>,
     draining: AtomicBool,
+    /// For idle connections, under way now.
+    searches: AtomicUsize,
     pub(crate) descriptors: Descriptors,
     /// Before every connection.
     began: Instant,
@@ -50,7 +55,8 @@ pub struct ProxyContext {
 
 struct Port {
     accepted: mpsc::Sender<Accepted>,
-    /// Few, and none of them may be lost: without a bound.
+    /// Few (the control plane's, and at most [`MOST_SEARCHES`] searches), and none of them may be lost:
+    /// without a bound.
     commands: mpsc::UnboundedSender<Command>,
     connections: CachePadded<AtomicUsize>,
 }
@@ -116,6 +122,7 @@ impl ProxyContext {
             access_log,
             shards: ports.into(),
             draining: AtomicBool::new(false),
+            searches: AtomicUsize::new(0),
             descriptors: Descriptors::of_this_process(),
             began: Instant::now(),
             pseudonym: format!("isobar-{:012x}", fastrand::u64(..) >> 16),
@@ -185,8 +192,13 @@ impl ProxyContext {
     }
 
     /// Looks for the connection that is idle for longest (of one listener, or of all), and lets its shard
-    /// close it and some others. A shard that has ended is left out.
+    /// close it and some others. A shard that has ended is left out. While many look already nobody else
+    /// does: a crowd at a full listener asks for it with every connection.
     pub(crate) fn evict_idle(&self, connections: Option<&Arc<Connections>>) {
+        if self.searches.fetch_add(1, Ordering::AcqRel) >= MOST_SEARCHES {
+            self.searches.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
         let search = Arc::new(Search {
             connections: connections.cloned(),
             from: self.began,
@@ -202,9 +214,11 @@ impl ProxyContext {
 
     /// One more shard has looked. The last one asks the shard with the longest idle connection.
     fn searched(&self, search: &Search) {
-        if search.missing.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(port) = search.found().and_then(|shard| self.shards.get(shard))
-        {
+        if search.missing.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        self.searches.fetch_sub(1, Ordering::AcqRel);
+        if let Some(port) = search.found().and_then(|shard| self.shards.get(shard)) {
             let _ = port.commands.send(Command::Evict(search.connections.clone()));
         }
     }
