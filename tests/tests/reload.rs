@@ -103,7 +103,7 @@ fn lc_03_a_storm_of_reloads_leaves_nothing_behind() {
     let isobar = Isobar::start(&file(0));
     let mut client = isobar.open("web");
     let mut ask = || client.get("/7").expect("an answer").text().parse::<usize>().expect("a step");
-    // What an allocator keeps after some reloads is no leak.
+    // What an allocator keeps after some reloads is no leak, and it does not give it back at once.
     for step in 1..=10 {
         isobar.rewrite(&file(step));
         assert!(isobar.command(&["reload"]).status.success());
@@ -126,10 +126,15 @@ fn lc_03_a_storm_of_reloads_leaves_nothing_behind() {
         assert!(began.elapsed() < Duration::from_secs(10), "the newest file is not in force");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let after = isobar.resident_kib();
-    println!("{STORM} reloads in {:?}: {before} KiB before, {after} KiB after", began.elapsed());
-    // A tenth, and what the arenas of a thread or two may keep. Each table is 2.5 MiB.
-    assert!(after <= before + before / 10 + 4096, "{before} KiB before, {after} KiB after");
+    let took = began.elapsed();
+    // A tenth, and what a thread or two may keep; each table is 2.5 MiB. The threads have to do
+    // something to give back what they keep.
+    let after = wait::until(|| {
+        ask();
+        let after = isobar.resident_kib();
+        (after <= before + before / 10 + 4096).then_some(after)
+    });
+    println!("{STORM} reloads in {took:?}: {before} KiB before, {after} KiB after");
 }
 
 fn reloads(shards: usize) {
