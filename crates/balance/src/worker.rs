@@ -94,7 +94,7 @@ struct ShardStats {
 #[derive(Default)]
 struct SharedStats {
     abandoned: AtomicU32,
-    parted: AtomicU32,
+    apart: AtomicU32,
     runs: Runs,
     /// 0 = none yet, else the outcome's position + 1.
     last: AtomicU8,
@@ -215,19 +215,19 @@ impl WorkerStats {
         self.shared.abandoned.load(Relaxed)
     }
 
-    /// A tunnel has given its slot back, and goes on.
-    pub fn part(&self) {
-        self.shared.parted.fetch_add(1, Relaxed);
+    /// A tunnel has given its slot back, and goes on beside the slots.
+    pub fn stands_apart(&self) {
+        self.shared.apart.fetch_add(1, Relaxed);
     }
 
     /// Such a tunnel is over.
-    pub fn parted_ended(&self) {
-        self.shared.parted.fetch_sub(1, Relaxed);
+    pub fn apart_ended(&self) {
+        self.shared.apart.fetch_sub(1, Relaxed);
     }
 
     /// Leases that hold a tunnel slot and no slot.
-    pub fn parted(&self) -> u32 {
-        self.shared.parted.load(Relaxed)
+    pub fn apart(&self) -> u32 {
+        self.shared.apart.load(Relaxed)
     }
 
     /// Failures since the last answer below 500.

@@ -37,20 +37,14 @@ pub enum LeaseError {
     Draining,
 }
 
-/// On what terms a lease is granted.
-#[derive(Debug)]
-pub(crate) struct Terms {
-    /// Of the snapshot that granted it.
-    pub(crate) policy: Policy,
-    /// What it has taken of its worker.
-    pub(crate) held: Held,
-}
-
 #[derive(Debug)]
 #[must_use = "a lease holds a slot"]
 pub struct Lease {
     place: Place,
-    terms: Terms,
+    /// Of the snapshot that granted it.
+    policy: Policy,
+    /// What it has taken of its worker.
+    held: Held,
     queued: Option<Duration>,
     granted_at: Instant,
     /// The worker's timing waits to hear how it ends.
@@ -61,7 +55,7 @@ pub struct Lease {
     /// Whose request it is, once the worker has failed it.
     asked: Asked,
     /// When its tunnel gave its slot back: it keeps the worker busy no longer.
-    parted_at: Option<Instant>,
+    slot_freed_at: Option<Instant>,
     /// A stream that nobody announced waits for a tunnel slot.
     awaits_tunnel: Option<Pin<Box<OwnedNotified>>>,
     ended: bool,
@@ -71,21 +65,23 @@ impl Lease {
     /// `queued`: how long it waited, if it had to.
     pub(crate) fn new(
         place: Place,
-        terms: Terms,
+        policy: Policy,
+        held: Held,
         queued: Option<Duration>,
         granted_at: Instant,
     ) -> Lease {
         let timed = place.0.worker().stats().timing().asked(granted_at);
         Lease {
             place,
-            terms,
+            policy,
+            held,
             queued,
             granted_at,
             timed,
             abandoned: false,
             noted: false,
             asked: Asked::by(None),
-            parted_at: None,
+            slot_freed_at: None,
             awaits_tunnel: None,
             ended: false,
         }
@@ -97,7 +93,7 @@ impl Lease {
 
     /// The policy of the snapshot that made this lease.
     pub fn policy(&self) -> &Policy {
-        &self.terms.policy
+        &self.policy
     }
 
     pub fn limited(&self) -> bool {
@@ -120,7 +116,7 @@ impl Lease {
     /// granted. The ones that fail are closed, but for those that only a request like this one cannot use.
     pub fn reuse(&mut self, reuse: Reuse) -> Option<Connection> {
         let target = self.target();
-        let most = target.learned.usable(self.terms.policy.keep_alive.idle);
+        let most = target.learned.usable(self.policy.keep_alive.idle);
         if !target.is_limited() {
             return local::take(target, reuse, most, self.granted_at);
         }
@@ -142,7 +138,7 @@ impl Lease {
     pub async fn dial(&mut self) -> Result<Connection, ConnectError> {
         let target = self.target();
         let open = target.room().await;
-        let connect = Connector::new(self.terms.policy.connect_timeout);
+        let connect = Connector::new(self.policy.connect_timeout);
         let mut connected = pin!(connect.oneshot(target.address().clone()));
         // The first poll sends the SYN; what this worker may still wait for goes right behind it.
         let begun = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx))).await;
@@ -171,11 +167,11 @@ impl Lease {
         let word = target.slots().load();
         match word.limit() {
             // It holds no slot any more that it could lie beside.
-            _ if self.terms.held == Held::Tunnel => {}
+            _ if self.held == Held::Tunnel => {}
             _ if target.is_retired()
                 || word.is_closed()
-                || self.terms.policy.keep_alive.idle.is_zero() => {}
-            None => local::put(target, connection, self.terms.policy.keep_alive.max_idle),
+                || self.policy.keep_alive.idle.is_zero() => {}
+            None => local::put(target, connection, self.policy.keep_alive.max_idle),
             // The limit was lowered: this slot is going away, and its connection with it.
             Some(limit) if word.in_flight() > limit => {}
             Some(_) => {
@@ -250,17 +246,17 @@ impl Lease {
     /// soon as [`Lease::poll_tunnel`] is polled.
     pub fn begin_tunnel(&mut self, now: Instant) {
         let target = &self.place.0;
-        if self.terms.held == Held::Request {
+        if self.held == Held::Request {
             if !target.shared.waiters.take_tunnel(&self.place) {
                 self.awaits_tunnel = Some(Box::pin(target.tunnel_freed.clone().notified_owned()));
                 return;
             }
-            self.terms.held = Held::Both;
+            self.held = Held::Both;
         }
-        if self.terms.held == Held::Both && target.worker().counts_tunnels_apart() {
-            self.terms.held = Held::Tunnel;
-            self.parted_at = Some(now);
-            target.worker().stats().part();
+        if self.held == Held::Both && target.worker().counts_tunnels_apart() {
+            self.held = Held::Tunnel;
+            self.slot_freed_at = Some(now);
+            target.worker().stats().stands_apart();
             self.give_back(Held::Request, now);
         }
     }
@@ -279,16 +275,16 @@ impl Lease {
     }
 
     /// The answer is neither a tunnel nor an event stream: the tunnel slot is not needed.
-    pub fn is_no_tunnel(&mut self, now: Instant) {
-        if self.terms.held == Held::Both {
-            self.terms.held = Held::Request;
+    pub fn give_up_tunnel(&mut self, now: Instant) {
+        if self.held == Held::Both {
+            self.held = Held::Request;
             self.give_back(Held::Tunnel, now);
         }
     }
 
     /// It holds one of its worker's slots, not a tunnel slot alone.
     pub fn holds_slot(&self) -> bool {
-        self.terms.held.has_request()
+        self.held.has_request()
     }
 
     fn give_back(&self, held: Held, now: Instant) {
@@ -352,20 +348,20 @@ impl Lease {
         if std::mem::take(&mut self.timed) {
             stats.timing().unanswered(outcome, held, now);
         }
-        let busy = self.parted_at.unwrap_or(now).saturating_duration_since(self.granted_at);
+        let busy = self.slot_freed_at.unwrap_or(now).saturating_duration_since(self.granted_at);
         stats.finished(outcome, busy, now);
         if self.abandoned {
             stats.abandoned_ended();
         }
-        if self.parted_at.is_some() {
-            stats.parted_ended();
+        if self.slot_freed_at.is_some() {
+            stats.apart_ended();
         }
         #[cfg(feature = "delay-handover")]
         if !self.place.0.shared.waiters.is_empty() {
             // On purpose: the build that the promise's test must catch.
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.give_back(self.terms.held, now);
+        self.give_back(self.held, now);
     }
 }
 

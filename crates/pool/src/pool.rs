@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::discovery::Discovery;
 use crate::discovery::fixed::Fixed;
-use crate::lease::{Lease, LeaseError, Terms};
+use crate::lease::{Lease, LeaseError};
 use crate::mailbox::Mailbox;
 use crate::metrics::{Dropped, PoolFigures, Recorder};
 use crate::settings::{LeaseRequest, Policy, PoolSettings, Queue, Waiting, WorkerSpec};
@@ -237,8 +237,8 @@ impl Pool {
             let missing = if may_pick {
                 match snapshot.pick(&ask, rng) {
                     Pick::Reserved(place) => {
-                        let terms = Terms { policy: snapshot.policy, held: need.held() };
-                        return Ok(Leased::Ready(Lease::new(place, terms, None, rq.now)));
+                        let (policy, held) = (snapshot.policy, need.held());
+                        return Ok(Leased::Ready(Lease::new(place, policy, held, None, rq.now)));
                     }
                     Pick::Nothing(missing) => missing,
                 }
@@ -334,8 +334,8 @@ pub(crate) fn join(
                 Err(error)
             }
             None => {
-                let terms = Terms { policy: snapshot.policy, held: need.held() };
-                Ok(Leased::Ready(Lease::new(place, terms, None, now)))
+                let (policy, held) = (snapshot.policy, need.held());
+                Ok(Leased::Ready(Lease::new(place, policy, held, None, now)))
             }
         },
         Join::Full => Err(LeaseError::QueueFull),

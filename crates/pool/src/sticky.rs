@@ -10,7 +10,7 @@ use std::time::Duration;
 use isobar_balance::{Need, WorkerId};
 
 use crate::affinity::OnLost;
-use crate::lease::{Lease, LeaseError, Terms};
+use crate::lease::{Lease, LeaseError};
 use crate::pool::{Leased, join};
 use crate::settings::Asker;
 use crate::shared::Shared;
@@ -55,9 +55,8 @@ pub(crate) fn lease(
         && (queue.is_none() || shared.waiters.is_open())
         && let Some(place) = snapshot.reserve(worker, ask.need)
     {
-        let held = ask.need.held();
-        let terms = Terms { policy: snapshot.policy, held };
-        return Some(Ok(Leased::Ready(Lease::new(place, terms, None, ask.now))));
+        let lease = Lease::new(place, snapshot.policy, ask.need.held(), None, ask.now);
+        return Some(Ok(Leased::Ready(lease)));
     }
     let at_once = terms.wait.is_zero() && terms.on_lost == OnLost::Rebalance;
     let patience = match queue.filter(|_| !at_once) {

@@ -225,9 +225,8 @@ impl Target {
         for _ in 0..64 {
             let word = self.slots().load();
             let Some(limit) = word.limit() else { return self.open.enter() };
-            let tunnels = self.worker.tunnels().load();
-            let apart = tunnels.limit().map_or(0, |_| tunnels.in_flight());
-            if let Some(open) = self.open.enter_below(limit.max(word.in_flight()) + apart) {
+            let most = limit.max(word.in_flight()) + self.worker.stats().apart();
+            if let Some(open) = self.open.enter_below(most) {
                 return open;
             }
             if self.shelf.take().is_none() {

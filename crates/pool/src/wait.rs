@@ -12,7 +12,7 @@ use isobar_balance::{Grant, Need, Ticket, Tried};
 use tokio::time::Sleep;
 
 use crate::affinity::OnLost;
-use crate::lease::{Lease, LeaseError, Terms};
+use crate::lease::{Lease, LeaseError};
 use crate::metrics::Dropped;
 use crate::pool::{pick_newest, with_snapshot};
 use crate::settings::{Policy, Queue};
@@ -107,8 +107,7 @@ impl Wait {
         }
         let queued = grant.at.saturating_duration_since(self.joined);
         self.shared.recorder.queue_wait(queued);
-        let terms = Terms { policy: self.policy, held: grant.held };
-        Ok(Lease::new(grant.seat, terms, Some(queued), grant.at))
+        Ok(Lease::new(grant.seat, self.policy, grant.held, Some(queued), grant.at))
     }
 
     /// From here on it takes any worker: now, if one is free, or at its age.

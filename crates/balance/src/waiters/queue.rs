@@ -349,19 +349,15 @@ impl<S: Seat> Queue<S> {
 
     /// Who is next to get a slot of this worker: the oldest who lacks nothing else. The tunnel slot
     /// that it may need is reserved with this.
-    fn next(&mut self, place: usize) -> Option<(usize, Need)> {
-        let oldest = Need::ALL.map(|need| self.oldest(place, need));
-        let tunnels = self.places[place].seat.worker().tunnels();
-        let [(request, request_age), (tunnel, tunnel_age)] = oldest.map(|oldest| match oldest {
-            Some((age, node)) => (Some(node), age),
-            None => (None, u64::MAX),
-        });
-        match tunnel {
-            Some(node) if tunnel_age < request_age && tunnels.try_reserve() => {
-                Some((node, Need::Tunnel))
-            }
-            _ => request.map(|node| (node, Need::Request)),
+    fn next(&self, place: usize) -> Option<(usize, Need)> {
+        let [request, tunnel] = Need::ALL.map(|need| self.oldest(place, need));
+        if let Some((age, node)) = tunnel
+            && request.is_none_or(|(other, _)| age < other)
+            && self.places[place].seat.worker().tunnels().try_reserve()
+        {
+            return Some((node, Need::Tunnel));
         }
+        request.map(|(_, node)| (node, Need::Request))
     }
 
     /// The oldest head of those who may use any worker and those who wait for this one, with its age.

@@ -31,7 +31,7 @@ impl Supervisor {
                 tunnel_slots: known.tunnels(),
                 file_tunnel_slots: known.member().tunnels,
                 admin: known.admin(),
-                in_flight: slots_taken + stats.parted(),
+                in_flight: slots_taken + stats.apart(),
                 slots_taken,
                 tunnels: target.worker().tunnels().load().in_flight(),
                 abandoned: stats.abandoned(),

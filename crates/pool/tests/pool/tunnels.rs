@@ -62,7 +62,7 @@ async fn a_tunnel_gives_its_slot_back_when_it_begins() {
 
     let mut second = tunnel(&pool);
     // Another answer: it was no tunnel.
-    second.is_no_tunnel(Instant::now());
+    second.give_up_tunnel(Instant::now());
     assert_eq!((taken(&pool), in_flight(&pool)), ((1, 1), 2));
     second.finish(DONE);
     first.finish(Outcome::Served { status: 101 });

@@ -116,7 +116,7 @@ impl Download {
             lease.begin_tunnel(exchange.clock.now());
             exchange.listener = Arc::new(exchange.listener.without_routes());
         } else {
-            lease.is_no_tunnel(exchange.clock.now());
+            lease.give_up_tunnel(exchange.clock.now());
         }
         Self {
             from: Some((lease, worker)),
