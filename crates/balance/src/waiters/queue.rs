@@ -7,10 +7,13 @@
 //! it finds the place for them without a walk. Single threaded; [`Waiters`](super::Waiters) brings
 //! the lock and the handshake.
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use self::lines::{Line, List, Node, Waiting};
 use super::idle::Idle;
 use super::{Grant, Seat, Seats};
 use crate::need::{Held, Need};
@@ -53,41 +56,6 @@ enum Takes {
     Overflow,
     /// A backup's: while it does not serve, only to those who wait for this worker.
     Bound,
-}
-
-#[derive(Clone, Copy, Default)]
-struct List {
-    ends: Option<Ends>,
-}
-
-#[derive(Clone, Copy)]
-struct Ends {
-    head: usize,
-    tail: usize,
-}
-
-enum Node<S> {
-    Vacant,
-    Waiting(Waiting),
-    Granted(Grant<S>),
-}
-
-struct Waiting {
-    waker: Waker,
-    need: Need,
-    line: Line,
-    age: u64,
-    since: Instant,
-    previous: Option<usize>,
-    next: Option<usize>,
-}
-
-/// Where a waiter stands.
-#[derive(Clone, Copy)]
-enum Line {
-    Shared,
-    Unbound,
-    Bound(WorkerId),
 }
 
 impl<S> Default for Queue<S> {
@@ -407,93 +375,5 @@ impl<S: Seat> Queue<S> {
 
     fn place_of(&self, worker: WorkerId) -> Option<usize> {
         self.places.binary_search_by_key(&worker, |place| place.seat.worker().id()).ok()
-    }
-
-    fn vacate(&mut self, node: usize) -> Option<Grant<S>> {
-        let before = std::mem::replace(self.nodes.get_mut(node)?, Node::Vacant);
-        if !matches!(before, Node::Vacant) {
-            self.free.push(node);
-        }
-        match before {
-            Node::Granted(grant) => Some(grant),
-            Node::Vacant | Node::Waiting(_) => None,
-        }
-    }
-
-    /// To the end of the list of this place, or of that of all.
-    fn link(&mut self, node: usize, place: Option<usize>) {
-        let Some(need) = self.waiting(node).map(|waiting| waiting.need) else { return };
-        let last = self.list(place, need).ends.map(|ends| ends.tail);
-        if let Some(waiting) = self.waiting_mut(node) {
-            waiting.previous = last;
-        }
-        if let Some(last) = last.and_then(|last| self.waiting_mut(last)) {
-            last.next = Some(node);
-        }
-        let list = self.list(place, need);
-        let head = list.ends.map_or(node, |ends| ends.head);
-        list.ends = Some(Ends { head, tail: node });
-    }
-
-    fn unlink(&mut self, node: usize) {
-        let Some(&Waiting { need, line, age, previous, next, .. }) = self.waiting(node) else {
-            return;
-        };
-        let list = match line {
-            Line::Unbound => {
-                self.unbound[need as usize].remove(&age);
-                return;
-            }
-            Line::Shared => self.list(None, need),
-            Line::Bound(worker) => match self.place_of(worker) {
-                Some(place) => self.list(Some(place), need),
-                // Its list went with its worker.
-                None => return,
-            },
-        };
-        list.ends = list.ends.and_then(|ends| {
-            Some(Ends {
-                head: if ends.head == node { next? } else { ends.head },
-                tail: if ends.tail == node { previous? } else { ends.tail },
-            })
-        });
-        if let Some(before) = previous.and_then(|node| self.waiting_mut(node)) {
-            before.next = next;
-        }
-        if let Some(after) = next.and_then(|node| self.waiting_mut(node)) {
-            after.previous = previous;
-        }
-    }
-
-    fn list(&mut self, place: Option<usize>, need: Need) -> &mut List {
-        match place {
-            Some(place) => &mut self.places[place].bound[need as usize],
-            None => &mut self.shared[need as usize],
-        }
-    }
-
-    fn walk(&self, list: List) -> impl Iterator<Item = usize> + '_ {
-        let next = |&node: &usize| self.waiting(node).and_then(|waiting| waiting.next);
-        std::iter::successors(list.ends.map(|ends| ends.head), next)
-    }
-
-    fn waiting(&self, node: usize) -> Option<&Waiting> {
-        match self.nodes.get(node) {
-            Some(Node::Waiting(waiting)) => Some(waiting),
-            _ => None,
-        }
-    }
-
-    fn waiting_mut(&mut self, node: usize) -> Option<&mut Waiting> {
-        match self.nodes.get_mut(node) {
-            Some(Node::Waiting(waiting)) => Some(waiting),
-            _ => None,
-        }
-    }
-}
-
-impl List {
-    fn is_empty(self) -> bool {
-        self.ends.is_none()
     }
 }
