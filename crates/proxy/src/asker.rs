@@ -9,6 +9,8 @@ use isobar_balance::{Key, Need, client_key, text_key};
 use isobar_http1::RequestHead;
 use isobar_pool::Asker;
 
+use crate::forward::is_event_stream;
+
 /// An HTTP request, past its route.
 pub(crate) struct Request<'a> {
     pub(crate) client_ip: Option<IpAddr>,
@@ -59,11 +61,8 @@ impl Asker for Peer {
 
 /// What a browser's `EventSource` sends. A range (`text/*`) asks for nothing in particular.
 fn accepts_event_stream(head: &RequestHead) -> bool {
-    let ranges = head.values_named(b"accept").flat_map(|line| line.split(|&byte| byte == b','));
-    ranges.into_iter().any(|range| {
-        let media = range.split(|&byte| byte == b';').next().unwrap_or_default();
-        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    })
+    let mut ranges = head.values_named(b"accept").flat_map(|line| line.split(|&byte| byte == b','));
+    ranges.any(is_event_stream)
 }
 
 /// The value of the first cookie of this name.

@@ -17,7 +17,7 @@ use crate::{
     access_log, affinity, attempt::Answered, exchange::Exchange, h1::Next, reason::Reason,
 };
 use download::Download;
-pub(crate) use kind::is_grpc;
+pub(crate) use kind::{is_event_stream, is_grpc};
 pub(crate) use tunnel::Tunnel;
 
 /// Forwards the response whose head is in `scratch.response`. `Err`: not one byte of it has been

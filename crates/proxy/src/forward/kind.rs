@@ -2,7 +2,8 @@
 
 use isobar_http1::{FieldId, ResponseHead};
 
-pub(super) fn is_event_stream(content_type: &[u8]) -> bool {
+/// Of a `Content-Type`, or of one range of an `Accept`.
+pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
     let media = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }

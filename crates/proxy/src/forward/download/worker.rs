@@ -1,0 +1,170 @@
+//! The worker's side of a body: what comes from it goes behind what waits for the client, and its
+//! lease ends with its last byte, or with the body that will not become whole.
+
+use std::{io, task::Poll};
+
+use isobar_balance::{Failure, Outcome};
+use isobar_http1::{ResponseBody, ResponseFraming, State, chunked};
+
+use super::{By, Download, Hold, compact};
+use crate::{abandon, exchange::Exchange, reason::Reason, scratch};
+
+impl Download {
+    /// Reads once from the worker, behind what waits for the client.
+    pub(super) fn poll_body(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Result<(), Reason>> {
+        let Some((_, worker)) = &mut self.from else { return Poll::Ready(Ok(())) };
+        let scratch = &mut exchange.scratch;
+        if self.overflow.is_none() {
+            compact(&mut scratch.out, &mut self.sent);
+        }
+        if worker.stream().poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        scratch::furnish(&mut scratch.down);
+        match worker.stream().poll_recv(cx, &mut scratch.down) {
+            Poll::Ready(read) => {
+                // A large body keeps a turn busy for long.
+                exchange.clock.outdate();
+                Poll::Ready(match read {
+                    Ok(1..) => self.take(exchange),
+                    ended => self.ended(exchange, ended),
+                })
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes what came from the worker into what goes to the client.
+    pub(super) fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        let scratch = &mut *exchange.scratch;
+        scratch::furnish(&mut scratch.out);
+        let mut used = std::mem::take(&mut scratch.parsed);
+        while used < scratch.down.len() && !self.reader.is_done() {
+            let progress = self.reader.advance(&scratch.down[used..]);
+            let progress = progress.map_err(|error| {
+                exchange.record.words = Some(error.to_string().into());
+                Reason::BadResponse
+            })?;
+            let start = used + progress.skip;
+            let data = &scratch.down[start..start + progress.data];
+            if let Some(encoding) = &mut self.encoding {
+                encoding.take(data);
+            } else if !data.is_empty() {
+                exchange.record.body += data.len() as u64;
+                if self.framing == ResponseFraming::Chunked {
+                    chunked::encode_size(data.len(), &mut scratch.out);
+                    scratch.out.extend_from_slice(data);
+                    scratch.out.extend_from_slice(b"\r\n");
+                } else {
+                    scratch.out.extend_from_slice(data);
+                }
+            }
+            used = start + progress.data;
+            if progress.state == State::Done || progress.skip + progress.data == 0 {
+                break;
+            }
+        }
+        // Bytes behind the end of a message belong to nobody (UP-10).
+        let surplus = self.reader.is_done() && used < scratch.down.len();
+        if used == scratch.down.len() || surplus {
+            scratch.down.clear();
+        } else {
+            scratch.down.drain(..used);
+        }
+        if self.reader.is_done() {
+            self.worker_keeps &= !surplus;
+            return self.whole(exchange);
+        }
+        if let Some(encoding) = &mut self.encoding {
+            let encoded = encoding.advance(&mut exchange.scratch.out);
+            exchange.record.body += encoded.map_err(|_| Reason::Internal)?;
+        }
+        Ok(())
+    }
+
+    /// The worker pauses: what the client can have of the body is not kept back any longer.
+    pub(super) fn flush(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
+        let Some(encoding) = self.encoding.as_mut().filter(|_| self.hold == Hold::Nothing) else {
+            return Ok(false);
+        };
+        let flushed = encoding.flush(&mut exchange.scratch.out).map_err(|_| Reason::Internal)?;
+        exchange.record.body += flushed;
+        Ok(flushed > 0)
+    }
+
+    /// The worker closed or broke the connection.
+    fn ended(&mut self, exchange: &mut Exchange<'_>, how: io::Result<usize>) -> Result<(), Reason> {
+        if let Err(error) = how {
+            exchange.record.words = Some(error.to_string().into());
+            return Err(Reason::ResetMidBody);
+        }
+        if self.reader.eof().is_err() {
+            return Err(Reason::ResetMidBody);
+        }
+        self.worker_keeps = false;
+        self.whole(exchange)
+    }
+
+    /// The worker's last byte is here: its lease ends, and the slot moves on at once.
+    fn whole(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        self.end_lease(exchange);
+        let out = &mut exchange.scratch.out;
+        if let Some(encoding) = &mut self.encoding {
+            exchange.record.body += encoding.finish(out).map_err(|_| Reason::Internal)?;
+        }
+        if self.framing == ResponseFraming::Chunked {
+            chunked::encode_last(self.reader.trailers(), out);
+        }
+        Ok(())
+    }
+
+    fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
+        let Some((mut lease, worker)) = self.from.take() else { return };
+        let outcome = Outcome::Served { status: exchange.record.status };
+        let Exchange { scratch, incoming, .. } = exchange;
+        let response = &scratch.response;
+        let closes = !response.keep_alive() && !matches!(response.body(), ResponseBody::UntilClose);
+        let took_all = self.upload.finished(incoming, &scratch.up) && !self.upload.gave_up();
+        if self.worker_keeps && took_all {
+            if let Some(seconds) = response.idle_timeout() {
+                lease.announced(std::time::Duration::from_secs(seconds.into()));
+            }
+            let now = exchange.clock.now();
+            lease.keep(worker, now);
+            lease.finish_at(outcome, now);
+        } else if lease.limited() && closes {
+            abandon::await_fin(lease, worker, outcome);
+        } else {
+            lease.close(worker, outcome);
+        }
+    }
+
+    /// Ends the lease of a response that will not become whole.
+    pub(super) fn broke(&mut self, exchange: &mut Exchange<'_>, reason: Reason) -> Reason {
+        if let Some((lease, worker)) = self.from.take() {
+            exchange.record.blame(&lease, None);
+            let asked = exchange.asked();
+            drop(worker);
+            let failure = match reason {
+                Reason::BadResponse => Failure::Protocol,
+                Reason::ResetMidBody => Failure::ResetMidBody,
+                Reason::RequestTimeout if self.awaited == By::Client => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
+                Reason::RequestTimeout | Reason::SilentMidBody => Failure::Timeout,
+                // The client's doing, or ours.
+                _ => {
+                    lease.finish(Outcome::ClientGone);
+                    return reason;
+                }
+            };
+            lease.fail(failure, asked);
+        }
+        reason
+    }
+}
