@@ -1,27 +1,25 @@
 //! Pools; their workers are in `workers`.
 
 mod life;
+mod strategy;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::workers::{self, WhereSlots};
 use super::{on, where_on};
-use crate::leaf::{Dur, FilePath, Percent, Size, StatusRange, StrategyRef, Text, Timeout};
+use crate::leaf::{Dur, FilePath, Percent, Size, StatusRange, Timeout};
 use crate::model::{
-    Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, OnOff, Pool, Queue, Spill, Strategy,
-    Worker,
+    Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, OnOff, Pool, Queue, Spill, Worker,
 };
 use crate::problem::Draft;
 use crate::raw;
-use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch, did_you_mean};
-use crate::registry::{BadOption, Registry, Serves, StrategyDef};
+use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
+use crate::registry::Registry;
 use crate::source::Span;
 use crate::units::FOREVER;
 
-const STRATEGY: &str = "least_connections";
 const QUEUE_PER_SLOT: usize = 100;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests that wait for a worker in a pool without slots.
@@ -34,9 +32,6 @@ const RETRY_BUDGET: Option<NonZeroU32> = NonZeroU32::new(200);
 pub(super) const WHAT_BUFFERS_DO: &str = "bodies are buffered so that a slow client holds no slot";
 /// On disk, of one body.
 const SPILL: u64 = 1 << 30;
-
-/// Whoever gets so many options wrong means another strategy.
-const MOST_BAD_OPTIONS: usize = 20;
 
 /// What in a pool only HTTP has a use for.
 #[derive(Default)]
@@ -90,7 +85,7 @@ pub(super) fn convert(
         ("slots.tunnels", where_apart(&raw)),
     ];
     let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
-    let strategy = strategy(raw.strategy, span, registry, cx);
+    let strategy = strategy::strategy(raw.strategy, span, registry, cx);
     let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
     let slots = on(raw.slots).unwrap_or_default();
     let file = discovered(raw.discover, cx);
@@ -238,107 +233,6 @@ fn discovered(field: Field<Switch<raw::Discover>>, cx: &mut Cx<'_>) -> Discovere
         cx.report(Draft::warning(span, message).hint(hint.to_owned()));
     }
     Discovered::File(path)
-}
-
-fn strategy(
-    field: Field<StrategyRef>,
-    pool: Span,
-    registry: &Registry,
-    cx: &mut Cx<'_>,
-) -> Option<(Strategy, Option<Barrier>)> {
-    let raw = match field {
-        Field::Broken => return None,
-        Field::Given(raw) => raw.value,
-        Field::Absent => StrategyRef {
-            name: Spanned { value: STRATEGY.to_owned(), span: pool },
-            shown: format!("`{STRATEGY}`"),
-            options: Vec::new(),
-            incomplete: false,
-        },
-    };
-    let Spanned { value: name, span } = raw.name.clone();
-    let Some(def) = registry.strategy(&name) else {
-        let built = registry.names();
-        let ours = crate::foreign::strategy(&name).map(|ours| format!("did you mean `{ours}`?"));
-        let hint = ours
-            .or_else(|| crate::foreign::no_strategy(&name).map(str::to_owned))
-            .or_else(|| did_you_mean(&name, built.iter().copied()));
-        cx.report(
-            Draft::error(span, format!("there is no strategy {}", raw.shown))
-                .expected(format!("one of {}", built.join(", ")))
-                .hint(hint),
-        );
-        return None;
-    };
-    let pair = |(name, text): &(Spanned<Text>, Spanned<Text>)| {
-        (name.value.text.clone(), text.value.text.clone())
-    };
-    let options: BTreeMap<String, String> = raw.options.iter().map(pair).collect();
-    let serves = judged(&raw, options.clone(), def, cx)?;
-    // Where the option stands that makes it so, as far as one can be named.
-    let by = raw.options.iter().find(|(name, _)| name.value.text == "key");
-    let barrier = (serves == Serves::Http).then(|| Barrier {
-        at: by.map_or(span, |(_, text)| text.span),
-        what: raw.shown.clone(),
-        instead: "`key: client_ip`",
-    });
-    Some((Strategy { name, options }, barrier))
-}
-
-/// Every option that is wrong is reported: the strategy names the first, and is asked again without it.
-fn judged(
-    raw: &StrategyRef,
-    mut options: BTreeMap<String, String>,
-    def: &StrategyDef,
-    cx: &mut Cx<'_>,
-) -> Option<Serves> {
-    let mut good = !raw.incomplete;
-    for _ in 0..MOST_BAD_OPTIONS {
-        let bad = match (def.options)(&options) {
-            Ok(serves) => return Some(serves).filter(|_| good),
-            Err(bad) => bad,
-        };
-        let option = match &bad {
-            BadOption::Unknown { option, .. } => option.as_str(),
-            BadOption::Value { option, .. } => option,
-        };
-        let given = options.remove(option).is_some();
-        // What is missing may be what was wrong.
-        if given || good {
-            cx.report(bad_option(&bad, raw, raw.name.span));
-        }
-        good = false;
-        if !given {
-            break;
-        }
-    }
-    None
-}
-
-fn bad_option(bad: &BadOption, raw: &StrategyRef, strategy: Span) -> Draft {
-    let given = |option: &str| raw.options.iter().find(|(name, _)| name.value.text == option);
-    match bad {
-        BadOption::Unknown { option, known } => {
-            let (span, shown) = match given(option) {
-                Some((name, _)) => (name.span, &*name.value.shown),
-                None => (strategy, &**option),
-            };
-            let message = format!("the strategy {} has no option {shown}", raw.shown);
-            let expected = match &known[..] {
-                [] => String::from("no options"),
-                known => format!("one of {}", known.join(", ")),
-            };
-            let hint = did_you_mean(option, known.iter().copied());
-            Draft::error(span, message).expected(expected).hint(hint)
-        }
-        BadOption::Value { option, expected, hint } => {
-            let (span, found) = match given(option) {
-                Some((_, text)) => (text.span, format!("found {}", text.value.shown)),
-                None => (strategy, format!("found no `{option}`")),
-            };
-            Draft::error(span, found).expected(*expected).hint(hint.map(str::to_owned))
-        }
-    }
 }
 
 /// Where requests wait for slots, and where they wait for a worker.
