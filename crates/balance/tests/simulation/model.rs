@@ -1,10 +1,5 @@
-//! A pool's life in virtual time: thousands of random steps, every invariant after each.
-//!
-//! The model beside the queue knows who waits, since when and for whom, and checks what the queue
-//! promises: limits at the time of the reserve, no usable slot idle beside a waiter, first come
-//! first served among those who compete, and an integral of idle time that is exact. Some of its
-//! workers count tunnels apart: a slot and a tunnel slot are then one thing that is taken together.
-#![cfg(not(loom))]
+//! The model beside the queue: it knows who waits, since when and for whom, and what the queue owes
+//! them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,211 +8,54 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use isobar_balance::{Grant, Held, Join, Need, Seat, Seats, Ticket, Waiters, Worker, WorkerId};
-use proptest::prelude::*;
 
-const STEPS: usize = 4000;
 const MAX_WAITING: usize = 40;
 
-#[test]
-fn events_in_time_leave_no_slot_idle() {
-    for seed in 0..24 {
-        let mut pool = Pool::new(seed, 6, Lateness::None);
-        (0..STEPS).for_each(|_| pool.step());
-        assert_eq!(pool.waiters.idle_while_waiting(), Duration::ZERO, "seed {seed}");
-        assert!(pool.handed_over > STEPS / 20, "seed {seed}: {} only", pool.handed_over);
-        pool.end();
-    }
-}
-
-#[test]
-fn events_applied_late_are_counted_exactly() {
-    for seed in 100..124 {
-        let mut pool = Pool::new(seed, 6, Lateness::Random);
-        (0..STEPS).for_each(|_| pool.step());
-        assert_eq!(pool.waiters.idle_while_waiting(), pool.idle(), "seed {seed}");
-        assert!(pool.idle() > Duration::ZERO);
-        pool.end();
-    }
-}
-
-#[test]
-fn a_hand_over_20_ms_late_shows_as_20_ms() {
-    let mut pool = Pool::new(1, 1, Lateness::None);
-    pool.workers[0].slots().set_limit(NonZeroU32::new(1));
-    pool.publish_all();
-    pool.arrive(None, Need::Request);
-    pool.arrive(None, Need::Request);
-    let freed = pool.now + Duration::from_millis(5);
-    pool.now = freed + Duration::from_millis(20);
-    pool.waiters.observe(pool.now);
-    let (seat, held) = pool.held.remove(0);
-    pool.waiters.release(&seat, held, freed);
-    assert_eq!(pool.waiters.idle_while_waiting(), Duration::from_millis(20));
-    let mut waiting = pool.tickets.remove(0);
-    match pool.waiters.poll(&mut waiting.ticket, &mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Grant { seat, held, at }) => {
-            assert_eq!(at, freed, "so the hand-over histogram shows it as well");
-            pool.waiters.release(&seat, held, pool.now);
-        }
-        Poll::Pending => panic!("the slot is free"),
-    }
-}
-
-/// A picker that panics takes its own request along and nobody else's.
-#[test]
-fn a_panic_under_the_lock_is_survived() {
-    let mut pool = Pool::new(1, 1, Lateness::None);
-    pool.workers[0].slots().set_limit(NonZeroU32::new(1));
-    pool.publish_all();
-    pool.arrive(None, Need::Request);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let need = Need::Request;
-        let _ = pool.waiters.join(None, need, 9, Waker::noop(), pool.now, || panic!("a bug"));
-    }));
-    assert!(panicked.is_err());
-    pool.arrive(None, Need::Request);
-    assert_eq!(pool.waiters.len(), 1);
-    let (seat, held) = pool.held.remove(0);
-    pool.waiters.release(&seat, held, pool.now);
-    assert!(pool.waiters.is_empty());
-    pool.end();
-}
-
-/// A limit was raised, and before `changed` says so somebody else comes by: the room goes to those
-/// who already wait for it, at the first opportunity.
-#[test]
-fn room_nobody_has_announced_belongs_to_who_waits() {
-    for seed in 0..20 {
-        let mut pool = Pool::new(seed, 2, Lateness::None);
-        pool.workers.iter().for_each(|seat| seat.slots().set_limit(NonZeroU32::new(1)));
-        for worker in [0, 1, 0] {
-            pool.arrive(Some(worker), Need::Request);
-        }
-        assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
-        pool.workers[0].slots().set_limit(NonZeroU32::new(2));
-        pool.arrive(None, Need::Request);
-        assert!(pool.tickets[0].woken.0.load(SeqCst), "a newcomer overtook");
-        assert_eq!((pool.held.len(), pool.waiters.len()), (2, 1));
-
-        pool.arrive(None, Need::Request);
-        pool.workers[1].slots().set_limit(NonZeroU32::new(2));
-        let (last, held) = pool.held.remove(1);
-        assert_eq!(last.id(), 1);
-        pool.waiters.release(&last, held, pool.now);
-        assert_eq!((pool.waiters.len(), last.in_flight()), (0, 2), "both slots handed over");
-        pool.end();
-    }
-}
-
-/// One seat of a vanished worker is released long after: the new worker of that name is not it.
-#[test]
-fn a_worker_that_came_back_is_another() {
-    let mut pool = Pool::new(1, 1, Lateness::None);
-    pool.publish_all();
-    let old = pool.workers[0].clone();
-    assert!(old.slots().try_reserve());
-    pool.workers[0] = Chair::new(0, 1);
-    pool.publish_all();
-    assert!(pool.workers[0].slots().try_reserve());
-    pool.held.push((pool.workers[0].clone(), Held::Request));
-    pool.arrive(None, Need::Request);
-    pool.waiters.release(&old, Held::Request, pool.now);
-    assert_eq!((old.in_flight(), pool.waiters.len()), (0, 1));
-    pool.end();
-}
-
-/// Two crowds at two doors: who waits for a tunnel slot keeps nobody from a free slot, and who has
-/// no tunnel to begin gets no slot that somebody older could have used.
-#[test]
-fn who_misses_a_tunnel_slot_stands_in_nobodys_way() {
-    let mut pool = Pool::new(1, 1, Lateness::None);
-    let worker = pool.workers[0].clone();
-    worker.slots().set_limit(NonZeroU32::new(2));
-    worker.0.tunnels().set_limit(NonZeroU32::new(1));
-    let counts = || (worker.in_flight(), worker.0.tunnels().load().in_flight());
-    pool.arrive(None, Need::Tunnel);
-    assert_eq!(counts(), (1, 1));
-    pool.waiters.release(&worker, Held::Request, pool.now);
-    pool.held[0].1 = Held::Tunnel;
-    assert_eq!(counts(), (0, 1), "the tunnel stands and takes no slot");
-
-    pool.arrive(None, Need::Tunnel);
-    assert_eq!((pool.waiters.len(), counts()), (1, (0, 1)), "neither of the two is taken in vain");
-    assert!(pool.waiters.is_open());
-    pool.arrive(None, Need::Request);
-    pool.arrive(None, Need::Request);
-    pool.arrive(None, Need::Request);
-    assert_eq!((pool.waiters.len(), counts()), (2, (2, 1)));
-
-    // The tunnel ends: the older one would have its tunnel slot, and waits for the first slot.
-    pool.waiters.release(&worker, Held::Tunnel, pool.now);
-    pool.held.remove(0);
-    assert_eq!(counts(), (2, 0));
-    pool.waiters.release(&worker, Held::Request, pool.now);
-    pool.held.remove(0);
-    assert_eq!((pool.waiters.len(), counts()), (1, (2, 1)));
-    assert!(pool.tickets[0].woken.0.load(SeqCst), "the older one");
-    pool.end();
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Shorter lives from anywhere, over pools of every size.
-    #[test]
-    fn any_life_keeps_the_invariants(seed: u64, workers in 1_u32..12, late: bool) {
-        let mut pool = Pool::new(seed, workers, if late { Lateness::Random } else { Lateness::None });
-        (0..300).for_each(|_| pool.step());
-        prop_assert_eq!(pool.waiters.idle_while_waiting(), pool.idle());
-        pool.end();
-    }
-}
-
 #[derive(Clone, Copy, PartialEq)]
-enum Lateness {
+pub enum Lateness {
     None,
     Random,
 }
 
-struct Pool {
-    waiters: Waiters<Chair>,
-    workers: Vec<Chair>,
-    published: Vec<u32>,
+pub struct Pool {
+    pub waiters: Waiters<Chair>,
+    pub workers: Vec<Chair>,
+    pub published: Vec<u32>,
     /// Of the published: those that take only who waits for them alone.
-    backups: Vec<u32>,
+    pub backups: Vec<u32>,
     /// Of the published: those that take whoever waits while nobody before them has room.
-    overflow: Vec<u32>,
-    held: Vec<(Chair, Held)>,
+    pub overflow: Vec<u32>,
+    pub held: Vec<(Chair, Held)>,
     /// In order of age.
-    tickets: Vec<Waiting>,
-    lateness: Lateness,
-    now: Instant,
-    rng: fastrand::Rng,
-    handed_over: usize,
-    spans: Vec<(Instant, Instant)>,
+    pub tickets: Vec<Waiting>,
+    pub lateness: Lateness,
+    pub now: Instant,
+    pub rng: fastrand::Rng,
+    pub handed_over: usize,
+    pub spans: Vec<(Instant, Instant)>,
 }
 
-struct Waiting {
-    ticket: Ticket,
-    bound: Option<u32>,
-    need: Need,
-    since: Instant,
-    woken: Arc<Flag>,
+pub struct Waiting {
+    pub ticket: Ticket,
+    pub bound: Option<u32>,
+    pub need: Need,
+    pub since: Instant,
+    pub woken: Arc<Flag>,
     /// What was true when it was woken.
-    granted: Option<World>,
+    pub granted: Option<World>,
 }
 
-struct World {
-    open: Vec<u32>,
+pub struct World {
+    pub open: Vec<u32>,
     /// Had a tunnel slot left.
-    roomy: Vec<u32>,
-    backups: Vec<u32>,
+    pub roomy: Vec<u32>,
+    pub backups: Vec<u32>,
     /// Who older went on waiting: for which worker, and what it needs.
-    older: Vec<(Option<u32>, Need)>,
+    pub older: Vec<(Option<u32>, Need)>,
 }
 
 impl Pool {
-    fn new(seed: u64, workers: u32, lateness: Lateness) -> Self {
+    pub fn new(seed: u64, workers: u32, lateness: Lateness) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut pool = Self {
             waiters: Waiters::new(),
@@ -237,7 +75,7 @@ impl Pool {
         pool
     }
 
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         self.now += Duration::from_micros(self.rng.u64(1..2000));
         let before = self.taken();
         let worker = self.rng.usize(..self.workers.len());
@@ -300,7 +138,7 @@ impl Pool {
 
     /// The head of an answer came: a tunnel begins, or turns out to be none; or what nobody had
     /// announced turns out to be one.
-    fn go_on(&mut self, event: Instant) {
+    pub fn go_on(&mut self, event: Instant) {
         let at = self.rng.usize(..self.held.len());
         let (seat, held) = &mut self.held[at];
         let (now, released) = match held {
@@ -313,12 +151,12 @@ impl Pool {
         self.waiters.release(seat, released, event);
     }
 
-    fn publish_all(&mut self) {
+    pub fn publish_all(&mut self) {
         self.published = (0..self.workers.len() as u32).collect();
         self.publish(self.now);
     }
 
-    fn publish(&mut self, event: Instant) {
+    pub fn publish(&mut self, event: Instant) {
         let mut seats: Vec<_> =
             self.published.iter().map(|&id| self.workers[id as usize].clone()).collect();
         self.rng.shuffle(&mut seats);
@@ -334,7 +172,7 @@ impl Pool {
 
     /// As the pool does: the gate, the pick, the queue. Now and then the snapshot is too old to
     /// know any free worker.
-    fn arrive(&mut self, bound: Option<u32>, need: Need) {
+    pub fn arrive(&mut self, bound: Option<u32>, need: Need) {
         let stale = self.rng.u32(0..10) == 0;
         let pick = || if stale { None } else { self.reserve(bound, need) };
         if need == Need::Request
@@ -368,7 +206,7 @@ impl Pool {
     }
 
     /// One that waited for its worker takes any: at once if some are free, else at its age.
-    fn unbind(&mut self, at: usize) {
+    pub fn unbind(&mut self, at: usize) {
         let mut waiting = self.tickets.remove(at);
         let granted = waiting.woken.0.load(SeqCst);
         let need = waiting.need;
@@ -390,7 +228,7 @@ impl Pool {
         }
     }
 
-    fn reserve(&self, bound: Option<u32>, need: Need) -> Option<Chair> {
+    pub fn reserve(&self, bound: Option<u32>, need: Need) -> Option<Chair> {
         let bound = bound.filter(|id| self.published.contains(id));
         let usable = self.published.iter().filter(|&&id| self.may_use(bound, id));
         let mut seats = usable.map(|&id| &self.workers[id as usize]);
@@ -399,7 +237,7 @@ impl Pool {
 
     /// First come, first served: nobody is woken before an older one who would have taken just
     /// that slot. Which slot it was shows when the grant is taken.
-    fn notice_grants(&mut self, event: Instant) {
+    pub fn notice_grants(&mut self, event: Instant) {
         let open = |&id: &u32| !self.workers[id as usize].slots().load().is_closed();
         let usable: Vec<u32> = self.published.iter().copied().filter(open).collect();
         let roomy = |&id: &u32| self.workers[id as usize].has_tunnel_room();
@@ -434,7 +272,7 @@ impl Pool {
     }
 
     /// Some are polled at once, some later, and some leave before they are.
-    fn take_some_grants(&mut self) {
+    pub fn take_some_grants(&mut self) {
         let mut kept = Vec::new();
         for mut waiting in std::mem::take(&mut self.tickets) {
             let granted = waiting.woken.0.load(SeqCst);
@@ -472,7 +310,7 @@ impl Pool {
         self.tickets = kept;
     }
 
-    fn check(&self, before: &[(u32, u32)]) {
+    pub fn check(&self, before: &[(u32, u32)]) {
         assert_eq!(self.waiters.len(), self.waiting().count());
         let requests = self.waiting().filter(|waiting| waiting.need == Need::Request).count();
         assert_eq!(self.waiters.is_open(), requests == 0);
@@ -499,7 +337,7 @@ impl Pool {
     }
 
     /// All leave, all leases end: nothing is held, nobody waits.
-    fn end(mut self) {
+    pub fn end(mut self) {
         self.notice_grants(self.now);
         for waiting in std::mem::take(&mut self.tickets) {
             self.waiters.leave(waiting.ticket, self.now);
@@ -512,7 +350,7 @@ impl Pool {
     }
 
     /// The length of the union of all spans in which a waiter and its slot could have met.
-    fn idle(&self) -> Duration {
+    pub fn idle(&self) -> Duration {
         let mut spans = self.spans.clone();
         spans.sort();
         let mut until = None;
@@ -525,46 +363,46 @@ impl Pool {
         total
     }
 
-    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.tickets.iter().filter(|waiting| !waiting.woken.0.load(SeqCst))
     }
 
-    fn may_use(&self, bound: Option<u32>, id: u32) -> bool {
+    pub fn may_use(&self, bound: Option<u32>, id: u32) -> bool {
         bound.map_or(!self.backups.contains(&id), |bound| bound == id)
     }
 
     /// Slots and tunnel slots of each worker.
-    fn taken(&self) -> Vec<(u32, u32)> {
+    pub fn taken(&self) -> Vec<(u32, u32)> {
         let of = |seat: &Chair| (seat.in_flight(), seat.0.tunnels().load().in_flight());
         self.workers.iter().map(of).collect()
     }
 }
 
 #[derive(Clone)]
-struct Chair(Arc<Worker>);
+pub struct Chair(pub Arc<Worker>);
 
 impl Chair {
-    fn new(id: u32, limit: u32) -> Self {
+    pub fn new(id: u32, limit: u32) -> Self {
         Self(Arc::new(Worker::new(WorkerId(id), "w", NonZeroU32::new(limit), 1)))
     }
 
-    fn slots(&self) -> &isobar_balance::Slots {
+    pub fn slots(&self) -> &isobar_balance::Slots {
         self.0.slots()
     }
 
-    fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.0.id().0
     }
 
-    fn in_flight(&self) -> u32 {
+    pub fn in_flight(&self) -> u32 {
         self.slots().load().in_flight()
     }
 
-    fn has_tunnel_room(&self) -> bool {
+    pub fn has_tunnel_room(&self) -> bool {
         self.0.tunnels().load().has_room()
     }
 
-    fn has_room(&self, need: Need) -> bool {
+    pub fn has_room(&self, need: Need) -> bool {
         self.slots().load().has_room() && (need == Need::Request || self.has_tunnel_room())
     }
 }
@@ -575,7 +413,7 @@ impl Seat for Chair {
     }
 }
 
-struct Flag(AtomicBool);
+pub struct Flag(pub AtomicBool);
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
