@@ -38,5 +38,7 @@ fn tunnels_and_overflow_that_do_nothing_are_told() {
         let both = chat(wanted, "{ requests: 8, tunnels: 9 }");
         assert!(good(&both).warnings.render(Colour::Never).is_empty(), "{wanted}");
     }
+    let split = chat("{ path_prefix: /ws }", "8").replace("pool: app }]", "split: { app: 1 } }]");
+    warned(&split, &["each open tunnel holds a slot for its life"]);
     assert!(good(&chat("{ path_prefix: /news }", "8")).warnings.render(Colour::Never).is_empty());
 }

@@ -135,6 +135,7 @@ pub(super) fn convert(
     let without_slots = !limited && !workers.is_empty();
     if let Some(Spanned { value: OnOff::On, span }) = raw.overflow.as_given()
         && discover.is_none()
+        && !workers.is_empty()
         && (without_slots || workers.iter().all(|worker| worker.tier == workers[0].tier))
     {
         let hint = "it takes workers with slots in one tier, and others in a higher one: `tier: 1`";

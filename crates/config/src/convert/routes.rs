@@ -132,26 +132,18 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
     }
     let buffer_given = way.buffer.as_given().map(|given| given.span);
     let buffer = (buffer_given, buffer(way.buffer));
-    if let Some(pool) = way.pool.as_given().filter(|_| way.for_tunnels)
-        && let Some(facts) = names.pools.get(&pool.value.text)
-        && facts.http_only.counts_tunnels_as_requests
-    {
-        let name = &pool.value.text;
-        let message = format!("in the pool `{name}` each open tunnel holds a slot for its life");
-        let hint = "to count WebSockets and event streams apart: \
-                    `slots: { requests: N, tunnels: M }`";
-        cx.report(Draft::warning(pool.span, message).hint(hint.to_owned()));
-    }
     if let Some(pool) = way.pool.given() {
         let timeouts = way.timeouts.value();
-        return destination(pool, timeouts, buffer, listener, names, cx).map(Action::Pool);
+        return destination(pool, way.for_tunnels, timeouts, buffer, listener, names, cx)
+            .map(Action::Pool);
     }
     if let Some(Shares(shares)) = way.split.value() {
         let timeouts = way.timeouts.value();
         let mut members = Vec::with_capacity(shares.len());
         for (pool, share) in shares {
             // One without a share is still to be there, and counts as used.
-            let to = destination(pool, timeouts.clone(), buffer, listener, names, cx);
+            let timeouts = timeouts.clone();
+            let to = destination(pool, way.for_tunnels, timeouts, buffer, listener, names, cx);
             members.extend(NonZeroU32::new(share).and_then(|share| Some((to?, share))));
         }
         return Some(Action::Split(members));
@@ -175,6 +167,7 @@ fn action(way: Way, listener: &str, names: &mut Names, cx: &mut Cx<'_>) -> Optio
 
 fn destination(
     pool: Spanned<Text>,
+    for_tunnels: bool,
     timeouts: Option<raw::RouteTimeouts>,
     (buffer_given, buffer): (Option<Span>, RouteBuffer),
     listener: &str,
@@ -191,6 +184,13 @@ fn destination(
                 .expected("a pool with `slots`, or no `buffer`")
                 .hint(super::pool::WHAT_BUFFERS_DO.to_owned()),
         );
+    }
+    if for_tunnels && facts.http_only.counts_tunnels_as_requests {
+        let name = &pool.value.text;
+        let message = format!("in the pool `{name}` each open tunnel holds a slot for its life");
+        let hint = "to count WebSockets and event streams apart: \
+                    `slots: { requests: N, tunnels: M }`";
+        cx.report(Draft::warning(pool.span, message).hint(hint.to_owned()));
     }
     Some(Destination { pool: pool.value.text, timeouts, buffer })
 }
