@@ -193,7 +193,7 @@ async fn live(
         tally: reload::Tally::default(),
         shutdown,
         panics,
-        recent: Recent::default(),
+        recent: Recent::begin(),
         started,
         doors: doors.addresses(),
         phase: watch::Sender::new(Phase::Starting),

@@ -12,7 +12,7 @@ use isobar_balance::fairness::jain_index;
 use isobar_balance::stats::HistogramValues;
 use isobar_pool::{Pool, PoolFigures, PoolStatus, WorkerStatus};
 use isobar_proxy::metrics::RouteMetrics;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::quantile::{Quantile, quantile};
 use crate::app::Control;
@@ -23,16 +23,15 @@ const EVERY: Duration = Duration::from_secs(5);
 const SAMPLES: usize = 13;
 
 /// A minute of samples, the oldest first.
-#[derive(Default)]
 pub(crate) struct Recent(Mutex<Window>);
 
-#[derive(Default)]
 struct Window {
     /// What each route had counted when it was last looked at: routes come and go, and what one that
     /// has gone had counted is not forgotten.
     routes: BTreeMap<RouteKey, (Arc<RouteMetrics>, Answers)>,
     /// By pool, since it is known.
     answers: BTreeMap<String, Answers>,
+    /// Never empty: the first is of the moment before anything was served.
     samples: VecDeque<Sample>,
 }
 
@@ -111,23 +110,29 @@ pub(crate) struct WorkerMinute {
 }
 
 impl Recent {
+    /// Before the first listener opens: what is served from now on counts.
+    pub(crate) fn begin() -> Recent {
+        let nothing = Sample { at: Instant::now(), pools: BTreeMap::new() };
+        Recent(Mutex::new(Window {
+            routes: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            samples: VecDeque::from([nothing]),
+        }))
+    }
+
     /// Runs for as long as the process.
     pub(crate) async fn sample(control: Arc<Control>) {
-        let look = |control: &Control| {
-            let (pools, handles) = serving(control);
-            let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
-            control.recent.note(&pools, &handles);
-        };
-        let mut clock = interval(EVERY);
+        let mut clock = interval_at(tokio::time::Instant::now() + EVERY, EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        clock.tick().await;
-        // The first one at once: the process has just begun, and nothing is older.
-        look(&control);
         loop {
             clock.tick().await;
             let control = control.clone();
             // Off the control thread, like a scrape: a pool of 10,000 workers must not delay a probe.
-            let looked = tokio::task::spawn_blocking(move || look(&control));
+            let looked = tokio::task::spawn_blocking(move || {
+                let (pools, handles) = serving(&control);
+                let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
+                control.recent.note(&pools, &handles);
+            });
             // A panic has been logged by the hook.
             let _ = looked.await;
         }

@@ -56,12 +56,26 @@ fn pool(name: &str, workers: Vec<WorkerStatus>) -> Now {
     Now { status, figures }
 }
 
+/// A minute goes by in which nothing changes.
+fn a_minute_of(recent: &Recent, pools: &[Now]) {
+    for _ in 0..SAMPLES {
+        recent.note(pools, &Handles::default());
+    }
+}
+
+#[test]
+fn what_was_served_before_the_first_look_counts() {
+    let recent = Recent::begin();
+    let now = [pool("app", vec![worker("a", 7, 0, 0)])];
+    assert_eq!(recent.minutes(&now, &Handles::default())["app"].requests, 8);
+    assert_eq!(recent.minutes(&now, &Handles::default())["app"].requests, 8);
+}
+
 #[test]
 fn the_last_minute_is_what_came_since_the_oldest_sample() {
-    let recent = Recent::default();
+    let recent = Recent::begin();
     let none = Handles::default();
-    assert!(recent.minutes(&[pool("app", Vec::new())], &none).is_empty(), "nothing is known yet");
-    recent.note(&[pool("app", vec![worker("a", 100, 0, 1000)])], &none);
+    a_minute_of(&recent, &[pool("app", vec![worker("a", 100, 0, 1000)])]);
     let now = [pool("app", vec![worker("a", 110, 2, 1240), worker("new", 5, 0, 50)])];
     let minutes = recent.minutes(&now, &none);
     let app = &minutes["app"];
@@ -75,7 +89,7 @@ fn the_last_minute_is_what_came_since_the_oldest_sample() {
 
 #[test]
 fn a_minute_of_samples_is_kept_and_a_pool_that_came_later_has_its_own_span() {
-    let recent = Recent::default();
+    let recent = Recent::begin();
     let none = Handles::default();
     for round in 0..40 {
         recent.note(&[pool("app", vec![worker("a", round, 0, 0)])], &none);
@@ -91,7 +105,7 @@ fn a_minute_of_samples_is_kept_and_a_pool_that_came_later_has_its_own_span() {
 
 #[test]
 fn answers_of_a_route_that_is_gone_stay_counted() {
-    let recent = Recent::default();
+    let recent = Recent::begin();
     let key = |route: &str| (String::from("web"), route.to_owned(), String::from("app"));
     let handles = |routes: &[&str]| {
         let mut handles = Handles::default();
@@ -117,9 +131,9 @@ fn answers_of_a_route_that_is_gone_stay_counted() {
 
 #[test]
 fn fairness_is_of_the_whole_window() {
-    let recent = Recent::default();
+    let recent = Recent::begin();
     let none = Handles::default();
-    recent.note(&[pool("app", vec![worker("a", 0, 0, 500), worker("b", 0, 0, 0)])], &none);
+    a_minute_of(&recent, &[pool("app", vec![worker("a", 0, 0, 500), worker("b", 0, 0, 0)])]);
     recent.note(&[pool("app", vec![worker("a", 0, 0, 600), worker("b", 0, 0, 100)])], &none);
     assert!((recent.fairness()["app"] - 1.0).abs() < 1e-9);
 }
