@@ -5,7 +5,7 @@
 use crate::chunked::{Decoder, Step};
 use crate::{Body, Error, ResponseBody};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum BodyReader {
     /// No body.
     None,

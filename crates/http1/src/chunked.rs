@@ -47,7 +47,7 @@ pub enum Step {
     End { consumed: usize },
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Decoder {
     phase: Phase,
     /// The size being read, then the data bytes still to come.

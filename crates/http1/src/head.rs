@@ -7,7 +7,7 @@ mod edits;
 
 use std::ops::Range;
 
-use crate::field::{Field, FieldId, is_claim};
+use crate::field::{Field, FieldId, is_claim, is_value_byte};
 use crate::lines::FieldLine;
 use crate::search::Lines;
 use crate::{Error, Found};
@@ -157,6 +157,30 @@ impl Head {
             });
         }
         Ok(())
+    }
+
+    /// Adds a line as if it had been received, under the rules of [`Edits::accepts`].
+    pub(crate) fn build(&mut self, name: &[u8], value: &[u8]) {
+        let id = FieldId::of(name);
+        if !Edits::accepts(id, name) {
+            return;
+        }
+        let start = self.text.len() as u32;
+        write_clean_line(&mut self.text, name, value);
+        let claim = id == FieldId::Other && is_claim(name);
+        self.present |= id.bit();
+        self.claims |= claim;
+        let name_ends = start + name.len() as u32;
+        self.lines.push(Line {
+            id,
+            skip: 0,
+            plain: true,
+            claim,
+            stands_for: FieldId::Other,
+            underscored: false,
+            name: Span { start, end: name_ends },
+            value: Span { start: name_ends + 2, end: self.text.len() as u32 - 2 },
+        });
     }
 
     /// Adds bytes behind the head: a start line's part that was not received as one piece.
@@ -387,6 +411,16 @@ pub(crate) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The same for a value that somebody wrote for us, a template or a certificate: what could end the
+/// line is left out.
+fn write_clean_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if value.iter().fold(true, |ok, &b| ok & is_value_byte(b)) {
+        return write_line(out, name, value);
+    }
+    let clean: Vec<u8> = value.iter().copied().filter(|&b| is_value_byte(b)).collect();
+    write_line(out, name, &clean);
 }
 
 pub(crate) fn write_content_length(out: &mut Vec<u8>, length: u64) {

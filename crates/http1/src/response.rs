@@ -1,6 +1,6 @@
-//! The head of a worker's response: parsed as strictly as a request, read, edited, and encoded for
-//! the client. It decides how the body ends, given the method it answers. What it refuses is a 502,
-//! made by the proxy.
+//! The head of a response: a worker's, parsed as strictly as a request, or built, where nobody sent
+//! it; then read, edited, and encoded for the client. It decides how the body ends, given the method
+//! it answers. What it refuses is a 502, made by the proxy.
 
 use crate::connection::{Options, idle_timeout, upgrade_protocol};
 use crate::field::{Field, FieldId};
@@ -62,6 +62,23 @@ impl ResponseHead {
                 Err(error)
             }
         }
+    }
+
+    /// Begins a head that nobody sent, as the answer to a request of this method. `length`: of the
+    /// body that a GET would have; nothing where that is not to be told (204, 304). Its fields follow
+    /// with [`ResponseHead::add`].
+    pub fn build(&mut self, status: u16, reason: &str, length: Option<u64>, request_method: &[u8]) {
+        self.reset();
+        self.status = status;
+        self.reason = self.head.push(&[reason.as_bytes()]);
+        self.content_length = length;
+        self.body = self.framed(false, request_method);
+    }
+
+    /// Adds a field to a head that is built: it reads as if it had been received. The rules for names
+    /// and values are those of [`ResponseHead::set`].
+    pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.head.build(name.as_ref(), value.as_ref());
     }
 
     pub fn status(&self) -> u16 {
@@ -268,15 +285,19 @@ impl ResponseHead {
             }
             only_chunked(self.head.values(FieldId::TransferEncoding))?;
         }
+        self.body = self.framed(chunked, request_method);
+        Ok(())
+    }
+
+    fn framed(&self, chunked: bool, request_method: &[u8]) -> ResponseBody {
         let bodyless =
             self.status < 200 || matches!(self.status, 204 | 304) || request_method == b"HEAD";
-        self.body = match self.content_length {
+        match self.content_length {
             _ if bodyless => ResponseBody::None,
             Some(length) => ResponseBody::Length(length),
             None if chunked => ResponseBody::Chunked,
             None => ResponseBody::UntilClose,
-        };
-        Ok(())
+        }
     }
 
     /// A 1xx or 204 that announces a body may well send it, into the next answer.

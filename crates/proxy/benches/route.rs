@@ -55,7 +55,11 @@ fn measure(what: &str, count: usize, one: impl Fn(usize) -> Match) {
         matches: vec![one(at)],
         filters: None,
         action: Action::Answer(Box::new(Answer {
-            reply: Reply::Respond(Respond::new(204, &[], "")),
+            reply: Reply::Respond(Respond {
+                status: 204,
+                headers: Box::default(),
+                body: Vec::new(),
+            }),
             metrics: Arc::new(RouteMetrics::new(1)),
         })),
         retry: RetryPolicy::never(),

@@ -1,140 +1,67 @@
 //! A reason → the response a client gets: the only place where the proxy speaks for itself.
 
-use std::{io::Write, time::SystemTime};
+use std::time::SystemTime;
 
-use isobar_http1::Version;
+use isobar_http1::{ResponseBody, ResponseFraming, ResponseHead};
 
-use crate::reason::Reason;
+use crate::{access_log, reason::Reason};
 
 /// Fields beside those that every answer of ours has.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// Appends a whole response for `reason`, whose usual `status` a parser may have sharpened, and says
-/// how many bytes are body. `words`: what else the client is told, in a line of its own.
-#[expect(clippy::too_many_arguments, reason = "each of them is a part of one answer")]
-pub(crate) fn write(
-    out: &mut Vec<u8>,
-    status: u16,
-    reason: Reason,
-    words: Option<&str>,
-    request_id: &[u8],
-    fields: &[(&'static str, String)],
-    keep_alive: KeepAlive,
-    head_only: HeadOnly,
-) -> usize {
-    let phrase = phrase(status);
-    // "404 Not Found: no_route\n"
-    let body_len = 3 + 1 + phrase.len() + 2 + reason.code().len() + 1;
-    let body_len = body_len + words.map_or(0, |words| words.len() + 1);
-    begin(out, status);
-    let _ = write!(
-        out,
-        "Content-Type: text/plain; charset=utf-8\r\n\
-         Content-Length: {body_len}\r\n\
-         x-isobar-reason: {}\r\n\
-         X-Request-Id: ",
-        reason.code()
-    );
-    out.extend_from_slice(request_id);
-    out.extend_from_slice(b"\r\n");
-    if words.is_some() {
-        // They quote the request: nobody takes them for anything but text.
-        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
-    }
-    if status == 405 {
-        out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
-    }
-    for (name, value) in fields {
-        let _ = write!(out, "{name}: {value}\r\n");
-    }
-    out.extend_from_slice(keep_alive.line());
-    out.extend_from_slice(b"\r\n");
-    if head_only == HeadOnly::Yes {
-        return 0;
-    }
-    let _ = writeln!(out, "{status} {phrase}: {}", reason.code());
-    if let Some(words) = words {
-        let _ = writeln!(out, "{words}");
-    }
-    body_len
-}
-
-/// Whether the connection lives on, and how that is said (RFC 9112 §9.3).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeepAlive {
-    /// It goes without saying.
-    Yes,
-    /// An HTTP/1.0 client expects `Connection: keep-alive`.
-    Announced,
-    Close,
-}
-
-impl KeepAlive {
-    pub(crate) fn of(keep: bool, client: Version) -> Self {
-        match (keep, client) {
-            (true, Version::Http11) => Self::Yes,
-            (true, Version::Http10) => Self::Announced,
-            (false, _) => Self::Close,
-        }
-    }
-
-    fn line(self) -> &'static [u8] {
-        match self {
-            Self::Yes => b"",
-            Self::Announced => b"Connection: keep-alive\r\n",
-            Self::Close => b"Connection: close\r\n",
-        }
-    }
-}
-
-/// A HEAD request's answer has no body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeadOnly {
-    Yes,
-    No,
-}
-
-/// A response that the configuration wrote.
-pub(crate) struct Own<'a> {
+/// An answer that says why.
+pub(crate) struct Refusal<'a> {
+    /// The reason's, which a parser may have sharpened.
     pub(crate) status: u16,
-    /// Whole lines, each with its line end: no framing, no `Connection`, no `Date`.
-    pub(crate) lines: &'a [u8],
-    pub(crate) body: &'a [u8],
+    pub(crate) reason: Reason,
+    /// What else the client is told, in a line of its own.
+    pub(crate) words: Option<&'a str>,
+    pub(crate) fields: &'a [(&'static str, String)],
 }
 
-impl Own<'_> {
-    /// Appends all of it, and says how many bytes are body.
-    pub(crate) fn write(
-        &self,
-        out: &mut Vec<u8>,
-        request_id: &[u8],
-        keep_alive: KeepAlive,
-        head_only: HeadOnly,
-    ) -> usize {
-        begin(out, self.status);
-        out.extend_from_slice(self.lines);
-        // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
-        if !matches!(self.status, 204 | 304) {
-            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+impl Refusal<'_> {
+    /// Builds its head; what comes back is the body that a GET gets.
+    pub(crate) fn build(&self, head: &mut ResponseHead, id: &[u8], method: &[u8]) -> String {
+        let Self { status, reason, words, fields } = *self;
+        let code = reason.code();
+        let mut body = format!("{status} {}: {code}\n", phrase(status));
+        if let Some(words) = words {
+            body += words;
+            body.push('\n');
         }
-        out.extend_from_slice(b"X-Request-Id: ");
-        out.extend_from_slice(request_id);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(keep_alive.line());
-        out.extend_from_slice(b"\r\n");
-        if head_only == HeadOnly::Yes || matches!(self.status, 204 | 205 | 304) {
-            return 0;
+        begin(head, status, body.len(), id, method);
+        head.add("Content-Type", "text/plain; charset=utf-8");
+        head.add("x-isobar-reason", code);
+        if words.is_some() {
+            // They quote the request: nobody takes them for anything but text.
+            head.add("X-Content-Type-Options", "nosniff");
         }
-        out.extend_from_slice(self.body);
-        self.body.len()
+        if status == 405 {
+            head.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        }
+        for (name, value) in fields {
+            head.add(name, value);
+        }
+        body
     }
 }
 
-/// The status line, and the date that an answer of ours must have (RFC 9110 §6.6.1).
-fn begin(out: &mut Vec<u8>, status: u16) {
-    let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
-    out.extend_from_slice(&crate::access_log::imf_date(SystemTime::now()));
-    out.extend_from_slice(b"\r\n");
+/// Begins the head of an answer of ours: its status, the date that it must have (RFC 9110 §6.6.1),
+/// the request's id, and how long its body is.
+pub(crate) fn begin(head: &mut ResponseHead, status: u16, body: usize, id: &[u8], method: &[u8]) {
+    // RFC 9110 §8.6: never in a 204, and in a 304 only the length of what was not sent.
+    let length = (!matches!(status, 204 | 304)).then_some(body as u64);
+    head.build(status, phrase(status), length, method);
+    head.add("Date", access_log::imf_date(SystemTime::now()));
+    head.add("X-Request-Id", id);
+}
+
+/// How the body of an answer of ours is framed: we know all of it.
+pub(crate) fn framing(head: &ResponseHead) -> ResponseFraming {
+    match head.body() {
+        ResponseBody::Length(length) => ResponseFraming::Length(length),
+        _ => ResponseFraming::None,
+    }
 }
 
 /// `100 Continue`, written before the first read of a body that waits for it.
@@ -186,42 +113,48 @@ fn phrase(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use isobar_http1::{Connection, Version};
+
     use super::*;
 
-    fn own(status: u16, body: &str, head_only: HeadOnly, client: Version) -> String {
+    fn written(head: &ResponseHead, client: Version) -> String {
         let mut out = Vec::new();
-        let own = Own { status, lines: b"Content-Type: text/plain\r\n", body: body.as_bytes() };
-        own.write(&mut out, b"id", KeepAlive::of(true, client), head_only);
+        head.encode(&mut out, framing(head), Connection::KeepAlive, client);
         String::from_utf8(out).expect("ascii")
     }
 
     #[test]
     fn an_answer_of_our_own_is_framed_by_its_status_and_method() {
-        let get = own(200, "hello", HeadOnly::No, Version::Http11);
+        let mut head = ResponseHead::new();
+        begin(&mut head, 200, 5, b"id", b"GET");
+        let get = written(&head, Version::Http11);
         assert!(get.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{get}");
-        assert!(get.ends_with("Content-Length: 5\r\nX-Request-Id: id\r\n\r\nhello"), "{get}");
-        let head = own(200, "hello", HeadOnly::Yes, Version::Http10);
-        assert!(head.contains("Content-Length: 5\r\n"), "{head}");
-        assert!(head.ends_with("Connection: keep-alive\r\n\r\n"), "{head}");
+        assert!(get.ends_with("X-Request-Id: id\r\nContent-Length: 5\r\n\r\n"), "{get}");
+        begin(&mut head, 200, 5, b"id", b"HEAD");
+        assert_eq!(head.body(), ResponseBody::None);
+        let head_only = written(&head, Version::Http10);
+        assert!(head_only.contains("Content-Length: 5\r\n"), "{head_only}");
+        assert!(head_only.ends_with("Connection: keep-alive\r\n\r\n"), "{head_only}");
         for status in [204, 304] {
-            let none = own(status, "", HeadOnly::No, Version::Http11);
+            begin(&mut head, status, 0, b"id", b"GET");
+            let none = written(&head, Version::Http11);
             assert!(!none.contains("Content-Length"), "{none}");
         }
-        assert!(own(299, "", HeadOnly::No, Version::Http11).starts_with("HTTP/1.1 299 \r\n"));
+        begin(&mut head, 299, 0, b"id", b"GET");
+        assert!(written(&head, Version::Http11).starts_with("HTTP/1.1 299 \r\n"));
     }
 
     #[test]
     fn the_announced_length_is_the_body() {
+        let mut head = ResponseHead::new();
         for reason in [Reason::NoRoute, Reason::QueueTimeout, Reason::HeaderTooLarge] {
-            let mut out = Vec::new();
-            let words = Some("a word in excess");
-            let status = reason.status();
-            write(&mut out, status, reason, words, b"id", &[], KeepAlive::Yes, HeadOnly::No);
-            let text = String::from_utf8(out).expect("ascii");
-            let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
-            assert!(head.contains(reason.code()));
-            assert_eq!(head.matches("\r\nDate: ").count(), 1, "{head}");
+            let (status, words) = (reason.status(), Some("a word in excess"));
+            let refusal = Refusal { status, reason, words, fields: &[] };
+            let body = refusal.build(&mut head, b"id", b"GET");
+            let text = written(&head, Version::Http11);
+            assert!(text.contains(&format!("Content-Length: {}\r\n", body.len())), "{text}");
+            assert!(text.contains(reason.code()) && body.contains(reason.code()));
+            assert_eq!(text.matches("\r\nDate: ").count(), 1, "{text}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! comes back is forwarded by `forward`. Dropping the [`Exchange`] writes one log line and one
 //! set of metrics, however the request ended.
 
+mod out;
 mod refusal;
 mod shield;
 

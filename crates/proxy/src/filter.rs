@@ -26,7 +26,7 @@ use crate::{answer::Fields, reason::Reason};
 pub use chain::Chain;
 pub(crate) use chain::Passed;
 pub(crate) use compression::Encoder;
-pub(crate) use context::PathCx;
+pub(crate) use context::{Maker, PathCx};
 pub use context::{RequestCx, ResponseCx};
 
 /// Shared by all shards and by every request of a route: what changes is atomic or briefly locked.
@@ -41,9 +41,8 @@ pub trait Filter: Send + Sync {
         Step::Next
     }
 
-    /// Before the head of the final response is sent; not called for interim ones (1xx). It may be
-    /// called for a response that is then not sent, because it breaks off and another attempt is made:
-    /// it changes nothing but the response.
+    /// Before the head of the final response is sent: once, for the one that is really sent, whoever
+    /// made it; not called for interim ones (1xx).
     fn response(&self, cx: &mut ResponseCx<'_>) {
         let _ = cx;
     }

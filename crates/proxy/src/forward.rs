@@ -12,9 +12,15 @@ mod tunnel;
 use std::time::SystemTime;
 
 use isobar_http1::{FieldId, ResponseHead};
+use isobar_pool::Lease;
 
 use crate::{
-    access_log, affinity, attempt::Answered, exchange::Exchange, h1::Next, reason::Reason,
+    access_log, affinity,
+    attempt::Answered,
+    exchange::Exchange,
+    filter::{Encoder, Maker},
+    h1::Next,
+    reason::Reason,
 };
 use download::Download;
 pub(crate) use kind::{is_event_stream, is_grpc};
@@ -25,18 +31,10 @@ pub(crate) use tunnel::Tunnel;
 pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
-    date(&mut exchange.scratch.response);
-    let encoder = match &exchange.filters {
-        Some(_) => exchange.show_response(),
-        None => None,
-    };
-    if lease.policy().sticky {
-        affinity::tell(exchange, &lease);
-    }
-    if exchange.scratch.response.status() == 101 {
+    if exchange.record.status == 101 {
         return tunnel::open(exchange, lease, worker).await;
     }
-    let mut download = Download::start(exchange, lease, worker, upload, encoder);
+    let mut download = Download::start(exchange, lease, worker, upload);
     match download.run(exchange).await {
         Ok(()) => Ok(download.next(exchange)),
         Err(reason) if exchange.record.forwarding => {
@@ -48,6 +46,19 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
             Err(reason)
         }
     }
+}
+
+/// Makes the worker's head the one that its client gets.
+fn show(exchange: &mut Exchange<'_>, lease: &Lease) -> Option<Box<dyn Encoder>> {
+    date(&mut exchange.scratch.response);
+    let encoder = match &exchange.filters {
+        Some(_) => exchange.show(Maker::Worker),
+        None => None,
+    };
+    if lease.policy().sticky {
+        affinity::tell(exchange, lease);
+    }
+    encoder
 }
 
 /// RFC 9110 §6.6.1: who passes on a response without a date says when it came.

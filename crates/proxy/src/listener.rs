@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use isobar_http1::{Connection, ResponseHead, Version};
 use isobar_pool::Stream;
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
@@ -32,7 +33,7 @@ use tokio::{
 
 use crate::{
     access_log::Entry,
-    answer::{self, HeadOnly, KeepAlive},
+    answer::{self, Refusal},
     connections::Admission,
     forwarded,
     reason::Reason,
@@ -212,13 +213,16 @@ fn turn_away(
         ..Entry::of(SystemTime::now(), &plan.name, &id)
     };
     if let Serve::Http(_) = plan.serve {
+        let mut head = ResponseHead::new();
+        let refusal = Refusal { status, reason, words: None, fields: &[] };
+        let body = refusal.build(&mut head, &id, b"");
         let mut out = Vec::new();
-        let body =
-            answer::write(&mut out, status, reason, None, &id, &[], KeepAlive::Close, HeadOnly::No);
+        head.encode(&mut out, answer::framing(&head), Connection::Close, Version::Http11);
+        out.extend_from_slice(body.as_bytes());
         // A fresh socket takes a few hundred bytes; if not, it is closed without them.
         let sent = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         if sent.is_ok() {
-            (entry.bytes_out, entry.body_out) = (out.len() as u64, body as u64);
+            (entry.bytes_out, entry.body_out) = (out.len() as u64, body.len() as u64);
         }
         entry.status = Some(status);
         plan.metrics.unrouted(status, Duration::ZERO);

@@ -9,7 +9,7 @@ use crate::{Error, Found};
 /// All trailer lines of one message together.
 const MAX: usize = 8 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Trailers {
     /// The lines kept so far, then the line being read.
     text: Vec<u8>,

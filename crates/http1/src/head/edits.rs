@@ -1,10 +1,9 @@
-//! The lines added to a head, kept ready to be written. It is where nothing that could end a line
-//! gets in, whatever a template or a certificate put into a value.
+//! The lines added to a head, kept ready to be written.
 
 use std::ops::Range;
 
-use super::write_line;
-use crate::field::{FieldId, is_token, is_value_byte};
+use super::write_clean_line;
+use crate::field::{FieldId, is_token};
 
 #[derive(Debug, Default)]
 pub(super) struct Edits {
@@ -39,12 +38,7 @@ impl Edits {
 
     pub(super) fn add(&mut self, id: FieldId, name: &[u8], value: &[u8]) {
         let start = self.text.len();
-        if value.iter().fold(true, |ok, &b| ok & is_value_byte(b)) {
-            write_line(&mut self.text, name, value);
-        } else {
-            let clean: Vec<u8> = value.iter().copied().filter(|&b| is_value_byte(b)).collect();
-            write_line(&mut self.text, name, &clean);
-        }
+        write_clean_line(&mut self.text, name, value);
         self.present |= id.bit();
         self.lines.push(Edit { id, name: name.len(), line: start..self.text.len() });
     }

@@ -106,7 +106,11 @@ impl Planner<'_> {
                 self.answer(listener, route, Reply::Redirect(redirect(wanted)))
             }
             model::Action::Respond(wanted) => {
-                let own = Respond::new(wanted.status, &wanted.headers, &wanted.body);
+                let own = Respond {
+                    status: wanted.status,
+                    headers: wanted.headers.clone().into(),
+                    body: wanted.body.clone().into(),
+                };
                 self.answer(listener, route, Reply::Respond(own))
             }
         };

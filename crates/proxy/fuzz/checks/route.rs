@@ -204,7 +204,8 @@ impl Rule {
                 .collect(),
             ..Match::default()
         };
-        let reply = Reply::Respond(Respond::new(204, &[], ""));
+        let reply =
+            Reply::Respond(Respond { status: 204, headers: Box::default(), body: Vec::new() });
         RouteSpec {
             name,
             matches: vec![one],

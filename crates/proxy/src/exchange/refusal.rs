@@ -1,12 +1,7 @@
 //! The proxy's own answer to a request that has none, and what it leaves of the connection.
 
 use super::Exchange;
-use crate::{
-    answer::{self, HeadOnly, KeepAlive},
-    h1::Next,
-    headers,
-    reason::Reason,
-};
+use crate::{answer::Refusal, h1::Next, headers, reason::Reason, scratch::Scratch};
 
 impl Exchange<'_> {
     /// The connection may serve another request after an answer of our own: it is certain that what
@@ -49,14 +44,7 @@ impl Exchange<'_> {
         }
         // Who sends what cannot be understood is not understood again (adversaries probe this way).
         let keep = reason != Reason::BadRequest && self.may_keep();
-        let head_only = match self.parsed && self.scratch.request.method() == b"HEAD" {
-            true => HeadOnly::Yes,
-            false => HeadOnly::No,
-        };
-        let alive = KeepAlive::of(keep, self.scratch.request.version());
         headers::name_request(self);
-        let mut out = std::mem::take(&mut self.scratch.out);
-        out.clear();
         let status = self.record.status;
         let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
         let mut fields = fields.unwrap_or_default();
@@ -69,19 +57,14 @@ impl Exchange<'_> {
             };
             fields.push(("Retry-After", after.to_string()));
         }
-        let id = &self.scratch.id;
         // What is wrong with its request a client may know; what is wrong with a worker it may not.
         let words = self.record.words.as_deref().or(self.incoming.wrong.as_deref());
         let words = words.filter(|_| reason.is_of_the_request());
-        let body = answer::write(&mut out, status, reason, words, id, &fields, alive, head_only);
-        self.show_answer(&mut out, alive);
-        self.record.head = (out.len() - body) as u64;
-        let stall = self.listener.timeouts.write_stall;
-        let wrote = match keep {
-            true => self.client.write_all(&out, stall, &mut self.record.sent).await,
-            false => self.client.write_last(&out, stall, &mut self.record.sent).await,
-        };
-        self.scratch.out = out;
+        let refusal = Refusal { status, reason, words, fields: &fields };
+        let Scratch { request, response, id, .. } = &mut *self.scratch;
+        let method = if self.parsed { request.method() } else { b"" };
+        let body = refusal.build(response, id, method);
+        let wrote = self.send(body.as_bytes(), keep).await;
         match wrote {
             Err(_) => Next::Close,
             Ok(()) if keep => Next::Request,

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{Filter, ResponseCx};
+use isobar_http1::{RequestHead, ResponseHead};
+
+use super::{Encoder, Filter, Maker, ResponseCx};
 use crate::{answer::Fields, metrics::RouteMetrics};
 
 /// What a request of one route passes through.
@@ -46,8 +48,16 @@ impl Passed {
         next
     }
 
-    /// Shows the response to whoever saw the request, the last one first.
-    pub(crate) fn respond(&self, cx: &mut ResponseCx<'_>) {
-        self.chain.filters[..self.seen].iter().rev().for_each(|filter| filter.response(cx));
+    /// Shows the response to whoever saw the request, the last one first. What comes back is what its
+    /// body is to be sent through.
+    pub(crate) fn respond(
+        &self,
+        request: &RequestHead,
+        response: &mut ResponseHead,
+        maker: Maker,
+    ) -> Option<Box<dyn Encoder>> {
+        let mut cx = ResponseCx::new(request, response, maker);
+        self.chain.filters[..self.seen].iter().rev().for_each(|filter| filter.response(&mut cx));
+        cx.into_encoder()
     }
 }

@@ -72,8 +72,15 @@ pub struct ResponseCx<'a> {
     pub(crate) request: &'a RequestHead,
     pub(crate) response: &'a mut ResponseHead,
     pub(super) body: Body,
-    /// A worker's.
-    pub(super) forwarded: bool,
+    maker: Maker,
+}
+
+/// Who made a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    Worker,
+    /// We did: its body stays what it is.
+    Proxy,
 }
 
 /// What may become of a response's body.
@@ -85,18 +92,17 @@ pub(super) enum Body {
 }
 
 impl<'a> ResponseCx<'a> {
-    /// An answer of our own, whose body stays what it is.
-    pub(super) fn own(request: &'a RequestHead, response: &'a mut ResponseHead) -> Self {
-        Self { request, response, body: Body::Fixed, forwarded: false }
-    }
-
-    /// A worker's response.
-    pub(super) fn forwarded(request: &'a RequestHead, response: &'a mut ResponseHead) -> Self {
-        let open = response.body() != ResponseBody::None
+    pub(super) fn new(
+        request: &'a RequestHead,
+        response: &'a mut ResponseHead,
+        maker: Maker,
+    ) -> Self {
+        let open = maker == Maker::Worker
+            && response.body() != ResponseBody::None
             && response.status() != 101
             && request.version() == Version::Http11;
         let body = if open { Body::Open } else { Body::Fixed };
-        Self { request, response, body, forwarded: true }
+        Self { request, response, body, maker }
     }
 
     /// Whether the body may be encoded, and no filter has done so yet.
@@ -106,7 +112,7 @@ impl<'a> ResponseCx<'a> {
 
     /// The answer to a HEAD whose GET might be encoded.
     pub(super) fn answers_head(&self) -> bool {
-        self.forwarded
+        self.maker == Maker::Worker
             && self.request.method() == b"HEAD"
             && self.request.version() == Version::Http11
     }

@@ -1,19 +1,9 @@
-//! One exchange's way through its filters, and its response's way back.
+//! One request's way through its filters.
 
 use std::{sync::Arc, task::Poll};
 
-use isobar_http1::{
-    Connection as Keep, Limits, Parsed, RequestHead, ResponseBody, ResponseFraming, ResponseHead,
-};
-
-use super::{Answer, Chain, Encoder, Passed, PathCx, RequestCx, ResponseCx, Step, Waiting};
-use crate::{
-    answer::KeepAlive, exchange::Exchange, reason::Reason, route::Behind, scratch::Scratch,
-};
-
-/// An answer of our own is never too large for its filters: a client chooses how long a `Location` is,
-/// and a configuration how many headers there are.
-const OWN_HEAD: Limits = Limits { head_bytes: usize::MAX, headers: usize::MAX, uri: 0 };
+use super::{Answer, Chain, Passed, PathCx, RequestCx, Step, Waiting};
+use crate::{exchange::Exchange, reason::Reason, route::Behind};
 
 impl Exchange<'_> {
     /// Shows the request to every filter in order. `Err`: one of them answered it, or nobody waits
@@ -82,47 +72,4 @@ impl Exchange<'_> {
         })
         .await
     }
-
-    /// Shows the worker's response, in `scratch.response`, to whoever saw the request; says what
-    /// its body is to be sent through.
-    pub(crate) fn show_response(&mut self) -> Option<Box<dyn Encoder>> {
-        let passed = self.filters.as_ref()?;
-        let Scratch { request, response, .. } = &mut *self.scratch;
-        let mut cx = ResponseCx::forwarded(request, response);
-        passed.respond(&mut cx);
-        cx.into_encoder()
-    }
-
-    /// Shows the answer of our own in `out`; what comes back is in its place.
-    pub(crate) fn show_answer(&mut self, out: &mut Vec<u8>, alive: KeepAlive) {
-        let Some(passed) = &self.filters else { return };
-        let Scratch { request, response, .. } = &mut *self.scratch;
-        edit_answer(passed, request, response, out, alive);
-    }
-}
-
-pub(super) fn edit_answer(
-    passed: &Passed,
-    request: &RequestHead,
-    response: &mut ResponseHead,
-    out: &mut Vec<u8>,
-    alive: KeepAlive,
-) {
-    response.reset();
-    let Ok(Parsed::Complete(head)) = response.parse(out, &OWN_HEAD, request.method()) else {
-        return;
-    };
-    let framing = match response.body() {
-        ResponseBody::Length(length) => ResponseFraming::Length(length),
-        _ => ResponseFraming::None,
-    };
-    passed.respond(&mut ResponseCx::own(request, response));
-    let keep = match alive {
-        KeepAlive::Yes | KeepAlive::Announced => Keep::KeepAlive,
-        KeepAlive::Close => Keep::Close,
-    };
-    let body = out.split_off(head);
-    out.clear();
-    response.encode(out, framing, keep, request.version());
-    out.extend_from_slice(&body);
 }

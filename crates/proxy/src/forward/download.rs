@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     exchange::Exchange,
-    filter::Encoder,
     h1::Next,
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
@@ -38,7 +37,8 @@ pub(super) struct Download {
     sent: usize,
     /// Read on from the worker while this much waits for the client.
     window: usize,
-    hold: Hold,
+    /// Whether the answer has begun to go out.
+    stage: Stage,
     /// What neither the client nor memory takes goes to disk, from then on through this.
     may_spill: bool,
     overflow: Option<Box<Overflow>>,
@@ -59,11 +59,14 @@ enum By {
     Client,
 }
 
-/// Whether the first byte may go out before the last one came.
+/// How far an answer is on its way to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    Whole,
-    Nothing,
+enum Stage {
+    /// Its head is here, and goes out with what has come of the body.
+    Ready,
+    /// It goes out once all of its body, so many bytes, is here.
+    Held(usize),
+    Begun,
 }
 
 impl Download {
@@ -72,46 +75,27 @@ impl Download {
         mut lease: Lease,
         worker: Connection,
         upload: Upload,
-        encoder: Option<Box<dyn Encoder>>,
     ) -> Self {
         let limited = lease.limited();
         let route = exchange.to().and_then(|to| to.buffer.response);
         let ahead = route.unwrap_or(lease.policy().buffer.response);
-        let finished = upload.finished(&exchange.incoming, &exchange.scratch.up);
-        let (request, response) = (&exchange.scratch.request, &exchange.scratch.response);
+        let response = &exchange.scratch.response;
         let body = response.body();
-        let http10 = request.version() == Version::Http10;
-        let framing = match body {
-            ResponseBody::None => ResponseFraming::None,
-            ResponseBody::Length(length) if encoder.is_none() => ResponseFraming::Length(length),
-            _ if http10 => ResponseFraming::UntilClose,
-            _ => ResponseFraming::Chunked,
+        let held = match body {
+            ResponseBody::Length(length) if length <= ahead as u64 => Some(length as usize),
+            _ => None,
         };
-        let fits = matches!(body, ResponseBody::Length(length) if length <= ahead as u64);
-        let client_keeps = request.keep_alive()
-            && framing != ResponseFraming::UntilClose
-            && finished
-            && !upload.gave_up()
-            && exchange.client.may_ask_again()
-            && !exchange.may_have_switched()
-            && exchange.client_may_stay();
         let kind = response.value(FieldId::ContentType).unwrap_or_default();
         let stream = is_event_stream(kind);
         // What is wanted piece by piece is not kept back, and its sender not deceived.
         let piecemeal = stream || is_grpc(kind) || asks_for_no_buffering(response);
-        let large = !matches!(body, ResponseBody::None) && !fits;
+        let large = !matches!(body, ResponseBody::None) && held.is_none();
         let may_spill = limited && ahead > 0 && large && !piecemeal;
         let patience = exchange.listener.timeouts.idle;
         let body_idle = exchange.to().and_then(|to| to.body_idle);
         let idle = if stream { patience } else { body_idle.unwrap_or(patience) };
         let worker_keeps = response.keep_alive();
-        let mut out = std::mem::take(&mut exchange.scratch.out);
-        scratch::furnish(&mut out);
-        out.clear();
-        let keep = if client_keeps { Keep::KeepAlive } else { Keep::Close };
-        response.encode(&mut out, framing, keep, request.version());
-        exchange.record.head = out.len() as u64;
-        exchange.scratch.out = out;
+        exchange.scratch.out.clear();
         if stream {
             lease.begin_tunnel(exchange.clock.now());
             exchange.listener = Arc::new(exchange.listener.without_routes());
@@ -121,20 +105,48 @@ impl Download {
         Self {
             from: Some((lease, worker)),
             reader: BodyReader::from(body),
-            framing,
-            encoding: encoder.map(Encoding::new),
+            framing: ResponseFraming::None,
+            encoding: None,
             upload,
             sent: 0,
             window: if limited { ahead.max(BUFFER / 4) } else { 1 },
-            hold: if limited && fits && !piecemeal { Hold::Whole } else { Hold::Nothing },
+            stage: match held {
+                Some(length) if limited && !piecemeal => Stage::Held(length),
+                _ => Stage::Ready,
+            },
             may_spill,
             overflow: None,
             is_stream: stream,
             idle,
             awaited: By::Worker,
             worker_keeps,
-            client_keeps,
+            client_keeps: false,
         }
+    }
+
+    /// From here on the answer goes out: its filters see it, and its head is laid out.
+    fn begin(&mut self, exchange: &mut Exchange<'_>) {
+        let Some((lease, _)) = &self.from else { return };
+        let encoder = super::show(exchange, lease);
+        let request = &exchange.scratch.request;
+        self.framing = match exchange.scratch.response.body() {
+            ResponseBody::None => ResponseFraming::None,
+            ResponseBody::Length(length) if encoder.is_none() => ResponseFraming::Length(length),
+            _ if request.version() == Version::Http10 => ResponseFraming::UntilClose,
+            _ => ResponseFraming::Chunked,
+        };
+        self.encoding = encoder.map(Encoding::new);
+        self.client_keeps = request.keep_alive()
+            && self.framing != ResponseFraming::UntilClose
+            && self.upload.finished(&exchange.incoming, &exchange.scratch.up)
+            && !self.upload.gave_up()
+            && exchange.client.may_ask_again()
+            && !exchange.may_have_switched()
+            && exchange.client_may_stay();
+        let keep = if self.client_keeps { Keep::KeepAlive } else { Keep::Close };
+        exchange.lay_out(self.framing, keep);
+        exchange.record.forwarding = true;
+        self.stage = Stage::Begun;
     }
 
     pub(super) async fn run(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
@@ -179,11 +191,9 @@ impl Download {
                     }
                     incoming.drop_rest();
                 }
-                let may_write = self.hold == Hold::Nothing || self.from.is_none();
-                if may_write && self.sent < scratch.out.len() {
+                if self.sent < scratch.out.len() {
                     match client.stream.poll_send(cx, &scratch.out[self.sent..]) {
                         Poll::Ready(Ok(wrote)) => {
-                            record.forwarding = true;
                             record.sent += wrote as u64;
                             self.sent += wrote;
                             moved = true;
@@ -210,7 +220,6 @@ impl Download {
                         return Poll::Ready(Ok(()));
                     }
                 } else if (waiting < self.window && !kept)
-                    || self.hold == Hold::Whole
                     || self.overflow.as_ref().is_some_and(|overflow| overflow.has_room())
                 {
                     let before = scratch.out.len();
@@ -252,8 +261,7 @@ impl Download {
                 if awaited != Awaited::Body && exchange.client.poll_left(cx, on_fin).is_ready() {
                     return Poll::Ready(Err(Reason::ClientGone));
                 }
-                let waiting = exchange.scratch.out.len() > self.sent
-                    && (self.hold == Hold::Nothing || self.from.is_none());
+                let waiting = exchange.scratch.out.len() > self.sent;
                 let (limit, reason) = match awaited {
                     _ if waiting => (stall, Reason::WriteTimeout),
                     Awaited::Body => (body_idle, Reason::BodyTimeout),

@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use isobar_balance::{Failure, Outcome};
-use isobar_http1::{Connection as Keep, RequestHead, ResponseFraming, Version};
+use isobar_http1::{Connection as Keep, RequestHead, ResponseFraming};
 use isobar_pool::{Connection, Lease};
 
 use crate::{
@@ -64,10 +64,10 @@ pub(super) async fn open(
         return Err(Reason::BadResponse);
     }
     lease.begin_tunnel(exchange.clock.now());
-    let mut out = std::mem::take(&mut exchange.scratch.out);
-    out.clear();
+    super::show(exchange, &lease);
+    exchange.lay_out(ResponseFraming::None, Keep::Upgrade);
     let Exchange { client, scratch, listener, record, .. } = exchange;
-    scratch.response.encode(&mut out, ResponseFraming::None, Keep::Upgrade, Version::Http11);
+    let out = std::mem::take(&mut scratch.out);
     let switched = client.write_all(&out, listener.timeouts.write_stall, &mut record.sent).await;
     scratch.out = out;
     record.forwarding = true;

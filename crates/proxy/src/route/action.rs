@@ -41,17 +41,9 @@ pub enum Reply {
 /// What the configuration answers.
 pub struct Respond {
     pub status: u16,
-    pub(crate) lines: Vec<u8>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Respond {
-    /// `headers` are names and values that have been looked at: no framing, no control characters.
-    pub fn new(status: u16, headers: &[(String, String)], body: &str) -> Self {
-        let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
-        let lines = headers.iter().map(line).collect::<String>().into_bytes();
-        Self { status, lines, body: body.as_bytes().to_vec() }
-    }
+    /// Names and values; of the connection and the framing they say nothing.
+    pub headers: Box<[(String, String)]>,
+    pub body: Vec<u8>,
 }
 
 /// What one request's way is, once a split has taken its turn.

@@ -4,10 +4,16 @@
 use std::{io, task::Poll};
 
 use isobar_balance::{Failure, Outcome};
-use isobar_http1::{ResponseBody, ResponseFraming, State, chunked};
+use isobar_http1::{BodyReader, ResponseBody, ResponseFraming, State, chunked};
 
-use super::{By, Download, Hold, compact};
-use crate::{abandon, exchange::Exchange, reason::Reason, scratch};
+use super::{By, Download, Stage, compact};
+use crate::{
+    abandon,
+    exchange::Exchange,
+    reason::Reason,
+    record::Record,
+    scratch::{self, Scratch},
+};
 
 impl Download {
     /// Reads once from the worker, behind what waits for the client.
@@ -40,15 +46,26 @@ impl Download {
 
     /// Takes what came from the worker into what goes to the client.
     pub(super) fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        match self.stage {
+            Stage::Held(length) => {
+                let Scratch { down, parsed, .. } = &*exchange.scratch;
+                if down.len() - parsed < length {
+                    return Ok(());
+                }
+                self.begin(exchange);
+            }
+            Stage::Ready => {
+                self.look_ahead(exchange)?;
+                self.begin(exchange);
+            }
+            Stage::Begun => {}
+        }
         let scratch = &mut *exchange.scratch;
         scratch::furnish(&mut scratch.out);
         let mut used = std::mem::take(&mut scratch.parsed);
         while used < scratch.down.len() && !self.reader.is_done() {
             let progress = self.reader.advance(&scratch.down[used..]);
-            let progress = progress.map_err(|error| {
-                exchange.record.words = Some(error.to_string().into());
-                Reason::BadResponse
-            })?;
+            let progress = progress.map_err(|error| bad(&mut exchange.record, &error))?;
             let start = used + progress.skip;
             let data = &scratch.down[start..start + progress.data];
             if let Some(encoding) = &mut self.encoding {
@@ -86,11 +103,28 @@ impl Download {
         Ok(())
     }
 
+    /// What is already known to be broken is not begun.
+    fn look_ahead(&self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
+        let Scratch { down, parsed, .. } = &*exchange.scratch;
+        if !matches!(self.reader, BodyReader::Chunked(_)) {
+            return Ok(());
+        }
+        let (mut reader, mut used) = (self.reader.clone(), *parsed);
+        while used < down.len() && !reader.is_done() {
+            let progress = reader.advance(&down[used..]);
+            let progress = progress.map_err(|error| bad(&mut exchange.record, &error))?;
+            let moved = progress.skip + progress.data;
+            if moved == 0 {
+                break;
+            }
+            used += moved;
+        }
+        Ok(())
+    }
+
     /// The worker pauses: what the client can have of the body is not kept back any longer.
     pub(super) fn flush(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
-        let Some(encoding) = self.encoding.as_mut().filter(|_| self.hold == Hold::Nothing) else {
-            return Ok(false);
-        };
+        let Some(encoding) = &mut self.encoding else { return Ok(false) };
         let flushed = encoding.flush(&mut exchange.scratch.out).map_err(|_| Reason::Internal)?;
         exchange.record.body += flushed;
         Ok(flushed > 0)
@@ -167,4 +201,10 @@ impl Download {
         }
         reason
     }
+}
+
+#[cold]
+fn bad(record: &mut Record, error: &isobar_http1::Error) -> Reason {
+    record.words = Some(error.to_string().into());
+    Reason::BadResponse
 }

@@ -23,7 +23,7 @@ fn regex(text: &str) -> PathMatch {
 
 fn spec(name: &str, paths: &[PathMatch], ambiguous: Option<AmbiguousPaths>) -> RouteSpec {
     let one = |path: &PathMatch| Match { path: Some(path.clone()), ..Match::default() };
-    let reply = Reply::Respond(Respond::new(204, &[], ""));
+    let reply = Reply::Respond(Respond { status: 204, headers: Box::default(), body: Vec::new() });
     let metrics = Arc::new(RouteMetrics::new(1));
     RouteSpec {
         name: name.to_owned(),
