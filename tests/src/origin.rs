@@ -16,6 +16,7 @@ pub use answer::{after, echo, raw, respond, websocket, websocket_with};
 pub use visit::{Next, Request, Visit};
 
 use crate::queueing::{Span, most_at_once};
+use crate::sockets;
 
 pub struct Origin {
     address: SocketAddr,
@@ -110,8 +111,7 @@ impl Origin {
     }
 
     fn listen(service: Service, visit: impl Fn(&mut Visit) + Send + Sync + 'static) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("binds an origin");
-        Origin::accept(listener, service, visit)
+        Origin::accept(sockets::listen(), service, visit)
     }
 
     fn accept(

@@ -1,12 +1,13 @@
 //! Backups: a request that has nobody left to ask in a tier is served by the next, over HTTP and TCP.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, after, raw};
+use isobar_tests::sockets::free_address;
 
 /// Fresh starts: the first request of each meets workers nobody has asked yet.
 const STARTS: usize = 5;
@@ -18,7 +19,7 @@ fn a_closed_tier_is_passed_over_from_the_first_request_on() {
     for closed in [1, 3, 12] {
         for shards in [1, 4] {
             for _ in 0..STARTS {
-                let closed = closed_ports(closed);
+                let closed: Vec<_> = (0..closed).map(|_| free_address()).collect();
                 let isobar = start(shards, "http", "attempts: 1", &closed, &[good.address()]);
                 for method in ["GET", "POST"] {
                     let answer = isobar.open("in").request(method, "/", b"").expect("an answer");
@@ -38,7 +39,7 @@ fn a_tcp_client_reaches_the_next_tier() {
     for closed in [1, 12] {
         for shards in [1, 4] {
             for _ in 0..STARTS {
-                let closed = closed_ports(closed);
+                let closed: Vec<_> = (0..closed).map(|_| free_address()).collect();
                 let isobar = start(shards, "tcp", "attempts: 2", &closed, &[good.address()]);
                 let told = isobar.open("in").read_to_end();
                 assert_eq!(told.expect("a backup"), b"good", "{shards} shard(s)");
@@ -117,13 +118,6 @@ fn the_same_worker_again_comes_after_all_tiers() {
     let answer = isobar.open("in").get("/").expect("an answer");
     assert_eq!((answer.status, answer.text().as_str()), (200, "first"));
     assert_eq!(backup_ill.load(Ordering::SeqCst), 1, "the backup was asked before");
-}
-
-/// Addresses that nobody listens on; all are held at first, so that none is given out twice.
-fn closed_ports(count: usize) -> Vec<SocketAddr> {
-    let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let held: Vec<TcpListener> = (0..count).map(bind).collect();
-    held.iter().map(|listener| listener.local_addr().expect("its address")).collect()
 }
 
 fn start(
