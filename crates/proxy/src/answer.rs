@@ -64,9 +64,6 @@ pub(crate) fn framing(head: &ResponseHead) -> ResponseFraming {
     }
 }
 
-/// `100 Continue`, written before the first read of a body that waits for it.
-pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -9,7 +9,7 @@ use isobar_balance::{Key, Need, client_key, text_key};
 use isobar_http1::RequestHead;
 use isobar_pool::Asker;
 
-use crate::forward::is_event_stream;
+use crate::exchange::forward::is_event_stream;
 
 /// An HTTP request, past its route.
 pub(crate) struct Request<'a> {

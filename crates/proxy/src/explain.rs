@@ -11,7 +11,9 @@ use isobar_http1::{Parsed, RequestHead, Underscores};
 use isobar_pool::Asker;
 
 use crate::{
-    Forwarding, asker, forwarded, headers,
+    Forwarding, asker,
+    exchange::headers,
+    forwarded,
     reason::Reason,
     route::{
         self, AmbiguousPaths, Match, Miss, RouteQuery, find,

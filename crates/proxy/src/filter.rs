@@ -1,5 +1,5 @@
-//! The one door for what edits or answers a request on its way: the trait, and the table that names
-//! every filter there is.
+//! The one door for what edits or answers a request on its way: the trait ([`Filter`]), and the table
+//! that names every filter there is.
 //!
 //! A contributor adds one file below `filter/` and one line to [`TABLE`]; the line enrols it in the
 //! conformance suite and the documentation. `exchange` shows each filter the request after it has a
@@ -13,67 +13,19 @@ pub mod compression;
 #[cfg(test)]
 mod conformance;
 mod context;
+mod contract;
+mod encoder;
 pub mod headers;
 pub mod max_body;
-mod pass;
 pub mod rate_limit;
 pub mod rewrite;
 
-use std::{future::Future, pin::Pin};
-
-use crate::{answer::Fields, reason::Reason};
-
 pub use chain::Chain;
 pub(crate) use chain::Passed;
-pub(crate) use compression::Encoder;
 pub(crate) use context::{Maker, PathCx};
 pub use context::{RequestCx, ResponseCx};
-
-/// Shared by all shards and by every request of a route: what changes is atomic or briefly locked.
-///
-/// A filter judges what the client and the worker sent: it reads the head as received, whatever a
-/// filter before it has edited. Whoever sees a request also sees its response, whoever made that,
-/// in the opposite order.
-pub trait Filter: Send + Sync {
-    /// Before the route's pool is asked for anything. No I/O, no waiting: that is `Step::Wait`.
-    fn request(&self, cx: &mut RequestCx<'_>) -> Step {
-        let _ = cx;
-        Step::Next
-    }
-
-    /// Before the head of the final response is sent: once, for the one that is really sent, whoever
-    /// made it; not called for interim ones (1xx).
-    fn response(&self, cx: &mut ResponseCx<'_>) {
-        let _ = cx;
-    }
-}
-
-/// What a filter makes of a request.
-pub enum Step {
-    /// On to the next filter, or to the pool.
-    Next,
-    /// The request ends here; it never takes a lease.
-    Answer(Answer),
-    /// Decided later, and nothing else happens to the request until then. Polled on the shard: what
-    /// computes does it elsewhere. Dropped when the client leaves or the request's time is over.
-    Wait(Waiting),
-}
-
-pub type Waiting = Pin<Box<dyn Future<Output = Step>>>;
-
-/// A filter's answer: the reason decides the status, as for every answer of the proxy's own.
-#[derive(Debug)]
-pub struct Answer {
-    pub(crate) reason: Reason,
-    /// Beside those every answer has.
-    pub(crate) fields: Fields,
-}
-
-impl Answer {
-    pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, fields: Fields::default() }
-    }
-}
+pub use contract::{Answer, Entry, Filter, Step, Waiting};
+pub(crate) use encoder::Encoder;
 
 /// The filters a configuration may name.
 pub static TABLE: &[Entry] = &[
@@ -86,13 +38,3 @@ pub static TABLE: &[Entry] = &[
     max_body::ENTRY,
     compression::ENTRY,
 ];
-
-/// One line of the table.
-pub struct Entry {
-    /// As a configuration spells it.
-    pub name: &'static str,
-    pub about: &'static str,
-    /// Some of every kind it can be configured to, for the conformance suite.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the suite builds them"))]
-    samples: fn() -> Vec<Box<dyn Filter>>,
-}

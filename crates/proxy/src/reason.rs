@@ -1,8 +1,10 @@
 //! Why the proxy itself answered, or ended, a request: one stable code each.
 //!
 //! The code stands in the response header `x-isobar-reason`, in the access log and in the
-//! metrics. This table is the only place that says which status a reason has.
+//! metrics. This table is the only place that says which status a reason has, whose doing it is, and
+//! whether another attempt may follow.
 
+use isobar_balance::{Failure, Outcome};
 use isobar_pool::LeaseError;
 
 /// A reason of the stable list; the log's `reason` key is null when the worker answered.
@@ -71,31 +73,28 @@ impl Reason {
         self.row().1
     }
 
+    /// What has to be allowed for another attempt to follow.
+    pub(crate) const fn again(self) -> Cause {
+        self.row().3
+    }
+
+    /// How the lease of an attempt ends that ended for this reason.
+    pub(crate) const fn outcome(self) -> Outcome {
+        match self.row().2 {
+            Blame::Worker(failure) => Outcome::Failed(failure),
+            Blame::Request | Blame::Client => Outcome::ClientGone,
+            Blame::Nobody => Outcome::NotSent,
+        }
+    }
+
     /// A worker did not do its part.
-    pub(crate) fn is_the_workers(self) -> bool {
-        matches!(
-            self,
-            Self::ConnectRefused
-                | Self::ConnectTimeout
-                | Self::Unreachable
-                | Self::ResetBeforeHead
-                | Self::ResetMidBody
-                | Self::SilentMidBody
-                | Self::FirstByteTimeout
-                | Self::BadResponse
-        )
+    pub(crate) const fn is_the_workers(self) -> bool {
+        matches!(self.row().2, Blame::Worker(_))
     }
 
     /// The request was written as no request may be.
-    pub(crate) fn is_of_the_request(self) -> bool {
-        matches!(
-            self,
-            Self::BadRequest
-                | Self::HeaderTooLarge
-                | Self::UriTooLong
-                | Self::NotImplemented
-                | Self::ExpectationFailed
-        )
+    pub(crate) const fn is_of_the_request(self) -> bool {
+        matches!(self.row().2, Blame::Request)
     }
 
     /// For the log, where nobody has said more.
@@ -109,42 +108,81 @@ impl Reason {
         }
     }
 
-    const fn row(self) -> (&'static str, u16) {
+    const fn row(self) -> (&'static str, u16, Blame, Cause) {
         match self {
-            Self::NoRoute => ("no_route", 404),
-            Self::NoWorker => ("no_worker", 503),
-            Self::QueueFull => ("queue_full", 503),
-            Self::QueueTimeout => ("queue_timeout", 503),
-            Self::ConnectRefused => ("connect_refused", 502),
-            Self::ConnectTimeout => ("connect_timeout", 504),
-            Self::Unreachable => ("no_worker", 502),
-            Self::Exhausted => ("internal", 503),
-            Self::ResetBeforeHead => ("reset_before_head", 502),
-            Self::ResetMidBody => ("reset_mid_body", 502),
-            Self::SilentMidBody => ("reset_mid_body", 504),
-            Self::FirstByteTimeout => ("first_byte_timeout", 504),
-            Self::RequestTimeout => ("request_timeout", 504),
-            Self::HeaderTimeout => ("header_timeout", 408),
-            Self::BodyTimeout => ("body_timeout", 408),
-            Self::WriteTimeout => ("write_timeout", 499),
-            Self::ClientGone => ("client_gone", 499),
-            Self::BadRequest => ("bad_request", 400),
-            Self::BadResponse => ("bad_response", 502),
-            Self::HeaderTooLarge => ("header_too_large", 431),
-            Self::UriTooLong => ("uri_too_long", 414),
-            Self::BodyTooLarge => ("body_too_large", 413),
-            Self::MethodNotAllowed => ("method_not_allowed", 405),
-            Self::NotImplemented => ("not_implemented", 501),
-            Self::ExpectationFailed => ("expectation_failed", 417),
-            Self::RateLimited => ("rate_limited", 429),
-            Self::ConnectionLimit => ("connection_limit", 429),
-            Self::Denied => ("denied", 403),
-            Self::Unauthenticated => ("denied", 401),
-            Self::Loop => ("loop", 508),
-            Self::Draining => ("draining", 503),
-            Self::Internal => ("internal", 500),
+            Self::NoRoute => ("no_route", 404, Blame::Client, Cause::Never),
+            Self::NoWorker => ("no_worker", 503, Blame::Nobody, Cause::Always),
+            Self::QueueFull => ("queue_full", 503, Blame::Nobody, Cause::Never),
+            Self::QueueTimeout => ("queue_timeout", 503, Blame::Nobody, Cause::Never),
+            Self::ConnectRefused => {
+                ("connect_refused", 502, Blame::Worker(Failure::ConnectRefused), Cause::Connect)
+            }
+            Self::ConnectTimeout => {
+                ("connect_timeout", 504, Blame::Worker(Failure::ConnectTimeout), Cause::Connect)
+            }
+            Self::Unreachable => {
+                ("no_worker", 502, Blame::Worker(Failure::ConnectError), Cause::Connect)
+            }
+            Self::Exhausted => ("internal", 503, Blame::Nobody, Cause::Connect),
+            Self::ResetBeforeHead => {
+                ("reset_before_head", 502, Blame::Worker(Failure::Reset), Cause::Reset)
+            }
+            Self::ResetMidBody => {
+                ("reset_mid_body", 502, Blame::Worker(Failure::ResetMidBody), Cause::Reset)
+            }
+            Self::SilentMidBody => {
+                ("reset_mid_body", 504, Blame::Worker(Failure::Timeout), Cause::Reset)
+            }
+            Self::FirstByteTimeout => {
+                ("first_byte_timeout", 504, Blame::Worker(Failure::FirstByte), Cause::Always)
+            }
+            Self::RequestTimeout => ("request_timeout", 504, Blame::Client, Cause::Never),
+            Self::HeaderTimeout => ("header_timeout", 408, Blame::Client, Cause::Never),
+            Self::BodyTimeout => ("body_timeout", 408, Blame::Client, Cause::Never),
+            Self::WriteTimeout => ("write_timeout", 499, Blame::Client, Cause::Never),
+            Self::ClientGone => ("client_gone", 499, Blame::Client, Cause::Never),
+            Self::BadRequest => ("bad_request", 400, Blame::Request, Cause::Never),
+            Self::BadResponse => {
+                ("bad_response", 502, Blame::Worker(Failure::Protocol), Cause::Reset)
+            }
+            Self::HeaderTooLarge => ("header_too_large", 431, Blame::Request, Cause::Never),
+            Self::UriTooLong => ("uri_too_long", 414, Blame::Request, Cause::Never),
+            Self::BodyTooLarge => ("body_too_large", 413, Blame::Client, Cause::Never),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, Blame::Client, Cause::Never),
+            Self::NotImplemented => ("not_implemented", 501, Blame::Request, Cause::Never),
+            Self::ExpectationFailed => ("expectation_failed", 417, Blame::Request, Cause::Never),
+            Self::RateLimited => ("rate_limited", 429, Blame::Client, Cause::Never),
+            Self::ConnectionLimit => ("connection_limit", 429, Blame::Client, Cause::Never),
+            Self::Denied => ("denied", 403, Blame::Client, Cause::Never),
+            Self::Unauthenticated => ("denied", 401, Blame::Client, Cause::Never),
+            Self::Loop => ("loop", 508, Blame::Client, Cause::Never),
+            Self::Draining => ("draining", 503, Blame::Nobody, Cause::Never),
+            Self::Internal => ("internal", 500, Blame::Client, Cause::Never),
         }
     }
+}
+
+/// Whose doing it is that a request ends so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    Worker(Failure),
+    /// Who wrote the request: nobody can read it.
+    Request,
+    /// Who sent it, or we, once a worker had it: the worker has no part in it.
+    Client,
+    /// Nobody had it.
+    Nobody,
+}
+
+/// What a route's `retry.on` has to allow for another attempt to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Connect,
+    Reset,
+    /// Asked for by another key (`per_try`, `statuses`).
+    Always,
+    /// The client's doing, or ours: another worker would not help.
+    Never,
 }
 
 impl From<LeaseError> for Reason {

@@ -14,6 +14,7 @@ mod pattern;
 mod predicate;
 mod rank;
 pub(crate) mod redirect;
+mod retry;
 pub(crate) mod table;
 mod trie;
 
@@ -22,17 +23,16 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use isobar_http1::RequestHead;
 
 use crate::forwarded::TrustedProxies;
-pub use crate::retry::RetryPolicy;
 use crate::{filter::Chain, metrics::RouteMetrics};
 pub(crate) use action::Leads;
 pub use action::{Action, Answer, Destination, Reply, Respond, RouteBuffer, Split};
-pub(crate) use find::Behind;
 pub use find::{AmbiguousPaths, Found, PathRules, Unreadable};
-use path::Slashes;
+use path::{Behind, Slashes};
 pub use pattern::PathPattern;
 use predicate::Asked;
 pub use predicate::{Miss, Value};
 pub use redirect::{NewPath, Redirect, Scheme};
+pub use retry::RetryPolicy;
 use table::Table;
 
 /// The routes of one listener.

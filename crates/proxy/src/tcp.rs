@@ -1,15 +1,12 @@
 //! A TCP connection's life: it waits unread for a slot, gets a worker, and is copied both ways
 //! under the lease.
 //!
-//! [`serve_tcp`] is called by `client` for listeners of that kind. [`relay`] copies; `forward` uses
+//! [`serve_tcp`] is called by `greet` for listeners of that kind. [`relay`] copies; `forward` uses
 //! it too, for tunnels. Bytes are not looked at.
 
 mod relay;
 mod serve;
 mod waiting;
-
-/// How often a reset is looked for that nobody would wake us for, because it came behind a FIN.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(crate) use relay::{Early, Silence, relay};
 pub(crate) use serve::serve_tcp;

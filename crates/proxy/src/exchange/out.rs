@@ -22,11 +22,11 @@ impl Exchange<'_> {
     }
 
     /// Lays that head out in `scratch.out`, in front of its body.
-    pub(crate) fn lay_out(&mut self, framing: ResponseFraming, keep: Keep) {
+    pub(crate) fn begin(&mut self, framing: ResponseFraming, keep: Keep) {
         let Scratch { request, response, out, .. } = &mut *self.scratch;
         scratch::furnish(out);
         out.clear();
-        response.encode(out, framing, keep, request.version());
+        self.downstream.begin(request.version(), response, framing, keep, out);
         self.record.head = out.len() as u64;
     }
 
@@ -34,7 +34,7 @@ impl Exchange<'_> {
     pub(crate) async fn send(&mut self, body: &[u8], keep: bool) -> io::Result<()> {
         self.show(Maker::Proxy);
         let framing = answer::framing(&self.scratch.response);
-        self.lay_out(framing, if keep { Keep::KeepAlive } else { Keep::Close });
+        self.begin(framing, if keep { Keep::KeepAlive } else { Keep::Close });
         let mut out = std::mem::take(&mut self.scratch.out);
         if framing != ResponseFraming::None {
             out.extend_from_slice(body);
@@ -42,8 +42,8 @@ impl Exchange<'_> {
         let stall = self.listener.timeouts.write_stall;
         let sent = &mut self.record.sent;
         let wrote = match keep {
-            true => self.client.write_all(&out, stall, sent).await,
-            false => self.client.write_last(&out, stall, sent).await,
+            true => self.downstream.send_all(self.timer, &out, stall, sent).await,
+            false => self.downstream.send_last(self.timer, &out, stall, sent).await,
         };
         self.scratch.out = out;
         wrote

@@ -1,7 +1,7 @@
 //! The proxy's own answer to a request that has none, and what it leaves of the connection.
 
-use super::Exchange;
-use crate::{answer::Refusal, h1::Next, headers, reason::Reason, scratch::Scratch};
+use super::{Exchange, next::Next};
+use crate::{answer::Refusal, reason::Reason, scratch::Scratch};
 
 impl Exchange<'_> {
     /// The connection may serve another request after an answer of our own: it is certain that what
@@ -10,7 +10,7 @@ impl Exchange<'_> {
         let request = &self.scratch.request;
         self.parsed
             && self.incoming.ended()
-            && self.client.may_ask_again()
+            && self.downstream.may_stay()
             && request.keep_alive()
             && request.upgrade().is_none()
             && !self.may_have_switched()
@@ -21,13 +21,12 @@ impl Exchange<'_> {
     /// it: never read as the next request (RFC 9931). A client of CONNECT may send them at any time.
     pub(crate) fn may_have_switched(&self) -> bool {
         let request = &self.scratch.request;
-        request.method() == b"CONNECT"
-            || (request.mentions_upgrade() && !self.client.inbuf.is_empty())
+        request.method() == b"CONNECT" || (request.mentions_upgrade() && self.downstream.has_more())
     }
 
     /// As far as we are concerned the connection goes on after this request.
     pub(crate) fn client_may_stay(&self) -> bool {
-        !self.listener.timeouts.keep_alive.is_zero() && !self.client.is_leaving()
+        !self.listener.timeouts.keep_alive.is_zero() && !self.peer.is_leaving()
     }
 
     /// The proxy's own answer, and what it leaves of the connection.
@@ -44,7 +43,7 @@ impl Exchange<'_> {
         }
         // Who sends what cannot be understood is not understood again (adversaries probe this way).
         let keep = reason != Reason::BadRequest && self.may_keep();
-        headers::name_request(self);
+        self.name_request();
         let status = self.record.status;
         let fields = self.filters.as_mut().map(|passed| std::mem::take(&mut passed.fields));
         let mut fields = fields.unwrap_or_default();
@@ -81,16 +80,5 @@ impl Exchange<'_> {
             true => Next::Part,
             false => Next::Linger,
         }
-    }
-
-    /// A fault of ours took this request's task, and its connection with it (LC-08): no part of an
-    /// answer may pass for the whole of it.
-    pub(super) fn break_off(&mut self) {
-        let reason = Reason::Internal;
-        self.record.reason = Some(reason);
-        if !self.record.forwarding {
-            self.record.status = reason.status();
-        }
-        let _ = self.client.stream.set_linger_zero();
     }
 }

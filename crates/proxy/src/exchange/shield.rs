@@ -10,13 +10,11 @@ use isobar_http1::{Body, FieldId};
 use isobar_pool::{Pool, Spill};
 use tokio::time::Instant as Deadline;
 
-use super::{Exchange, Expects};
-use crate::{
-    forward,
-    reason::Reason,
-    scratch,
+use super::{
+    Exchange, Expects, forward,
     spool::{Spilled, Spool},
 };
+use crate::{reason::Reason, scratch};
 
 /// A chunked upload that is silent for so long waits for an answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +37,7 @@ impl Exchange<'_> {
     pub(super) async fn hold_body(&mut self, pool: &Pool) -> Result<(), Reason> {
         let shield = self.shield(pool);
         scratch::furnish(&mut self.scratch.body);
-        self.incoming.decode(&mut self.client.inbuf, &mut self.scratch.body)?;
+        self.downstream.take_body(&mut self.incoming, &mut self.scratch.body)?;
         if !self.incoming.ended() && self.scratch.request.expect_continue() {
             self.expects = Expects::Continue { until: None };
             // Whoever reads ahead says so; else it is the worker's to say, or to refuse.
@@ -80,7 +78,7 @@ impl Exchange<'_> {
     ) -> Result<Held, Reason> {
         let body_idle = self.listener.timeouts.body_idle;
         let request = self.limits().request;
-        let Self { client, incoming, .. } = self;
+        let Self { downstream, timer, incoming, .. } = self;
         while !incoming.ended() && body.len() < most {
             let now = Deadline::now();
             let (idle, paused) = (now + body_idle, pause.map(|pause| now + pause));
@@ -89,12 +87,12 @@ impl Exchange<'_> {
                 _ => (idle, Reason::BodyTimeout),
             };
             let read = std::future::poll_fn(|cx| {
-                if let Poll::Ready(read) = incoming.poll_more(client, cx, body) {
+                if let Poll::Ready(read) = downstream.poll_body(cx, incoming, body) {
                     return Poll::Ready(read.map(|()| Held::All));
                 }
                 match paused.filter(|&paused| paused < until) {
-                    Some(paused) => client.deadline.poll_at(cx, paused).map(|()| Ok(Held::Pauses)),
-                    None => client.deadline.poll_at(cx, until).map(|()| Err(late)),
+                    Some(paused) => timer.poll_at(cx, paused).map(|()| Ok(Held::Pauses)),
+                    None => timer.poll_at(cx, until).map(|()| Err(late)),
                 }
             });
             if read.await? == Held::Pauses {

@@ -1,6 +1,6 @@
 //! `compression`: encodes a response's body as the client asked for (RFC 9110 §12.5.3).
 //!
-//! Decides from the heads alone; the body then streams through an [`Encoder`] in `forward`, which
+//! Decides from the heads alone; the body then streams through an encoder in `forward`, which
 //! flushes whenever the worker pauses, so that no event waits for the next one. Left alone is what
 //! is encoded already, has no body, is a part (206) or is small, what either side forbids to
 //! transform, what carries a digest of itself, and everything for HTTP/1.0 clients, who could not
@@ -24,16 +24,6 @@ pub(super) const ENTRY: Entry = Entry {
     about: "encodes response bodies with gzip, brotli or zstd as the client accepts",
     samples,
 };
-
-/// A body's transformation, byte stream to byte stream. `out` is appended to.
-pub(crate) trait Encoder {
-    fn encode(&mut self, data: &[u8], out: &mut Vec<u8>) -> std::io::Result<()>;
-
-    /// Whatever was encoded so far can be decoded from what is out.
-    fn flush(&mut self, out: &mut Vec<u8>) -> std::io::Result<()>;
-
-    fn finish(&mut self, out: &mut Vec<u8>) -> std::io::Result<()>;
-}
 
 pub struct Compression {
     /// The earlier one wins where the client does not care.

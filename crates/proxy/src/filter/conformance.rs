@@ -12,7 +12,6 @@ use crate::{
     answer::{self, Refusal},
     metrics::RouteMetrics,
     reason::Reason,
-    upload::Incoming,
 };
 
 const LIMITS: Limits = Limits { head_bytes: 1 << 20, headers: 1000, uri: 1 << 16 };
@@ -40,12 +39,11 @@ fn response(text: &[u8], method: &[u8]) -> ResponseHead {
 
 /// Runs a filter's half of the request to its end.
 async fn decide(filter: &dyn Filter, head: &mut RequestHead, ip: Option<IpAddr>) -> Option<Answer> {
-    let mut body = Incoming::new(head.body(), 0);
     let mut step = filter.request(&mut RequestCx {
         head,
         client_ip: ip,
         now: Instant::now(),
-        body: &mut body,
+        most_body: u64::MAX,
         path: PathCx::default(),
     });
     loop {

@@ -4,18 +4,16 @@ use std::{net::IpAddr, time::Instant};
 
 use isobar_http1::{RequestHead, ResponseBody, ResponseHead, Version};
 
-use super::compression::Encoder;
-use crate::{
-    route::{Behind, path::Slashes},
-    upload::Incoming,
-};
+use super::encoder::Encoder;
+use crate::route::path::{Behind, Slashes};
 
 /// A request that has a route and no worker yet.
 pub struct RequestCx<'a> {
     pub(crate) head: &'a mut RequestHead,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) now: Instant,
-    pub(crate) body: &'a mut Incoming,
+    /// The lowest limit that was set; `u64::MAX`: none.
+    pub(crate) most_body: u64,
     pub(crate) path: PathCx<'a>,
 }
 
@@ -48,7 +46,7 @@ impl RequestCx<'_> {
 
     /// Takes no more than this many bytes of a body; of several limits the lowest holds.
     pub fn limit_body(&mut self, most: u64) {
-        self.body.limit(most);
+        self.most_body = self.most_body.min(most);
     }
 
     /// Path and query in the form that the route was found by.

@@ -8,7 +8,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     NewPath, Route, RouteQuery, Routed, Routes, Slashes,
-    path::{self, Normal, PathError},
+    path::{self, Behind, Normal, PathError},
 };
 
 /// What a path means whose readings lead to different routes.
@@ -44,15 +44,6 @@ pub enum Unreadable {
     Path(#[from] PathError),
     #[error("the path can be read in two ways that lead to different routes")]
     TwoRoutes,
-}
-
-/// Whether a path may be read otherwise behind the prefix that its route asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Behind {
-    #[default]
-    Plain,
-    /// A reading that climbs over a replaced prefix would escape it.
-    Ambiguous,
 }
 
 impl Routes {

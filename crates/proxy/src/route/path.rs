@@ -12,7 +12,7 @@ mod reading;
 
 use std::borrow::Cow;
 
-pub(crate) use reading::stays_below;
+pub(crate) use reading::{Behind, stays_below};
 pub use reading::{Normal, Slashes};
 
 /// Why a path has no normal form.

@@ -17,7 +17,7 @@ use isobar_pool::Stream;
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until};
 
-use super::LOOK;
+use super::waiting::LOOK;
 use crate::table::ListenerTimeouts;
 
 const SCRATCH: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use isobar_balance::{Failure, Outcome, Tried, outlier::Asked};
+use isobar_balance::{Outcome, Tried, outlier::Asked};
 use isobar_pool::{Connection, Lease, LeaseError, LeaseRequest, Leased, Pool, Stream, Target};
 
 use super::{
@@ -20,13 +20,15 @@ use crate::{
     access_log::{AccessLog, Entry},
     asker::Peer,
     complaint::Fault,
+    context::ProxyContext,
     forwarded,
     metrics::ListenerMetrics,
     reason::Reason,
-    retry::FREE_TRIES,
-    shard::ProxyContext,
     table::ListenerPlan,
-    unconnected,
+    upstream::{
+        finish,
+        unconnected::{self, FREE_TRIES},
+    },
 };
 
 /// Serves `stream` to its end.
@@ -66,15 +68,11 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
             let end = relay(&stream, worker.stream(), early, terms.silence, count).await;
             // The slot is free only once its connection is closed.
             drop(worker);
-            match outcome(&end) {
-                // What a worker was not sent it cannot have broken on.
-                Outcome::Failed(failure) if end.from_client == 0 => {
-                    lease.fail(failure, Asked::Unseen);
-                }
-                Outcome::Failed(failure) => lease.fail(failure, Asked::by(ip)),
-                outcome => lease.finish(outcome),
-            }
+            // What a worker was not sent it cannot have broken on.
+            let asked = if end.from_client == 0 { Asked::Unseen } else { Asked::by(ip) };
             record.over(&end);
+            let served = Outcome::Served { status: 0 };
+            finish::ended(lease, record.reason.map_or(served, Reason::outcome), asked);
         }
         Err(reason) => {
             record.reason = Some(reason);
@@ -84,15 +82,6 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
     }
     drop(stream);
     record.write(terms, pool, ip);
-}
-
-fn outcome(end: &RelayEnd) -> Outcome {
-    match end.how {
-        How::Done | How::Idle => Outcome::Served { status: 0 },
-        How::ClientReset => Outcome::ClientGone,
-        How::WorkerReset if end.from_worker == 0 => Outcome::Failed(Failure::Reset),
-        How::WorkerReset => Outcome::Failed(Failure::ResetMidBody),
-    }
 }
 
 /// A connected worker, or why there is none. A worker that refuses costs nothing but the next one;
@@ -118,7 +107,7 @@ async fn reach(
         let dialling = Instant::now();
         let dialled = dial(&mut lease, stream).await;
         record.connect += dialling.elapsed();
-        let (outcome, reason, words) = match dialled {
+        let (reason, words) = match dialled {
             Ok(worker) => {
                 record.words = None;
                 return Ok((lease, worker));
@@ -126,12 +115,12 @@ async fn reach(
             Err(why) => why,
         };
         record.words = words;
-        let refused = outcome == Outcome::Failed(Failure::ConnectRefused);
+        let refused = reason == Reason::ConnectRefused;
         // Who refused is closed to all; it need not be remembered.
         if !refused {
             tried.insert(lease.target().id());
         }
-        lease.finish(outcome);
+        lease.finish(reason.outcome());
         let free = refused && record.attempts < FREE_TRIES;
         let gone = reason == Reason::ClientGone;
         if gone || !free && !std::mem::replace(&mut again, false) {
@@ -143,9 +132,9 @@ async fn reach(
 }
 
 /// Also in the system's words.
-type Undialled = (Outcome, Reason, Option<String>);
+type Undialled = (Reason, Option<String>);
 
-/// A connection to the lease's worker, if the client waits for it; or what became of the lease.
+/// A connection to the lease's worker, if the client waits for it.
 async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, Undialled> {
     let (mut dialled, mut watch) = (pin!(lease.dial()), Watch::new());
     let connected = std::future::poll_fn(|cx| {
@@ -155,11 +144,10 @@ async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, Undialle
         watch.poll_left(stream, cx).map(|()| None)
     });
     match connected.await {
-        Some(connected) => connected.map_err(|error| {
-            let (outcome, reason) = unconnected::told(&error);
-            (outcome, reason, Some(error.to_string()))
-        }),
-        None => Err((Outcome::ClientGone, Reason::ClientGone, None)),
+        Some(connected) => {
+            connected.map_err(|error| (unconnected::told(&error), Some(error.to_string())))
+        }
+        None => Err((Reason::ClientGone, None)),
     }
 }
 

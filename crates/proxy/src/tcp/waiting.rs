@@ -8,6 +8,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use isobar_pool::Stream;
@@ -17,7 +18,8 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::LOOK;
+/// How often a reset is looked for that nobody would wake us for, because it came behind a FIN.
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) struct Watch {
     /// The client closed its side behind bytes that are not read yet: nobody wakes us for a reset

@@ -30,11 +30,15 @@ pub fn runtime() -> tokio::runtime::LocalRuntime {
 
 /// Of a worker with one slot.
 pub async fn pool() -> Arc<Pool> {
+    pool_at(origin().await, settings())
+}
+
+pub fn pool_at(origin: SocketAddr, settings: PoolSettings) -> Arc<Pool> {
     let slots = NonZeroU32::new(1);
-    let address = Address::Tcp(origin().await);
+    let address = Address::Tcp(origin);
     let worker =
         WorkerSpec { name: "w".into(), address, weight: None, slots, tunnels: None, tier: 0 };
-    Pool::start("app", settings(), vec![worker], 1)
+    Pool::start("app", settings, vec![worker], 1)
 }
 
 /// A route for everything, to a worker with one slot.
@@ -70,7 +74,7 @@ pub async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.expect("connects")
 }
 
-fn settings() -> PoolSettings {
+pub fn settings() -> PoolSettings {
     PoolSettings {
         strategy: strategy::find("least_connections").expect("in the table"),
         options: strategy::Options::new(),

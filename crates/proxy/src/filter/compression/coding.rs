@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use brotli::CompressorWriter;
 use flate2::write::GzEncoder;
 
-use super::{Active, Encoder};
+use super::Active;
+use crate::filter::Encoder;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {

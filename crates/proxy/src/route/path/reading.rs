@@ -24,6 +24,15 @@ pub enum Slashes {
     Keep,
 }
 
+/// Whether a path may be read otherwise behind the prefix that its route asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behind {
+    #[default]
+    Plain,
+    /// A reading that climbs over a replaced prefix would escape it.
+    Ambiguous,
+}
+
 /// A path in its normal form with its query, and which bytes of it can be read otherwise.
 #[derive(Debug)]
 pub struct Normal<'a> {

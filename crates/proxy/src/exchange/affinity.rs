@@ -4,13 +4,11 @@
 //! Called for leases of pools with an affinity only. Which worker a cookie names, and whether a new
 //! one is due, is the pool's to say.
 
-use isobar_http1::RequestHead;
+use isobar_http1::{RequestHead, ResponseHead};
 use isobar_pool::{Cookie, Lease, Secure};
 
 use crate::{
     asker::{self, pair},
-    exchange::Exchange,
-    headers,
     route::redirect::Scheme,
 };
 
@@ -41,12 +39,14 @@ pub(crate) fn hide(request: &mut RequestHead, lease: &Lease) {
     }
 }
 
-/// Adds the cookie to the response in `scratch.response`, if the client does not have it yet.
-pub(crate) fn tell(exchange: &mut Exchange<'_>, lease: &Lease) {
-    let asker = asker::Request { client_ip: exchange.client_ip, head: &exchange.scratch.request };
-    let Some(cookie) = lease.new_cookie(&asker) else { return };
-    let scheme = headers::scheme(exchange);
-    let response = &mut exchange.scratch.response;
+/// Adds the cookie to the response, if the client does not have it yet.
+pub(crate) fn tell(
+    asker: &asker::Request<'_>,
+    scheme: Scheme,
+    response: &mut ResponseHead,
+    lease: &Lease,
+) {
+    let Some(cookie) = lease.new_cookie(asker) else { return };
     response.append("Set-Cookie", value(&cookie, scheme));
     // What one client was told is for no cache that others use.
     let kept = response.values_named(b"cache-control").any(|value| {

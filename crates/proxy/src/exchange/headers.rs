@@ -3,14 +3,13 @@
 //! What a client says about where it comes from is believed only if its socket's other end is
 //! trusted; otherwise it is overwritten (design: "headers from untrusted peers overwritten").
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use isobar_http1::{Body, FieldId, FieldSet, RequestHead, Version};
 use isobar_pool::{Address, Lease, Via};
 
 use crate::{
-    exchange::{Exchange, Expects},
-    forwarded::{self, Hop},
+    forwarded::{self, Forwarding, Hop},
     route::redirect::Scheme,
     scratch::Scratch,
 };
@@ -30,14 +29,23 @@ const OURS: FieldSet = FieldSet::of(&[
     FieldId::Via,
 ]);
 
+/// Where a request comes from, as far as a worker is told of it.
+pub(crate) struct From<'a> {
+    /// The other end of the client's socket; `None` on unix sockets.
+    pub(crate) peer: Option<IpAddr>,
+    /// It may say who the client is.
+    pub(crate) trusted: bool,
+    /// Who the client is, past the proxies that are trusted.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) forwarding: &'a Forwarding,
+    /// Our name in `Via`.
+    pub(crate) pseudonym: &'a str,
+}
+
 /// Appends the request's head, as this lease's worker gets it, to `scratch.up`.
-pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, lease: &Lease) {
-    if exchange.scratch.lines.is_empty() {
-        write_lines(exchange, lease.policy().via);
-    }
-    let scratch = &mut *exchange.scratch;
-    if exchange.expects == Expects::Nothing {
-        scratch.request.remove(FieldId::Expect);
+pub(crate) fn compose(scratch: &mut Scratch, from: &From<'_>, framing: Body, lease: &Lease) {
+    if scratch.lines.is_empty() {
+        write_lines(scratch, from, lease.policy().via);
     }
     if scratch.request.lacks_host() {
         // HTTP/1.0 knows requests without one, HTTP/1.1 does not.
@@ -62,16 +70,14 @@ pub(crate) fn compose(exchange: &mut Exchange<'_>, framing: Body, lease: &Lease)
 }
 
 /// Our own fields, the same for every attempt, into `scratch.lines`.
-fn write_lines(exchange: &mut Exchange<'_>, via: Via) {
+fn write_lines(scratch: &mut Scratch, from: &From<'_>, via: Via) {
     let now = forwarded::since_epoch();
-    let trusted = exchange.trusts_peer();
-    name_request_at(exchange, trusted, now);
-    let Exchange { client, scratch, listener, client_ip, .. } = exchange;
-    let Scratch { request, lines, id, .. } = &mut **scratch;
-    let forwarding = &listener.forwarding;
+    let Scratch { request, lines, id, .. } = scratch;
+    let &From { peer, trusted, client, forwarding, pseudonym } = from;
+    name(request, id, trusted, now);
     let header = forwarding.client_ip_header.as_deref();
-    let named = client_ip.filter(|_| trusted && header.is_some());
-    let hop = Hop { ip: client.ip, trusted, proto: b"http", named };
+    let named = client.filter(|_| trusted && header.is_some());
+    let hop = Hop { ip: peer, trusted, proto: b"http", named };
     forwarded::write(request, &hop, forwarding, lines);
     if let Some(name) = header {
         match trusted {
@@ -126,7 +132,7 @@ fn write_lines(exchange: &mut Exchange<'_>, via: Via) {
             Version::Http10 => b"1.0 ",
             Version::Http11 => b"1.1 ",
         });
-        lines.extend_from_slice(client.context.pseudonym.as_bytes());
+        lines.extend_from_slice(pseudonym.as_bytes());
         lines.extend_from_slice(b"\r\n");
     }
     request.remove_all(OURS);
@@ -145,17 +151,11 @@ fn takes_trailers(request: &RequestHead) -> bool {
 }
 
 /// Settles the request's id: a trusted, valid one is kept, else it gets a new one.
-pub(crate) fn name_request(exchange: &mut Exchange<'_>) {
-    name_request_at(exchange, exchange.trusts_peer(), forwarded::since_epoch());
-}
-
-fn name_request_at(exchange: &mut Exchange<'_>, trusted: bool, now: Duration) {
-    let Exchange { scratch, parsed, .. } = exchange;
-    let Scratch { request, id, .. } = &mut **scratch;
+pub(crate) fn name(request: &RequestHead, id: &mut Vec<u8>, trusted: bool, now: Duration) {
     if !id.is_empty() {
         return;
     }
-    let given = request.value(FieldId::XRequestId).filter(|_| trusted && *parsed);
+    let given = request.value(FieldId::XRequestId).filter(|_| trusted);
     match given.filter(|given| forwarded::is_valid_request_id(given)) {
         Some(given) => id.extend_from_slice(given),
         None => id.extend_from_slice(&forwarded::new_request_id(now)),
@@ -163,10 +163,9 @@ fn name_request_at(exchange: &mut Exchange<'_>, trusted: bool, now: Duration) {
 }
 
 /// How the client came: to us, or to a proxy that is trusted to say so.
-pub(crate) fn scheme(exchange: &Exchange<'_>) -> Scheme {
-    let trusted = &exchange.listener.forwarding.trusted;
-    let request = exchange.trusts_peer().then_some(&exchange.scratch.request);
-    let said = request.and_then(|request| forwarded::proto_of(request, trusted));
+pub(crate) fn scheme(request: &RequestHead, forwarding: &Forwarding, trusted: bool) -> Scheme {
+    let request = trusted.then_some(request);
+    let said = request.and_then(|request| forwarded::proto_of(request, &forwarding.trusted));
     match said.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
         true => Scheme::Https,
         false => Scheme::Http,

@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, task::Poll};
 
-use super::{Answer, Chain, Passed, PathCx, RequestCx, Step, Waiting};
-use crate::{exchange::Exchange, reason::Reason, route::Behind};
+use super::Exchange;
+use crate::{
+    filter::{Answer, Chain, Passed, PathCx, RequestCx, Step, Waiting},
+    reason::Reason,
+    route::path::Behind,
+};
 
 impl Exchange<'_> {
     /// Shows the request to every filter in order. `Err`: one of them answered it, or nobody waits
@@ -21,13 +25,15 @@ impl Exchange<'_> {
             slashes: self.slashes(),
         };
         while let Some(filter) = passed.next() {
-            let step = filter.request(&mut RequestCx {
+            let mut cx = RequestCx {
                 head: &mut self.scratch.request,
                 client_ip: self.client_ip,
                 now: self.clock.now(),
-                body: &mut self.incoming,
+                most_body: u64::MAX,
                 path,
-            });
+            };
+            let step = filter.request(&mut cx);
+            self.incoming.limit(cx.most_body);
             result = self.take_step(step, &mut passed).await;
             if result.is_err() {
                 break;
@@ -55,18 +61,16 @@ impl Exchange<'_> {
     async fn wait_for(&mut self, mut waiting: Waiting) -> Result<Step, Reason> {
         let request = self.limits().request;
         let on_fin = self.listener.client_fin;
-        let client = &mut *self.client;
+        let Self { downstream, timer, .. } = &mut *self;
         std::future::poll_fn(|cx| {
             if let Poll::Ready(step) = waiting.as_mut().poll(cx) {
                 return Poll::Ready(Ok(step));
             }
-            if client.poll_left(cx, on_fin).is_ready() {
+            if downstream.poll_left(cx, timer, on_fin).is_ready() {
                 return Poll::Ready(Err(Reason::ClientGone));
             }
             match request {
-                Some(until) => {
-                    client.deadline.poll_at(cx, until).map(|()| Err(Reason::RequestTimeout))
-                }
+                Some(until) => timer.poll_at(cx, until).map(|()| Err(Reason::RequestTimeout)),
                 None => Poll::Pending,
             }
         })

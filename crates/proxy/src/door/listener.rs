@@ -9,18 +9,14 @@ use std::{
     cell::Cell,
     future::poll_fn,
     io,
-    net::{IpAddr, TcpListener},
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::net::UnixListener,
-    },
+    net::IpAddr,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::Arc,
     task::{Poll, ready},
     time::{Duration, Instant, SystemTime},
 };
 
 use isobar_http1::{Connection, ResponseHead, Version};
-use isobar_pool::Stream;
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     io::Errno,
@@ -31,14 +27,14 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::socket::{Accepted, Family, ListenSocket, Terms, register};
 use crate::{
     access_log::Entry,
     answer::{self, Refusal},
-    connections::Admission,
+    context::ProxyContext,
     forwarded,
     reason::Reason,
     scratch,
-    shard::ProxyContext,
     table::{ListenerId, ListenerPlan, Serve},
 };
 
@@ -53,47 +49,6 @@ const COMPLAIN: Duration = Duration::from_secs(10);
 
 /// A full listener asks some idle connections to close and waits so long before it asks more of them.
 const LEAVING: Duration = Duration::from_millis(50);
-
-/// A bound, listening, non-blocking socket, with the options that its connections are to inherit.
-pub enum ListenSocket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// A connection on its way to the shard that will serve it.
-pub(crate) struct Accepted {
-    socket: OwnedFd,
-    family: Family,
-    client: Option<IpAddr>,
-    pub(crate) terms: Terms,
-}
-
-/// The listener that a connection came in by, as it was at that moment.
-pub(crate) struct Terms {
-    pub(crate) listener: ListenerId,
-    pub(crate) plan: Arc<ListenerPlan>,
-    pub(crate) admission: Admission,
-}
-
-#[derive(Clone, Copy)]
-enum Family {
-    Tcp,
-    Unix,
-}
-
-impl Accepted {
-    /// Registers the socket with the calling shard's reactor.
-    pub(crate) fn into_stream(self) -> io::Result<(Stream, Option<IpAddr>, Terms)> {
-        Ok((register(self.socket, self.family)?, self.client, self.terms))
-    }
-}
-
-fn register(socket: OwnedFd, family: Family) -> io::Result<Stream> {
-    Ok(match family {
-        Family::Tcp => Stream::Tcp(tokio::net::TcpStream::from_std(socket.into())?),
-        Family::Unix => Stream::Unix(tokio::net::UnixStream::from_std(socket.into())?),
-    })
-}
 
 /// Accepts until `stopped` is sent or dropped, then accepts what the back-log holds and ends. If the
 /// listener was removed, `stopped` brings its last plan: the connections in the back-log are served by it.

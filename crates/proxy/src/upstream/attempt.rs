@@ -5,20 +5,25 @@
 
 use std::{future::Future, task::Poll, time::Duration};
 
-use isobar_balance::{Failure, Outcome, outlier::Asked};
-use isobar_http1::{Limits, Parsed};
+use isobar_balance::{Outcome, outlier::Asked};
+use isobar_http1::{Body, FieldId};
 use isobar_pool::{ConnectError, Connection, Lease, Reuse};
 use tokio::time::Instant;
 
-use crate::{
-    abandon,
-    clock::Clock,
-    exchange::{Exchange, Expects},
-    reason::Reason,
-    retry::Again,
-    route::Routed,
-    unconnected,
+use super::{
+    Answered, Came, Upstream, abandon, finish, unconnected,
     upload::{Awaited, Broken, Upload},
+};
+use crate::{
+    clock::Clock,
+    exchange::{
+        AttemptLimits, Exchange, Expects, affinity,
+        headers::{self, From},
+        retry::Again,
+    },
+    reason::Reason,
+    route::Routed,
+    scratch::{self, Scratch},
 };
 
 /// Interim responses passed on per request, and read at all (UP-12).
@@ -28,21 +33,11 @@ const INTERIM_READ: u32 = 64;
 /// A worker may take this long to say 100, as long as curl waits for it.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A worker's head may be this large.
-pub(crate) const RESPONSE_LIMITS: Limits = Limits { head_bytes: 64 * 1024, headers: 256, uri: 0 };
-
 #[expect(clippy::large_enum_variant, reason = "moved once; a box would allocate per attempt")]
 pub(crate) enum Attempt {
     /// `scratch.response` holds the head, `scratch.down` what came behind it.
     Answered(Answered),
     Failed(Reason, Again),
-}
-
-/// A worker's response head, and what is needed to forward what follows it.
-pub(crate) struct Answered {
-    pub(crate) lease: Lease,
-    pub(crate) worker: Connection,
-    pub(crate) upload: Upload,
 }
 
 /// How the wait for a response head ended.
@@ -83,6 +78,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                 }
             }
         };
+        let worker = Upstream::Http1(worker);
         let rested = worker.rested();
         match write_and_wait(exchange, lease, worker).await {
             Ok(answered) => return Attempt::Answered(answered),
@@ -100,9 +96,10 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut lease: Lease) -> Attemp
                 }
                 exchange.record.blame(&same, None);
                 let asked = if wrote == 0 { Asked::Unseen } else { exchange.asked() };
-                same.fail(Failure::Reset, asked);
+                let reason = Reason::ResetBeforeHead;
+                finish::ended(same, reason.outcome(), asked);
                 let again = if wrote == 0 { Again::Unsent } else { Again::Unanswered };
-                return Attempt::Failed(Reason::ResetBeforeHead, again);
+                return Attempt::Failed(reason, again);
             }
         }
     }
@@ -126,17 +123,17 @@ enum Unreached {
 /// A new connection, unless the client or the request's deadline does not wait for it.
 async fn dial(exchange: &mut Exchange<'_>, lease: &mut Lease) -> Result<Connection, Unreached> {
     let request = exchange.limits().request;
-    let Exchange { client, incoming, listener, .. } = exchange;
+    let Exchange { downstream, timer, incoming, listener, .. } = exchange;
     let mut dialled = std::pin::pin!(lease.dial());
     std::future::poll_fn(|cx| {
         if let Poll::Ready(connected) = dialled.as_mut().poll(cx) {
             return Poll::Ready(connected.map_err(Unreached::Connect));
         }
-        if client.poll_left(cx, incoming.on_fin(listener.client_fin)).is_ready() {
+        if downstream.poll_left(cx, timer, incoming.on_fin(listener.client_fin)).is_ready() {
             return Poll::Ready(Err(Unreached::ClientGone));
         }
         let Some(at) = request else { return Poll::Pending };
-        client.deadline.poll_at(cx, at).map(|()| Err(Unreached::RequestTimeout))
+        timer.poll_at(cx, at).map(|()| Err(Unreached::RequestTimeout))
     })
     .await
 }
@@ -144,9 +141,9 @@ async fn dial(exchange: &mut Exchange<'_>, lease: &mut Lease) -> Result<Connecti
 fn not_reached(lease: Lease, why: &Unreached) -> Attempt {
     let (outcome, reason, again) = match why {
         Unreached::Connect(error) => {
-            let (outcome, reason) = unconnected::told(error);
+            let reason = unconnected::told(error);
             let refused = error.is_refusal();
-            (outcome, reason, if refused { Again::Free } else { Again::Unsent })
+            (reason.outcome(), reason, if refused { Again::Free } else { Again::Unsent })
         }
         Unreached::RequestTimeout => (Outcome::NotSent, Reason::RequestTimeout, Again::Never),
         Unreached::ClientGone => (Outcome::ClientGone, Reason::ClientGone, Again::Never),
@@ -158,9 +155,9 @@ fn not_reached(lease: Lease, why: &Unreached) -> Attempt {
 async fn write_and_wait(
     exchange: &mut Exchange<'_>,
     mut lease: Lease,
-    mut worker: Connection,
+    mut worker: Upstream,
 ) -> Result<Answered, Lost> {
-    let mut upload = exchange.compose(&lease);
+    let mut upload = compose(exchange, &lease);
     let handed_over = lease.was_queued().then(|| lease.granted_at());
     let body_idle = exchange.listener.timeouts.body_idle;
     let limits = exchange.limits();
@@ -187,7 +184,7 @@ async fn write_and_wait(
                         patience.held_up(exchange.clock.now() - before);
                         continue;
                     }
-                    lease.close(worker, Outcome::ClientGone);
+                    finish::cut(lease, worker, Outcome::ClientGone, exchange.asked());
                     return Err(Lost::Given(Reason::ClientGone, Again::Never));
                 }
                 exchange.record.words = Some("too many interim responses (1xx)".into());
@@ -197,7 +194,7 @@ async fn write_and_wait(
                 if exchange.tell_continue().await.is_ok() {
                     continue;
                 }
-                lease.close(worker, Outcome::ClientGone);
+                finish::cut(lease, worker, Outcome::ClientGone, exchange.asked());
                 return Err(Lost::Given(Reason::ClientGone, Again::Never));
             }
             Wait::Broke => return Err(Lost::Connection { lease, wrote: upload.total() }),
@@ -226,15 +223,13 @@ async fn write_and_wait(
                 lease.blame(failure, exchange.asked());
                 outcome = Outcome::Failed(failure);
             }
-            abandon::see_out(exchange, lease, worker, outcome);
+            abandon::see_out(exchange.scratch.request.method(), lease, worker, outcome);
         } else {
-            // The slot is free only once its connection is closed.
-            drop(worker);
-            match reason {
-                Reason::BadResponse => lease.fail(Failure::Protocol, exchange.asked()),
-                _ if late => lease.fail(exchange.lateness(reason), exchange.asked()),
-                _ => lease.finish(Outcome::ClientGone),
-            }
+            let outcome = match late {
+                true => Outcome::Failed(exchange.lateness(reason)),
+                false => reason.outcome(),
+            };
+            finish::cut(lease, worker, outcome, exchange.asked());
         }
         let per_try = exchange.route.as_ref().is_some_and(|route| route.retry.per_try.is_some());
         let again = match reason {
@@ -245,22 +240,70 @@ async fn write_and_wait(
     }
 }
 
+/// The request as this lease's worker gets it, in `scratch.up`.
+fn compose(exchange: &mut Exchange<'_>, lease: &Lease) -> Upload {
+    let may_repeat = exchange.may_repeat();
+    let trusted = exchange.trusts_peer();
+    let Exchange { scratch, incoming, peer, listener, route, client_ip, expects, .. } = exchange;
+    // A body that is held whole goes out with its length, however it came.
+    let framing = match (scratch.request.body(), incoming.length(&scratch.body)) {
+        // Trailers need chunks to stand behind.
+        (Body::Chunked, Some(length)) if incoming.trailers().is_empty() => Body::Length(length),
+        (body, _) => body,
+    };
+    scratch::furnish(&mut scratch.up);
+    scratch.up.clear();
+    scratch.down.clear();
+    // Half a head of the attempt before is no part of this one's.
+    scratch.response.reset();
+    scratch.parsed = 0;
+    if lease.policy().sticky {
+        affinity::hide(&mut scratch.request, lease);
+    }
+    if *expects == Expects::Nothing {
+        scratch.request.remove(FieldId::Expect);
+    }
+    let from = From {
+        peer: peer.ip,
+        trusted,
+        client: *client_ip,
+        forwarding: &listener.forwarding,
+        pseudonym: &peer.context().pseudonym,
+    };
+    headers::compose(scratch, &from, framing, lease);
+    let keep = match route {
+        Some(route) if !incoming.ended() && may_repeat => route.retry.replay,
+        _ => 0,
+    };
+    Upload::start(framing, &scratch.body, incoming, keep, &mut scratch.up)
+}
+
 /// Writes the request and reads until a head is whole, whichever needs what first.
 async fn wait(
     exchange: &mut Exchange<'_>,
     upload: &mut Upload,
-    worker: &mut Connection,
+    worker: &mut Upstream,
     patience: &mut Patience,
     mut handed_over: Option<std::time::Instant>,
 ) -> Wait {
-    let Exchange { client, scratch, incoming, listener, route, clock, record, expects, .. } =
-        exchange;
+    let Exchange {
+        downstream,
+        timer,
+        scratch,
+        incoming,
+        listener,
+        route,
+        clock,
+        record,
+        expects,
+        ..
+    } = exchange;
     record.words = None;
     std::future::poll_fn(|cx| {
         if !upload.finished(incoming, &scratch.up) {
             let before = upload.total();
             let wrote =
-                upload.poll(cx, client, incoming, worker, &mut scratch.up, &mut scratch.body);
+                upload.poll(cx, downstream, incoming, worker, &mut scratch.up, &mut scratch.body);
             if upload.total() != before {
                 patience.moved();
                 record.count_large(&listener.metrics, incoming.received());
@@ -277,42 +320,22 @@ async fn wait(
                 }
             }
         }
-        loop {
-            if !scratch.down.is_empty() {
-                let method = scratch.request.method();
-                match scratch.response.parse(&scratch.down, &RESPONSE_LIMITS, method) {
-                    Ok(Parsed::Complete(used)) => {
-                        if scratch.response.is_interim() {
-                            scratch.down.drain(..used);
-                            return Poll::Ready(Wait::Interim);
-                        }
-                        scratch.parsed = used;
-                        return Poll::Ready(Wait::Head);
-                    }
-                    Ok(Parsed::Partial) => {}
-                    Err(error) => {
-                        record.words = Some(error.to_string().into());
-                        return Poll::Ready(Wait::BadResponse);
-                    }
-                }
+        let Scratch { request, response, down, parsed, .. } = &mut **scratch;
+        match worker.poll_head(cx, down, response, request.method()) {
+            Poll::Ready(Came::Head(used)) => {
+                *parsed = used;
+                return Poll::Ready(Wait::Head);
             }
-            // A long wait for the head holds no memory for it.
-            if worker.stream().poll_read_ready(cx).is_pending() {
-                if scratch.down.is_empty() {
-                    crate::scratch::recycle(&mut scratch.down);
-                }
-                break;
+            Poll::Ready(Came::Interim) => return Poll::Ready(Wait::Interim),
+            Poll::Ready(Came::Broke(error)) => {
+                record.words = error.map(|error| error.to_string().into());
+                return Poll::Ready(Wait::Broke);
             }
-            crate::scratch::furnish(&mut scratch.down);
-            match worker.stream().poll_recv(cx, &mut scratch.down) {
-                Poll::Ready(Ok(1..)) => {}
-                // A head that breaks off is no head.
-                Poll::Ready(ended) => {
-                    record.words = ended.err().map(|error| error.to_string().into());
-                    return Poll::Ready(Wait::Broke);
-                }
-                Poll::Pending => break,
+            Poll::Ready(Came::Bad(error)) => {
+                record.words = Some(error.to_string().into());
+                return Poll::Ready(Wait::BadResponse);
             }
+            Poll::Pending => {}
         }
         let awaited = upload.awaits(incoming, &scratch.up);
         if awaited == Awaited::Answer {
@@ -323,7 +346,7 @@ async fn wait(
             }
         }
         let on_fin = incoming.on_fin(listener.client_fin);
-        if awaited != Awaited::Body && client.poll_left(cx, on_fin).is_ready() {
+        if awaited != Awaited::Body && downstream.poll_left(cx, timer, on_fin).is_ready() {
             return Poll::Ready(Wait::Client(Reason::ClientGone));
         }
         let (at, ended) = match (patience.next(awaited, clock), &mut *expects) {
@@ -333,16 +356,9 @@ async fn wait(
             }
             (next, Expects::Nothing) => next,
         };
-        client.deadline.poll_at(cx, at).map(|()| ended)
+        timer.poll_at(cx, at).map(|()| ended)
     })
     .await
-}
-
-/// The instants an attempt must not outlive.
-#[derive(Clone, Copy)]
-pub(crate) struct AttemptLimits {
-    pub(crate) first_byte: Option<Duration>,
-    pub(crate) request: Option<Instant>,
 }
 
 /// What the wait may last; interim responses do not wind it up again.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::{
     connections::{Admission, Connections},
+    context::ProxyContext,
     metrics::ListenerMetrics,
-    shard::ProxyContext,
     table::{ListenerId, ListenerPlan},
 };
 
@@ -131,7 +131,7 @@ struct Standings {
 }
 
 /// A connection's place in every count; leaving is its drop, however the task ends.
-pub(super) struct Place {
+pub(crate) struct Place {
     context: Arc<ProxyContext>,
     shard: usize,
     index: usize,
@@ -140,7 +140,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
+    pub(crate) fn take(context: &Arc<ProxyContext>, shard: usize, listener: ListenerId) -> Self {
         let standing = Rc::new(Standing {
             listener,
             idle_since: Cell::default(),
@@ -159,10 +159,19 @@ impl Place {
         Self { context: Arc::clone(context), shard, index, standing, admitted: None }
     }
 
-    pub(super) fn admitted(mut self, admission: Admission, metrics: Arc<ListenerMetrics>) -> Self {
+    pub(crate) fn admitted(mut self, admission: Admission, metrics: Arc<ListenerMetrics>) -> Self {
         metrics.opened();
         self.admitted = Some((admission, metrics));
         self
+    }
+
+    pub(super) fn context(&self) -> &ProxyContext {
+        &self.context
+    }
+
+    /// Of a connection whose listener was removed meanwhile: one request is served by its last plan.
+    pub(crate) fn served_last_by(&self, plan: Arc<ListenerPlan>) {
+        *self.standing.last_plan.borrow_mut() = Some(plan);
     }
 }
 

@@ -4,15 +4,14 @@
 use std::{io, task::Poll};
 
 use isobar_balance::{Failure, Outcome};
-use isobar_http1::{BodyReader, ResponseBody, ResponseFraming, State, chunked};
+use isobar_http1::{BodyReader, ResponseBody, State};
 
 use super::{By, Download, Stage, compact};
 use crate::{
-    abandon,
-    exchange::Exchange,
+    exchange::{Exchange, record::Record},
     reason::Reason,
-    record::Record,
     scratch::{self, Scratch},
+    upstream::finish::{self, Left},
 };
 
 impl Download {
@@ -27,21 +26,14 @@ impl Download {
         if self.overflow.is_none() {
             compact(&mut scratch.out, &mut self.sent);
         }
-        if worker.stream().poll_read_ready(cx).is_pending() {
-            return Poll::Pending;
-        }
-        scratch::furnish(&mut scratch.down);
-        match worker.stream().poll_recv(cx, &mut scratch.down) {
-            Poll::Ready(read) => {
-                // A large body keeps a turn busy for long.
-                exchange.clock.outdate();
-                Poll::Ready(match read {
-                    Ok(1..) => self.take(exchange),
-                    ended => self.ended(exchange, ended),
-                })
+        worker.poll_read(cx, &mut scratch.down).map(|read| {
+            // A large body keeps a turn busy for long.
+            exchange.clock.outdate();
+            match read {
+                Ok(1..) => self.take(exchange),
+                ended => self.ended(exchange, ended),
             }
-            Poll::Pending => Poll::Pending,
-        }
+        })
     }
 
     /// Takes what came from the worker into what goes to the client.
@@ -72,13 +64,7 @@ impl Download {
                 encoding.take(data);
             } else if !data.is_empty() {
                 exchange.record.body += data.len() as u64;
-                if self.framing == ResponseFraming::Chunked {
-                    chunked::encode_size(data.len(), &mut scratch.out);
-                    scratch.out.extend_from_slice(data);
-                    scratch.out.extend_from_slice(b"\r\n");
-                } else {
-                    scratch.out.extend_from_slice(data);
-                }
+                exchange.downstream.lay_out(self.framing, data, &mut scratch.out);
             }
             used = start + progress.data;
             if progress.state == State::Done || progress.skip + progress.data == 0 {
@@ -97,8 +83,8 @@ impl Download {
             return self.whole(exchange);
         }
         if let Some(encoding) = &mut self.encoding {
-            let encoded = encoding.advance(&mut exchange.scratch.out);
-            exchange.record.body += encoded.map_err(|_| Reason::Internal)?;
+            encoding.advance().map_err(|_| Reason::Internal)?;
+            self.lay_encoded(exchange);
         }
         Ok(())
     }
@@ -125,9 +111,21 @@ impl Download {
     /// The worker pauses: what the client can have of the body is not kept back any longer.
     pub(super) fn flush(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
         let Some(encoding) = &mut self.encoding else { return Ok(false) };
-        let flushed = encoding.flush(&mut exchange.scratch.out).map_err(|_| Reason::Internal)?;
-        exchange.record.body += flushed;
-        Ok(flushed > 0)
+        encoding.flush().map_err(|_| Reason::Internal)?;
+        Ok(self.lay_encoded(exchange))
+    }
+
+    /// Whether there was anything.
+    fn lay_encoded(&mut self, exchange: &mut Exchange<'_>) -> bool {
+        let Some(encoding) = &mut self.encoding else { return false };
+        let encoded = encoding.encoded();
+        if encoded.is_empty() {
+            return false;
+        }
+        exchange.record.body += encoded.len() as u64;
+        exchange.downstream.lay_out(self.framing, encoded, &mut exchange.scratch.out);
+        encoded.clear();
+        true
     }
 
     /// The worker closed or broke the connection.
@@ -146,58 +144,46 @@ impl Download {
     /// The worker's last byte is here: its lease ends, and the slot moves on at once.
     fn whole(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         self.end_lease(exchange);
-        let out = &mut exchange.scratch.out;
         if let Some(encoding) = &mut self.encoding {
-            exchange.record.body += encoding.finish(out).map_err(|_| Reason::Internal)?;
+            encoding.finish().map_err(|_| Reason::Internal)?;
+            self.lay_encoded(exchange);
         }
-        if self.framing == ResponseFraming::Chunked {
-            chunked::encode_last(self.reader.trailers(), out);
-        }
+        let out = &mut exchange.scratch.out;
+        exchange.downstream.end(self.framing, self.reader.trailers(), out);
         Ok(())
     }
 
     fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
-        let Some((mut lease, worker)) = self.from.take() else { return };
+        let Some((lease, worker)) = self.from.take() else { return };
         let outcome = Outcome::Served { status: exchange.record.status };
-        let Exchange { scratch, incoming, .. } = exchange;
+        let Exchange { scratch, incoming, clock, .. } = exchange;
         let response = &scratch.response;
         let closes = !response.keep_alive() && !matches!(response.body(), ResponseBody::UntilClose);
         let took_all = self.upload.finished(incoming, &scratch.up) && !self.upload.gave_up();
-        if self.worker_keeps && took_all {
-            if let Some(seconds) = response.idle_timeout() {
-                lease.announced(std::time::Duration::from_secs(seconds.into()));
-            }
-            let now = exchange.clock.now();
-            lease.keep(worker, now);
-            lease.finish_at(outcome, now);
-        } else if lease.limited() && closes {
-            abandon::await_fin(lease, worker, outcome);
-        } else {
-            lease.close(worker, outcome);
+        let left = match self.worker_keeps && took_all {
+            true => Left::Clean,
+            false if closes => Left::Closing,
+            false => Left::Broken,
+        };
+        if left == Left::Clean
+            && let Some(seconds) = response.idle_timeout()
+        {
+            lease.announced(std::time::Duration::from_secs(seconds.into()));
         }
+        finish::answered(lease, worker, left, outcome, clock.now());
     }
 
     /// Ends the lease of a response that will not become whole.
     pub(super) fn broke(&mut self, exchange: &mut Exchange<'_>, reason: Reason) -> Reason {
         if let Some((lease, worker)) = self.from.take() {
             exchange.record.blame(&lease, None);
-            let asked = exchange.asked();
-            drop(worker);
-            let failure = match reason {
-                Reason::BadResponse => Failure::Protocol,
-                Reason::ResetMidBody => Failure::ResetMidBody,
-                Reason::RequestTimeout if self.awaited == By::Client => {
-                    lease.finish(Outcome::ClientGone);
-                    return reason;
+            let outcome = match reason {
+                Reason::RequestTimeout if self.awaited == By::Worker => {
+                    Outcome::Failed(Failure::Timeout)
                 }
-                Reason::RequestTimeout | Reason::SilentMidBody => Failure::Timeout,
-                // The client's doing, or ours.
-                _ => {
-                    lease.finish(Outcome::ClientGone);
-                    return reason;
-                }
+                reason => reason.outcome(),
             };
-            lease.fail(failure, asked);
+            finish::cut(lease, worker, outcome, exchange.asked());
         }
         reason
     }

@@ -5,32 +5,31 @@ mod worker;
 
 use std::{sync::Arc, task::Poll};
 
-use isobar_http1::{
-    BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming, Version,
-};
-use isobar_pool::{Connection, Lease};
+use isobar_http1::{BodyReader, Connection as Keep, FieldId, ResponseBody, ResponseFraming};
+use isobar_pool::Lease;
 use tokio::time::Instant;
 
 use super::{
     encoding::Encoding,
+    head,
     kind::{asks_for_no_buffering, is_event_stream, is_grpc},
 };
 use crate::{
-    exchange::Exchange,
-    h1::Next,
+    exchange::{Exchange, next::Next, spool::overflow::Overflow},
     reason::Reason,
     scratch::{self, BUFFER, Scratch},
-    spool::overflow::Overflow,
     table::ClientFin,
-    upload::{Awaited, Broken, Upload},
+    upstream::{
+        Upstream,
+        upload::{Awaited, Broken, Upload},
+    },
 };
 
 pub(super) struct Download {
     /// Until the worker is done.
-    from: Option<(Lease, Connection)>,
+    from: Option<(Lease, Upstream)>,
     reader: BodyReader,
     framing: ResponseFraming,
-    /// Always into chunks.
     encoding: Option<Box<Encoding>>,
     upload: Upload,
     /// Bytes of `scratch.out` that the client's socket has taken.
@@ -73,7 +72,7 @@ impl Download {
     pub(super) fn start(
         exchange: &mut Exchange<'_>,
         mut lease: Lease,
-        worker: Connection,
+        worker: Upstream,
         upload: Upload,
     ) -> Self {
         let limited = lease.limited();
@@ -127,24 +126,20 @@ impl Download {
     /// From here on the answer goes out: its filters see it, and its head is laid out.
     fn begin(&mut self, exchange: &mut Exchange<'_>) {
         let Some((lease, _)) = &self.from else { return };
-        let encoder = super::show(exchange, lease);
+        let encoder = head::show(exchange, lease);
         let request = &exchange.scratch.request;
-        self.framing = match exchange.scratch.response.body() {
-            ResponseBody::None => ResponseFraming::None,
-            ResponseBody::Length(length) if encoder.is_none() => ResponseFraming::Length(length),
-            _ if request.version() == Version::Http10 => ResponseFraming::UntilClose,
-            _ => ResponseFraming::Chunked,
-        };
+        let body = exchange.scratch.response.body();
+        self.framing = exchange.downstream.framing(request.version(), body, encoder.is_none());
         self.encoding = encoder.map(Encoding::new);
         self.client_keeps = request.keep_alive()
             && self.framing != ResponseFraming::UntilClose
             && self.upload.finished(&exchange.incoming, &exchange.scratch.up)
             && !self.upload.gave_up()
-            && exchange.client.may_ask_again()
+            && exchange.downstream.may_stay()
             && !exchange.may_have_switched()
             && exchange.client_may_stay();
         let keep = if self.client_keeps { Keep::KeepAlive } else { Keep::Close };
-        exchange.lay_out(self.framing, keep);
+        exchange.begin(self.framing, keep);
         exchange.record.forwarding = true;
         self.stage = Stage::Begun;
     }
@@ -157,7 +152,7 @@ impl Download {
         let stall = exchange.listener.timeouts.write_stall;
         let body_idle = exchange.listener.timeouts.body_idle;
         // Who reads a stream and closes its side has left; a FIN before it began told nothing of it.
-        let on_fin = match self.is_stream && !exchange.client.fin {
+        let on_fin = match self.is_stream && !exchange.downstream.has_ended() {
             true => ClientFin::Abort,
             false => exchange.listener.client_fin,
         };
@@ -166,7 +161,7 @@ impl Download {
         let done = std::future::poll_fn(|cx| {
             loop {
                 let mut moved = false;
-                let Exchange { client, scratch, incoming, record, .. } = &mut *exchange;
+                let Exchange { downstream, scratch, incoming, record, .. } = &mut *exchange;
                 // The rest of the request, if the worker answered before it had all of it.
                 let mut awaited = Awaited::Answer;
                 if let Some((_, worker)) = &mut self.from
@@ -174,7 +169,7 @@ impl Download {
                 {
                     let Scratch { up, body, .. } = &mut **scratch;
                     let before = (incoming.received(), self.upload.total());
-                    match self.upload.poll(cx, client, incoming, worker, up, body) {
+                    match self.upload.poll(cx, downstream, incoming, worker, up, body) {
                         Poll::Ready(Ok(())) | Poll::Pending => {}
                         Poll::Ready(Err(Broken::Worker)) => self.upload.give_up(),
                         Poll::Ready(Err(Broken::Client(reason))) => {
@@ -186,13 +181,13 @@ impl Download {
                 }
                 // A client that still sends may only read once it has sent all.
                 if (self.from.is_none() || self.upload.gave_up()) && !incoming.ended() {
-                    if client.discard(cx).is_err() {
+                    if downstream.discard(cx).is_err() {
                         return Poll::Ready(Err(Reason::ClientGone));
                     }
                     incoming.drop_rest();
                 }
                 if self.sent < scratch.out.len() {
-                    match client.stream.poll_send(cx, &scratch.out[self.sent..]) {
+                    match downstream.poll_send(cx, &scratch.out[self.sent..]) {
                         Poll::Ready(Ok(wrote)) => {
                             record.sent += wrote as u64;
                             self.sent += wrote;
@@ -258,7 +253,8 @@ impl Download {
                 // Nothing moves: who left would otherwise be noticed with the worker's next byte,
                 // which of an event stream may be far away.
                 let on_fin = exchange.incoming.on_fin(on_fin);
-                if awaited != Awaited::Body && exchange.client.poll_left(cx, on_fin).is_ready() {
+                let Exchange { downstream, timer, .. } = &mut *exchange;
+                if awaited != Awaited::Body && downstream.poll_left(cx, timer, on_fin).is_ready() {
                     return Poll::Ready(Err(Reason::ClientGone));
                 }
                 let waiting = exchange.scratch.out.len() > self.sent;
@@ -276,7 +272,7 @@ impl Download {
                     Some(at) if at < until => (at, Reason::RequestTimeout),
                     _ => (until, reason),
                 };
-                let passed = exchange.client.deadline.poll_at(cx, at);
+                let passed = exchange.timer.poll_at(cx, at);
                 return passed.map(|()| Err(reason));
             }
         })
@@ -315,7 +311,7 @@ impl Download {
         match self.client_keeps {
             _ if !whole_request => Next::Linger,
             true => Next::Request,
-            false if exchange.client.fin || asked_to => Next::Close,
+            false if exchange.downstream.has_ended() || asked_to => Next::Close,
             false => Next::Part,
         }
     }

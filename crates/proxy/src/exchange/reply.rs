@@ -1,14 +1,12 @@
 //! The answer of a route that has no pool: a redirect, or what the configuration wrote.
 //!
-//! Called by `exchange` instead of a lease. It does not wait for a body that is still on its way:
+//! Called by `serve` instead of a lease. It does not wait for a body that is still on its way:
 //! what is already here is read past, and a connection with more to come is closed after the
 //! answer.
 
+use super::{Exchange, next::Next};
 use crate::{
     answer,
-    exchange::Exchange,
-    h1::Next,
-    headers,
     reason::Reason,
     route::{
         Answer, Reply,
@@ -23,10 +21,10 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answer: &Answer) -> Result<
         Reply::Redirect(redirect) => location(exchange, redirect)?,
         Reply::Respond(_) => Vec::new(),
     };
-    let Exchange { client, incoming, scratch, .. } = &mut *exchange;
+    let Exchange { downstream, incoming, scratch, .. } = &mut *exchange;
     scratch::furnish(&mut scratch.body);
-    incoming.decode(&mut client.inbuf, &mut scratch.body)?;
-    headers::name_request(exchange);
+    downstream.take_body(incoming, &mut scratch.body)?;
+    exchange.name_request();
     let Scratch { request, response, id, .. } = &mut *exchange.scratch;
     let body = match &answer.reply {
         Reply::Redirect(redirect) => {
@@ -63,7 +61,7 @@ fn location(exchange: &Exchange<'_>, redirect: &Redirect) -> Result<Vec<u8>, Rea
         let fits = new.fits(target, matched, route.behind, exchange.slashes());
         fits.map_err(|_| Reason::BadRequest)?;
     }
-    let (scheme, authority) = (headers::scheme(exchange), request.authority());
+    let (scheme, authority) = (exchange.scheme(), request.authority());
     let asked = Asked { scheme, authority, target, matched };
     let mut location = Vec::new();
     redirect.location(&asked, &mut location).ok_or(Reason::BadRequest)?;

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use isobar_http1::{FieldId, RequestHead, Version};
@@ -11,9 +11,6 @@ use isobar_pool::{Lease, Target};
 
 use crate::{
     access_log::{AccessLog, Entry},
-    complaint::{Fault, Refused},
-    exchange::Exchange,
-    headers,
     metrics::ListenerMetrics,
     reason::Reason,
     route::Routed,
@@ -82,56 +79,6 @@ impl Record {
         }
     }
 
-    /// One log line and one set of metrics for one request.
-    pub(crate) fn write(exchange: &mut Exchange<'_>) {
-        if exchange.record.taken {
-            return;
-        }
-        // A connection that closed before it said anything was no request.
-        if !exchange.parsed && exchange.record.reason == Some(Reason::ClientGone) {
-            return;
-        }
-        if exchange.client.context.access_log.enabled() && exchange.scratch.id.is_empty() {
-            // It ended before anybody had to be told its name.
-            headers::name_request(exchange);
-        }
-        if exchange.record.reason.is_some() {
-            Self::complain(exchange);
-        }
-        let Exchange { client, listener, route, scratch, incoming, started, record, .. } = exchange;
-        let ended = Instant::now();
-        client.silent_since = ended.into();
-        client.patience = listener.timeouts.keep_alive;
-        let took = ended - *started;
-        let received = incoming.received() + record.received;
-        record.count(&listener.metrics, incoming.received());
-        let status = record.shown_status();
-        // What a filter answered is its route's, and no pool's.
-        let answered = exchange.filters.as_ref().filter(|passed| passed.answered);
-        match (&*route, answered) {
-            (Some(_), Some(passed)) => passed.chain.answered.observe(status, took),
-            (Some(route), None) => route.metrics().observe(status, took),
-            (None, _) => listener.metrics.unrouted(status, took),
-        }
-        if !client.context.access_log.enabled() {
-            return;
-        }
-        record.log(
-            &client.context.access_log,
-            &Facts {
-                request: exchange.parsed.then_some(&scratch.request),
-                id: &scratch.id,
-                // Of a head that was refused only the socket's is known.
-                client_ip: exchange.client_ip.or(client.ip),
-                listener,
-                route: route.as_ref(),
-                received,
-                took,
-                answered: answered.is_some(),
-            },
-        );
-    }
-
     /// Its line in the access log.
     pub(crate) fn log(&self, log: &AccessLog, facts: &Facts<'_>) {
         let Facts { request, took, received, route, .. } = *facts;
@@ -177,28 +124,6 @@ impl Record {
         self.blamed = Some(Arc::clone(lease.target()));
         if let Some(words) = words {
             self.words = Some(words.into());
-        }
-    }
-
-    /// Says in our own log what was wrong with the worker, or with the request.
-    #[cold]
-    fn complain(exchange: &Exchange<'_>) {
-        let Exchange { record, scratch, listener, client, incoming, .. } = exchange;
-        let Some(reason) = record.reason else { return };
-        let words = record.words.as_deref().or(incoming.wrong.as_deref());
-        let request_id = &scratch.id;
-        if reason.is_the_workers()
-            && let (Some(worker), Some(to)) = (&record.blamed, exchange.to())
-        {
-            let (pool, worker) = (to.pool.name(), worker.name());
-            let words = words.unwrap_or(reason.words());
-            Fault { pool, worker, request_id, reason, words }.log();
-        } else if reason.is_of_the_request()
-            && let Some(words) = words
-        {
-            let (listener, status) = (listener.name.as_str(), record.status);
-            let client = exchange.client_ip.or(client.ip);
-            Refused { listener, client, request_id, status, reason, words }.log();
         }
     }
 

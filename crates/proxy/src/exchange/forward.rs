@@ -6,22 +6,12 @@
 
 mod download;
 mod encoding;
+mod head;
 mod kind;
 mod tunnel;
 
-use std::time::SystemTime;
-
-use isobar_http1::{FieldId, ResponseHead};
-use isobar_pool::Lease;
-
-use crate::{
-    access_log, affinity,
-    attempt::Answered,
-    exchange::Exchange,
-    filter::{Encoder, Maker},
-    h1::Next,
-    reason::Reason,
-};
+use super::{Exchange, next::Next};
+use crate::{reason::Reason, upstream::Answered};
 use download::Download;
 pub(crate) use kind::{is_event_stream, is_grpc};
 pub(crate) use tunnel::Tunnel;
@@ -32,7 +22,8 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
     if exchange.record.status == 101 {
-        return tunnel::open(exchange, lease, worker).await;
+        let opened = tunnel::open(exchange, lease, worker).await?;
+        return Ok(opened.map_or(Next::Close, Next::Tunnel));
     }
     let mut download = Download::start(exchange, lease, worker, upload);
     match download.run(exchange).await {
@@ -45,25 +36,5 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
             exchange.record.status = 0;
             Err(reason)
         }
-    }
-}
-
-/// Makes the worker's head the one that its client gets.
-fn show(exchange: &mut Exchange<'_>, lease: &Lease) -> Option<Box<dyn Encoder>> {
-    date(&mut exchange.scratch.response);
-    let encoder = match &exchange.filters {
-        Some(_) => exchange.show(Maker::Worker),
-        None => None,
-    };
-    if lease.policy().sticky {
-        affinity::tell(exchange, lease);
-    }
-    encoder
-}
-
-/// RFC 9110 §6.6.1: who passes on a response without a date says when it came.
-fn date(response: &mut ResponseHead) {
-    if response.value(FieldId::Date).is_none() && response.status() != 101 {
-        response.append("Date", access_log::imf_date(SystemTime::now()));
     }
 }

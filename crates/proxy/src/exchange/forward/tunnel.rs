@@ -7,21 +7,23 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use isobar_balance::{Failure, Outcome};
+use isobar_balance::Outcome;
 use isobar_http1::{Connection as Keep, RequestHead, ResponseFraming};
 use isobar_pool::{Connection, Lease};
 
+use super::head;
 use crate::{
-    client::Client,
-    exchange::Exchange,
-    h1::Next,
-    headers,
+    downstream::{peer::Peer, wire::Wire},
+    exchange::{
+        Exchange,
+        record::{Facts, Record},
+    },
     reason::Reason,
-    record::{Facts, Record},
     route::Routed,
     scratch::Scratch,
     table::ListenerPlan,
     tcp,
+    upstream::{Upstream, finish},
 };
 
 pub(crate) struct Tunnel {
@@ -45,12 +47,12 @@ struct Told {
     request: Option<Box<(RequestHead, Vec<u8>)>>,
 }
 
-/// The worker switched protocols because we asked it to: tells the client.
+/// The worker switched protocols because we asked it to: tells the client. `None`: it has left.
 pub(super) async fn open(
     exchange: &mut Exchange<'_>,
     mut lease: Lease,
-    worker: Connection,
-) -> Result<Next, Reason> {
+    worker: Upstream,
+) -> Result<Option<Box<Tunnel>>, Reason> {
     let asked = exchange.scratch.request.upgrade().is_some_and(|asked| {
         let given = exchange.scratch.response.upgrade();
         given.is_some_and(|given| given.eq_ignore_ascii_case(asked))
@@ -58,38 +60,39 @@ pub(super) async fn open(
     if !asked {
         let words = String::from("101: it switched to a protocol that nobody asked it for");
         exchange.record.blame(&lease, Some(words));
-        drop(worker);
-        lease.fail(Failure::Protocol, exchange.asked());
         exchange.record.status = 0;
-        return Err(Reason::BadResponse);
+        let reason = Reason::BadResponse;
+        finish::cut(lease, worker, reason.outcome(), exchange.asked());
+        return Err(reason);
     }
     lease.begin_tunnel(exchange.clock.now());
-    super::show(exchange, &lease);
-    exchange.lay_out(ResponseFraming::None, Keep::Upgrade);
-    let Exchange { client, scratch, listener, record, .. } = exchange;
+    head::show(exchange, &lease);
+    exchange.begin(ResponseFraming::None, Keep::Upgrade);
+    let Exchange { downstream, timer, scratch, listener, record, .. } = exchange;
     let out = std::mem::take(&mut scratch.out);
-    let switched = client.write_all(&out, listener.timeouts.write_stall, &mut record.sent).await;
+    let stall = listener.timeouts.write_stall;
+    let switched = downstream.send_all(timer, &out, stall, &mut record.sent).await;
     scratch.out = out;
     record.forwarding = true;
     if switched.is_err() {
-        lease.close(worker, Outcome::ClientGone);
         record.reason = Some(Reason::ClientGone);
-        return Ok(Next::Close);
+        finish::cut(lease, worker, Outcome::ClientGone, exchange.asked());
+        return Ok(None);
     }
     let Scratch { down, parsed, .. } = &exchange.scratch;
     let early = tcp::Early {
-        from_client: exchange.client.inbuf.to_vec(),
+        from_client: exchange.downstream.early(),
         from_worker: down[*parsed..].to_vec(),
     };
     let told = Told::take(exchange);
-    Ok(Next::Tunnel(Box::new(Tunnel { lease, worker, early, told })))
+    Ok(Some(Box::new(Tunnel { lease, worker: worker.into_connection(), early, told })))
 }
 
 impl Told {
     fn take(exchange: &mut Exchange<'_>) -> Self {
-        let logs = exchange.client.context.access_log.enabled();
+        let logs = exchange.peer.context().access_log.enabled();
         if logs && exchange.scratch.id.is_empty() {
-            headers::name_request(exchange);
+            exchange.name_request();
         }
         let request = logs.then(|| {
             let Scratch { request, id, .. } = &mut *exchange.scratch;
@@ -103,7 +106,7 @@ impl Told {
             record,
             started: exchange.started,
             received: exchange.incoming.received(),
-            client_ip: exchange.client_ip.or(exchange.client.ip),
+            client_ip: exchange.client_ip.or(exchange.peer.ip),
             request,
         }
     }
@@ -111,12 +114,12 @@ impl Told {
 
 impl Tunnel {
     /// Copies until it is over. Both connections are closed with it.
-    pub(crate) async fn run(self, client: Client) {
+    pub(crate) async fn run(self, peer: Peer, wire: Wire) {
         let Tunnel { lease, worker, early, told } = self;
         // Said by its drop, however the task ends.
-        let mut under_way = UnderWay { client, told };
+        let mut under_way = UnderWay { peer, wire, told };
         let silence = tcp::Silence::of(&under_way.told.listener.timeouts);
-        let UnderWay { client, told } = &mut under_way;
+        let UnderWay { wire, told, .. } = &mut under_way;
         let Told { listener, record, received, .. } = told;
         record.count(&listener.metrics, *received);
         let count = |from_client, from_worker| {
@@ -124,22 +127,23 @@ impl Tunnel {
             record.sent += from_worker;
             record.count(&listener.metrics, *received);
         };
-        tcp::relay(&client.stream, worker.stream(), early, silence, count).await;
+        tcp::relay(&wire.stream, worker.stream(), early, silence, count).await;
         lease.close(worker, Outcome::Served { status: 101 });
     }
 }
 
 struct UnderWay {
-    client: Client,
+    peer: Peer,
+    wire: Wire,
     told: Told,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Self { client, told } = self;
+        let Self { peer, wire, told } = self;
         if std::thread::panicking() {
             told.record.reason = Some(Reason::Internal);
-            let _ = client.stream.set_linger_zero();
+            let _ = wire.stream.set_linger_zero();
         }
         let took = told.started.elapsed();
         let received = told.received + told.record.received;
@@ -150,7 +154,7 @@ impl Drop for UnderWay {
         let Some(request) = &told.request else { return };
         let (request, id) = &**request;
         told.record.log(
-            &client.context.access_log,
+            &peer.context().access_log,
             &Facts {
                 request: Some(request),
                 id,
