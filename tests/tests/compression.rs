@@ -55,13 +55,19 @@ fn page(fields: &'static str, body: Vec<u8>) -> Origin {
 
 #[test]
 fn compression_encodes_what_the_client_accepts() {
+    encodes_what_the_client_accepts("");
+    // The whole body is there before the first byte goes out.
+    encodes_what_the_client_accepts("slots: 4, buffer: { response: 4MiB }, ");
+}
+
+fn encodes_what_the_client_accepts(pool: &str) {
     let body: Vec<u8> =
         (0..200_000u32).flat_map(|n| format!("line {}\n", n % 977).into_bytes()).collect();
     let origin = page(
         "Content-Type: text/html; charset=utf-8\r\nETag: \"v1\"\r\nAccept-Ranges: bytes",
         body.clone(),
     );
-    let isobar = start(&origin, "");
+    let isobar = start(&origin, pool);
     let mut connection = isobar.open("web");
     for target in ["/", "/chunked"] {
         for (accepted, coding) in [

@@ -1,7 +1,7 @@
 //! The client's side of an exchange: who it is, how its requests come and its answers go.
 //!
-//! An exchange knows no version of HTTP: it speaks to [`Downstream`], which has one arm for each. It
-//! knows no pools and no workers; what it serves a request with is `exchange`'s.
+//! An exchange speaks to [`Downstream`], which has one arm for each version of HTTP. What a request is
+//! served with is `exchange`'s.
 
 pub(crate) mod deadline;
 mod head;

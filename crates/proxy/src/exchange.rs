@@ -72,10 +72,9 @@ impl Exchange<'_> {
         self.route.as_ref().and_then(Routed::destination)
     }
 
-    /// Whether the other end of the client's socket may say who the client is. Who reaches a unix
-    /// socket is as near to us as we are.
+    /// Whether the other end of the client's socket may say who the client is.
     pub(crate) fn trusts_peer(&self) -> bool {
-        self.peer.ip.is_none_or(|ip| self.listener.forwarding.trusted.contains(ip))
+        self.listener.forwarding.trusts(self.peer.ip)
     }
 
     /// Settles the request's id.

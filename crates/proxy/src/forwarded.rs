@@ -29,6 +29,14 @@ pub struct Forwarding {
     pub field: ForwardedField,
 }
 
+impl Forwarding {
+    /// Whether the other end of a client's socket may say who the client is. Who reaches a unix socket
+    /// is as near to us as we are.
+    pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_none_or(|ip| self.trusted.contains(ip))
+    }
+}
+
 /// Whether workers get a `Forwarded`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedField {

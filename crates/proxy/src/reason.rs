@@ -65,36 +65,37 @@ impl Reason {
     }
 
     pub(crate) const fn code(self) -> &'static str {
-        self.row().0
+        self.row().code
     }
 
     /// The status the client gets if the head has not been sent; 499 only stands in the log.
     pub(crate) const fn status(self) -> u16 {
-        self.row().1
+        self.row().status
     }
 
     /// What has to be allowed for another attempt to follow.
     pub(crate) const fn again(self) -> Cause {
-        self.row().3
+        self.row().again
     }
 
-    /// How the lease of an attempt ends that ended for this reason.
+    /// How the lease of an attempt ends that ended for this reason, unless a deadline that is its
+    /// request's alone has passed.
     pub(crate) const fn outcome(self) -> Outcome {
-        match self.row().2 {
+        match self.row().blame {
             Blame::Worker(failure) => Outcome::Failed(failure),
-            Blame::Request | Blame::Client => Outcome::ClientGone,
+            Blame::Request | Blame::Others => Outcome::ClientGone,
             Blame::Nobody => Outcome::NotSent,
         }
     }
 
     /// A worker did not do its part.
     pub(crate) const fn is_the_workers(self) -> bool {
-        matches!(self.row().2, Blame::Worker(_))
+        matches!(self.row().blame, Blame::Worker(_))
     }
 
     /// The request was written as no request may be.
     pub(crate) const fn is_of_the_request(self) -> bool {
-        matches!(self.row().2, Blame::Request)
+        matches!(self.row().blame, Blame::Request)
     }
 
     /// For the log, where nobody has said more.
@@ -108,58 +109,70 @@ impl Reason {
         }
     }
 
-    const fn row(self) -> (&'static str, u16, Blame, Cause) {
+    const fn row(self) -> Row {
         match self {
-            Self::NoRoute => ("no_route", 404, Blame::Client, Cause::Never),
-            Self::NoWorker => ("no_worker", 503, Blame::Nobody, Cause::Always),
-            Self::QueueFull => ("queue_full", 503, Blame::Nobody, Cause::Never),
-            Self::QueueTimeout => ("queue_timeout", 503, Blame::Nobody, Cause::Never),
+            Self::NoRoute => row("no_route", 404, Blame::Others, Cause::Never),
+            Self::NoWorker => row("no_worker", 503, Blame::Nobody, Cause::Always),
+            Self::QueueFull => row("queue_full", 503, Blame::Nobody, Cause::Never),
+            Self::QueueTimeout => row("queue_timeout", 503, Blame::Nobody, Cause::Never),
             Self::ConnectRefused => {
-                ("connect_refused", 502, Blame::Worker(Failure::ConnectRefused), Cause::Connect)
+                row("connect_refused", 502, Blame::Worker(Failure::ConnectRefused), Cause::Connect)
             }
             Self::ConnectTimeout => {
-                ("connect_timeout", 504, Blame::Worker(Failure::ConnectTimeout), Cause::Connect)
+                row("connect_timeout", 504, Blame::Worker(Failure::ConnectTimeout), Cause::Connect)
             }
             Self::Unreachable => {
-                ("no_worker", 502, Blame::Worker(Failure::ConnectError), Cause::Connect)
+                row("no_worker", 502, Blame::Worker(Failure::ConnectError), Cause::Connect)
             }
-            Self::Exhausted => ("internal", 503, Blame::Nobody, Cause::Connect),
+            Self::Exhausted => row("internal", 503, Blame::Nobody, Cause::Connect),
             Self::ResetBeforeHead => {
-                ("reset_before_head", 502, Blame::Worker(Failure::Reset), Cause::Reset)
+                row("reset_before_head", 502, Blame::Worker(Failure::Reset), Cause::Reset)
             }
             Self::ResetMidBody => {
-                ("reset_mid_body", 502, Blame::Worker(Failure::ResetMidBody), Cause::Reset)
+                row("reset_mid_body", 502, Blame::Worker(Failure::ResetMidBody), Cause::Reset)
             }
             Self::SilentMidBody => {
-                ("reset_mid_body", 504, Blame::Worker(Failure::Timeout), Cause::Reset)
+                row("reset_mid_body", 504, Blame::Worker(Failure::Timeout), Cause::Reset)
             }
             Self::FirstByteTimeout => {
-                ("first_byte_timeout", 504, Blame::Worker(Failure::FirstByte), Cause::Always)
+                row("first_byte_timeout", 504, Blame::Worker(Failure::FirstByte), Cause::Always)
             }
-            Self::RequestTimeout => ("request_timeout", 504, Blame::Client, Cause::Never),
-            Self::HeaderTimeout => ("header_timeout", 408, Blame::Client, Cause::Never),
-            Self::BodyTimeout => ("body_timeout", 408, Blame::Client, Cause::Never),
-            Self::WriteTimeout => ("write_timeout", 499, Blame::Client, Cause::Never),
-            Self::ClientGone => ("client_gone", 499, Blame::Client, Cause::Never),
-            Self::BadRequest => ("bad_request", 400, Blame::Request, Cause::Never),
+            Self::RequestTimeout => row("request_timeout", 504, Blame::Others, Cause::Never),
+            Self::HeaderTimeout => row("header_timeout", 408, Blame::Others, Cause::Never),
+            Self::BodyTimeout => row("body_timeout", 408, Blame::Others, Cause::Never),
+            Self::WriteTimeout => row("write_timeout", 499, Blame::Others, Cause::Never),
+            Self::ClientGone => row("client_gone", 499, Blame::Others, Cause::Never),
+            Self::BadRequest => row("bad_request", 400, Blame::Request, Cause::Never),
             Self::BadResponse => {
-                ("bad_response", 502, Blame::Worker(Failure::Protocol), Cause::Reset)
+                row("bad_response", 502, Blame::Worker(Failure::Protocol), Cause::Reset)
             }
-            Self::HeaderTooLarge => ("header_too_large", 431, Blame::Request, Cause::Never),
-            Self::UriTooLong => ("uri_too_long", 414, Blame::Request, Cause::Never),
-            Self::BodyTooLarge => ("body_too_large", 413, Blame::Client, Cause::Never),
-            Self::MethodNotAllowed => ("method_not_allowed", 405, Blame::Client, Cause::Never),
-            Self::NotImplemented => ("not_implemented", 501, Blame::Request, Cause::Never),
-            Self::ExpectationFailed => ("expectation_failed", 417, Blame::Request, Cause::Never),
-            Self::RateLimited => ("rate_limited", 429, Blame::Client, Cause::Never),
-            Self::ConnectionLimit => ("connection_limit", 429, Blame::Client, Cause::Never),
-            Self::Denied => ("denied", 403, Blame::Client, Cause::Never),
-            Self::Unauthenticated => ("denied", 401, Blame::Client, Cause::Never),
-            Self::Loop => ("loop", 508, Blame::Client, Cause::Never),
-            Self::Draining => ("draining", 503, Blame::Nobody, Cause::Never),
-            Self::Internal => ("internal", 500, Blame::Client, Cause::Never),
+            Self::HeaderTooLarge => row("header_too_large", 431, Blame::Request, Cause::Never),
+            Self::UriTooLong => row("uri_too_long", 414, Blame::Request, Cause::Never),
+            Self::BodyTooLarge => row("body_too_large", 413, Blame::Others, Cause::Never),
+            Self::MethodNotAllowed => row("method_not_allowed", 405, Blame::Others, Cause::Never),
+            Self::NotImplemented => row("not_implemented", 501, Blame::Request, Cause::Never),
+            Self::ExpectationFailed => row("expectation_failed", 417, Blame::Request, Cause::Never),
+            Self::RateLimited => row("rate_limited", 429, Blame::Others, Cause::Never),
+            Self::ConnectionLimit => row("connection_limit", 429, Blame::Others, Cause::Never),
+            Self::Denied => row("denied", 403, Blame::Others, Cause::Never),
+            Self::Unauthenticated => row("denied", 401, Blame::Others, Cause::Never),
+            Self::Loop => row("loop", 508, Blame::Others, Cause::Never),
+            Self::Draining => row("draining", 503, Blame::Nobody, Cause::Never),
+            Self::Internal => row("internal", 500, Blame::Others, Cause::Never),
         }
     }
+}
+
+/// What follows from a reason.
+struct Row {
+    code: &'static str,
+    status: u16,
+    blame: Blame,
+    again: Cause,
+}
+
+const fn row(code: &'static str, status: u16, blame: Blame, again: Cause) -> Row {
+    Row { code, status, blame, again }
 }
 
 /// Whose doing it is that a request ends so.
@@ -168,13 +181,14 @@ enum Blame {
     Worker(Failure),
     /// Who wrote the request: nobody can read it.
     Request,
-    /// Who sent it, or we, once a worker had it: the worker has no part in it.
-    Client,
-    /// Nobody had it.
+    /// The client's, or ours: a worker that has the request has no part in it.
+    Others,
+    /// No worker had the request.
     Nobody,
 }
 
-/// What a route's `retry.on` has to allow for another attempt to follow.
+/// What a route's `retry.on` has to allow for another attempt to follow. Whether this request may be
+/// sent again at all is not asked here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Connect,

@@ -1,8 +1,8 @@
 //! The worker's side of an exchange: one attempt, what is written for it, and what becomes of a lease
 //! that nobody waits for any more.
 //!
-//! An exchange knows no version of HTTP: it speaks to [`Upstream`], which has one arm for each. What
-//! follows an attempt is not decided here.
+//! An exchange speaks to [`Upstream`], which has one arm for each version of HTTP. What follows an
+//! attempt is not decided here.
 
 pub(crate) mod abandon;
 pub(crate) mod attempt;

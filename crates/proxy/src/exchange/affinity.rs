@@ -42,12 +42,12 @@ pub(crate) fn hide(request: &mut RequestHead, lease: &Lease) {
 /// Adds the cookie to the response, if the client does not have it yet.
 pub(crate) fn tell(
     asker: &asker::Request<'_>,
-    scheme: Scheme,
+    scheme: impl FnOnce() -> Scheme,
     response: &mut ResponseHead,
     lease: &Lease,
 ) {
     let Some(cookie) = lease.new_cookie(asker) else { return };
-    response.append("Set-Cookie", value(&cookie, scheme));
+    response.append("Set-Cookie", value(&cookie, scheme()));
     // What one client was told is for no cache that others use.
     let kept = response.values_named(b"cache-control").any(|value| {
         let says = |word: &[u8]| memchr::memmem::find(&value.to_ascii_lowercase(), word).is_some();

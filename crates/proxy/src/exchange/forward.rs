@@ -16,8 +16,8 @@ use download::Download;
 pub(crate) use kind::{is_event_stream, is_grpc};
 pub(crate) use tunnel::Tunnel;
 
-/// Forwards the response whose head is in `scratch.response`. `Err`: not one byte of it has been
-/// sent, and the lease has ended.
+/// Forwards the response whose head is in `scratch.response`. `Err`: it has not begun to go out, and
+/// the lease has ended.
 pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Result<Next, Reason> {
     let Answered { lease, worker, upload } = answered;
     exchange.record.status = exchange.scratch.response.status();
@@ -28,8 +28,12 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, answered: Answered) -> Resu
     let mut download = Download::start(exchange, lease, worker, upload);
     match download.run(exchange).await {
         Ok(()) => Ok(download.next(exchange)),
-        Err(reason) if exchange.record.forwarding => {
+        Err(reason) if download.has_begun() => {
             exchange.record.reason = Some(reason);
+            if !exchange.record.forwarding {
+                // Not one byte of it was taken.
+                exchange.record.status = reason.status();
+            }
             Ok(if reason == Reason::ClientGone { Next::Close } else { Next::Reset })
         }
         Err(reason) => {

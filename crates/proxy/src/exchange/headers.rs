@@ -30,7 +30,7 @@ const OURS: FieldSet = FieldSet::of(&[
 ]);
 
 /// Where a request comes from, as far as a worker is told of it.
-pub(crate) struct From<'a> {
+pub(crate) struct Source<'a> {
     /// The other end of the client's socket; `None` on unix sockets.
     pub(crate) peer: Option<IpAddr>,
     /// It may say who the client is.
@@ -43,9 +43,9 @@ pub(crate) struct From<'a> {
 }
 
 /// Appends the request's head, as this lease's worker gets it, to `scratch.up`.
-pub(crate) fn compose(scratch: &mut Scratch, from: &From<'_>, framing: Body, lease: &Lease) {
+pub(crate) fn compose(scratch: &mut Scratch, source: &Source<'_>, framing: Body, lease: &Lease) {
     if scratch.lines.is_empty() {
-        write_lines(scratch, from, lease.policy().via);
+        write_lines(scratch, source, lease.policy().via);
     }
     if scratch.request.lacks_host() {
         // HTTP/1.0 knows requests without one, HTTP/1.1 does not.
@@ -70,10 +70,10 @@ pub(crate) fn compose(scratch: &mut Scratch, from: &From<'_>, framing: Body, lea
 }
 
 /// Our own fields, the same for every attempt, into `scratch.lines`.
-fn write_lines(scratch: &mut Scratch, from: &From<'_>, via: Via) {
+fn write_lines(scratch: &mut Scratch, source: &Source<'_>, via: Via) {
     let now = forwarded::since_epoch();
     let Scratch { request, lines, id, .. } = scratch;
-    let &From { peer, trusted, client, forwarding, pseudonym } = from;
+    let &Source { peer, trusted, client, forwarding, pseudonym } = source;
     name(request, id, trusted, now);
     let header = forwarding.client_ip_header.as_deref();
     let named = client.filter(|_| trusted && header.is_some());

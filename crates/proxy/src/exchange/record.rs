@@ -40,7 +40,7 @@ pub(crate) struct Record {
     pub(crate) head: u64,
     /// Bytes of the response's body.
     pub(crate) body: u64,
-    /// The worker's answer has begun to go out: it is too late for one of our own.
+    /// Some of the worker's answer has gone out.
     pub(crate) forwarding: bool,
     /// A tunnel has taken it over, and writes it when it ends.
     pub(crate) taken: bool,

@@ -26,7 +26,7 @@ pub(crate) enum Again {
 }
 
 /// What of a request decides whether it can be tried again.
-pub(super) struct Asked {
+pub(super) struct Facts {
     /// Its own time is over.
     pub(super) late: bool,
     /// All of it is still here, and not one byte has gone to its client, interim responses included.
@@ -47,7 +47,7 @@ impl Tries {
     pub(super) fn again(
         &mut self,
         policy: &RetryPolicy,
-        asked: &Asked,
+        facts: &Facts,
         pool: &Pool,
         reason: Reason,
         again: Again,
@@ -66,10 +66,10 @@ impl Tries {
             Cause::Always => true,
             Cause::Never => false,
         };
-        let possible = wanted && self.counted < policy.attempts && !asked.late && asked.untouched;
+        let possible = wanted && self.counted < policy.attempts && !facts.late && facts.untouched;
         match again {
             _ if !possible => false,
-            Again::Unanswered => asked.repeatable && pool.try_retry(),
+            Again::Unanswered => facts.repeatable && pool.try_retry(),
             _ => {
                 pool.count_retry();
                 true
@@ -81,7 +81,7 @@ impl Tries {
     pub(super) fn instead(
         &mut self,
         policy: &RetryPolicy,
-        asked: &Asked,
+        facts: &Facts,
         pool: &Pool,
         status: u16,
     ) -> bool {
@@ -89,7 +89,7 @@ impl Tries {
             return false;
         }
         let before = self.counted;
-        let again = self.again(policy, asked, pool, Reason::NoWorker, Again::Unanswered);
+        let again = self.again(policy, facts, pool, Reason::NoWorker, Again::Unanswered);
         if !again {
             // It is passed on: should that fail before its first byte, it counts there.
             self.counted = before;

@@ -242,9 +242,9 @@ impl Exchange<'_> {
 
     /// Whether the attempt that failed for `reason` is followed by another one.
     fn try_again(&mut self, tries: &mut Tries, pool: &Pool, reason: Reason, again: Again) -> bool {
-        let asked = self.asked_again();
+        let facts = self.retry_facts();
         let Some(route) = &self.route else { return false };
-        tries.again(&route.retry, &asked, pool, reason, again)
+        tries.again(&route.retry, &facts, pool, reason, again)
     }
 
     /// Whether the answer in `scratch.response` is dropped and another attempt made.
@@ -253,14 +253,14 @@ impl Exchange<'_> {
         if self.route.as_ref().is_none_or(|route| route.retry.statuses.is_empty()) {
             return false;
         }
-        let asked = self.asked_again();
+        let facts = self.retry_facts();
         let Some(route) = &self.route else { return false };
-        tries.instead(&route.retry, &asked, pool, self.scratch.response.status())
+        tries.instead(&route.retry, &facts, pool, self.scratch.response.status())
     }
 
-    fn asked_again(&mut self) -> retry::Asked {
+    fn retry_facts(&mut self) -> retry::Facts {
         let now = Until::from_std(self.clock.now());
-        retry::Asked {
+        retry::Facts {
             late: self.limits().request.is_some_and(|until| now >= until),
             untouched: self.record.sent == 0 && self.holds_whole_request(),
             repeatable: self.may_repeat(),

@@ -8,7 +8,7 @@ use std::{sync::Arc, task::Poll, time::Duration};
 use isobar_http1::{Body, FieldId};
 
 use isobar_pool::{Pool, Spill};
-use tokio::time::Instant as Deadline;
+use tokio::time::Instant as Until;
 
 use super::{
     Exchange, Expects, forward,
@@ -80,7 +80,7 @@ impl Exchange<'_> {
         let request = self.limits().request;
         let Self { downstream, timer, incoming, .. } = self;
         while !incoming.ended() && body.len() < most {
-            let now = Deadline::now();
+            let now = Until::now();
             let (idle, paused) = (now + body_idle, pause.map(|pause| now + pause));
             let (until, late) = match request {
                 Some(request) if request < idle => (request, Reason::RequestTimeout),

@@ -27,6 +27,8 @@ pub(crate) fn see_out(method: &[u8], mut lease: Lease, mut worker: Upstream, out
     lease.abandon();
     tokio::task::spawn_local(async move {
         let mut scratch = Scratch::lend();
+        // Whoever had it before may have left in the middle of a head.
+        scratch.response.reset();
         let answer = async {
             let rest = read_head(&mut worker, &mut scratch, &method).await?;
             Some(rest.read(&mut worker, &mut scratch.down).await)

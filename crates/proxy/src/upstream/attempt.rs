@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     exchange::{
         AttemptLimits, Exchange, Expects, affinity,
-        headers::{self, From},
+        headers::{self, Source},
         retry::Again,
     },
     reason::Reason,
@@ -263,14 +263,14 @@ fn compose(exchange: &mut Exchange<'_>, lease: &Lease) -> Upload {
     if *expects == Expects::Nothing {
         scratch.request.remove(FieldId::Expect);
     }
-    let from = From {
+    let source = Source {
         peer: peer.ip,
         trusted,
         client: *client_ip,
         forwarding: &listener.forwarding,
         pseudonym: &peer.context().pseudonym,
     };
-    headers::compose(scratch, &from, framing, lease);
+    headers::compose(scratch, &source, framing, lease);
     let keep = match route {
         Some(route) if !incoming.ended() && may_repeat => route.retry.replay,
         _ => 0,

@@ -1,5 +1,5 @@
 //! How an attempt's lease and its connection end, in the one order that is right: a slot is free only
-//! once its connection is.
+//! once its connection is closed or can be used again, or its next holder will close it.
 
 use std::{
     future::poll_fn,

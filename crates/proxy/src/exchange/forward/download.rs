@@ -65,7 +65,10 @@ enum Stage {
     Ready,
     /// It goes out once all of its body, so many bytes, is here.
     Held(usize),
+    /// Its head is laid out, and it is too late for another answer.
     Begun,
+    /// The end of its body is laid out, too.
+    Ended,
 }
 
 impl Download {
@@ -140,7 +143,6 @@ impl Download {
             && exchange.client_may_stay();
         let keep = if self.client_keeps { Keep::KeepAlive } else { Keep::Close };
         exchange.begin(self.framing, keep);
-        exchange.record.forwarding = true;
         self.stage = Stage::Begun;
     }
 
@@ -162,6 +164,22 @@ impl Download {
             loop {
                 let mut moved = false;
                 let Exchange { downstream, scratch, incoming, record, .. } = &mut *exchange;
+                if self.sent < scratch.out.len() {
+                    match downstream.poll_send(cx, &scratch.out[self.sent..]) {
+                        Poll::Ready(Ok(wrote)) => {
+                            record.forwarding = true;
+                            record.sent += wrote as u64;
+                            self.sent += wrote;
+                            moved = true;
+                        }
+                        Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
+                        Poll::Pending => {}
+                    }
+                    if self.sent == scratch.out.len() {
+                        scratch.out.clear();
+                        self.sent = 0;
+                    }
+                }
                 // The rest of the request, if the worker answered before it had all of it.
                 let mut awaited = Awaited::Answer;
                 if let Some((_, worker)) = &mut self.from
@@ -186,21 +204,6 @@ impl Download {
                     }
                     incoming.drop_rest();
                 }
-                if self.sent < scratch.out.len() {
-                    match downstream.poll_send(cx, &scratch.out[self.sent..]) {
-                        Poll::Ready(Ok(wrote)) => {
-                            record.sent += wrote as u64;
-                            self.sent += wrote;
-                            moved = true;
-                        }
-                        Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
-                        Poll::Pending => {}
-                    }
-                    if self.sent == scratch.out.len() {
-                        scratch.out.clear();
-                        self.sent = 0;
-                    }
-                }
                 if let Some(overflow) = &mut self.overflow {
                     compact(&mut scratch.out, &mut self.sent);
                     match overflow.poll(cx, &mut scratch.out, self.sent, self.window) {
@@ -211,9 +214,13 @@ impl Download {
                 let waiting = scratch.out.len() - self.sent;
                 let kept = self.overflow.as_ref().is_some_and(|overflow| !overflow.is_empty());
                 if self.from.is_none() {
-                    if waiting == 0 && !kept {
-                        return Poll::Ready(Ok(()));
+                    let before = scratch.out.len();
+                    match self.end(exchange) {
+                        Ok(false) if waiting == 0 && !kept => return Poll::Ready(Ok(())),
+                        Ok(more) => moved |= more,
+                        Err(reason) => return Poll::Ready(Err(reason)),
                     }
+                    self.divert(exchange, before, kept);
                 } else if (waiting < self.window && !kept)
                     || self.overflow.as_ref().is_some_and(|overflow| overflow.has_room())
                 {
@@ -303,6 +310,11 @@ impl Download {
         if awaited == Awaited::Answer {
             self.upload.rest(up);
         }
+    }
+
+    /// It is too late for another answer.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Begun | Stage::Ended)
     }
 
     pub(super) fn next(&self, exchange: &Exchange<'_>) -> Next {

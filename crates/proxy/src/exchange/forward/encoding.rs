@@ -7,10 +7,14 @@ use std::io;
 
 use crate::filter::Encoder;
 
+/// So much is encoded in one turn: the shard's other connections come next.
+const PIECE: usize = 64 * 1024;
+
 pub(super) struct Encoding {
     encoder: Box<dyn Encoder>,
-    /// Came, and is not encoded.
+    /// Came, and is not encoded but for so many bytes of it.
     pending: Vec<u8>,
+    done: usize,
     encoded: Vec<u8>,
     /// The encoder may hold back some of what it was given.
     holds: bool,
@@ -18,21 +22,31 @@ pub(super) struct Encoding {
 
 impl Encoding {
     pub(super) fn new(encoder: Box<dyn Encoder>) -> Box<Self> {
-        Box::new(Self { encoder, pending: Vec::new(), encoded: Vec::new(), holds: false })
+        let (pending, encoded) = (Vec::new(), Vec::new());
+        Box::new(Self { encoder, pending, done: 0, encoded, holds: false })
     }
 
     pub(super) fn take(&mut self, data: &[u8]) {
         self.pending.extend_from_slice(data);
     }
 
-    /// Encodes what came.
+    /// Encodes a piece of what came.
     pub(super) fn advance(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() {
-            self.encoder.encode(&self.pending, &mut self.encoded)?;
+        let end = self.pending.len().min(self.done + PIECE);
+        if end > self.done {
+            self.encoder.encode(&self.pending[self.done..end], &mut self.encoded)?;
+            (self.done, self.holds) = (end, true);
+        }
+        if self.is_idle() {
             self.pending.clear();
-            self.holds = true;
+            self.done = 0;
         }
         Ok(())
+    }
+
+    /// All that came is encoded.
+    pub(super) fn is_idle(&self) -> bool {
+        self.done == self.pending.len()
     }
 
     /// Lets go of what is held back.
@@ -43,9 +57,8 @@ impl Encoding {
         }
     }
 
-    /// The body is whole.
+    /// The body is whole, and all of it is encoded.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.advance()?;
         self.encoder.finish(&mut self.encoded)
     }
 

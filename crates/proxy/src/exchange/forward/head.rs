@@ -7,7 +7,7 @@ use isobar_pool::Lease;
 
 use crate::{
     access_log, asker,
-    exchange::{Exchange, affinity},
+    exchange::{Exchange, affinity, headers},
     filter::{Encoder, Maker},
     scratch::Scratch,
 };
@@ -17,10 +17,12 @@ pub(super) fn show(exchange: &mut Exchange<'_>, lease: &Lease) -> Option<Box<dyn
     date(&mut exchange.scratch.response);
     let encoder = exchange.show(Maker::Worker);
     if lease.policy().sticky {
-        let scheme = exchange.scheme();
-        let client_ip = exchange.client_ip;
-        let Scratch { request, response, .. } = &mut *exchange.scratch;
-        affinity::tell(&asker::Request { client_ip, head: request }, scheme, response, lease);
+        let Exchange { scratch, listener, peer, client_ip, .. } = exchange;
+        let Scratch { request, response, .. } = &mut **scratch;
+        let forwarding = &listener.forwarding;
+        let scheme = || headers::scheme(request, forwarding, forwarding.trusts(peer.ip));
+        let asker = asker::Request { client_ip: *client_ip, head: request };
+        affinity::tell(&asker, scheme, response, lease);
     }
     encoder
 }

@@ -117,7 +117,7 @@ impl Tunnel {
     pub(crate) async fn run(self, peer: Peer, wire: Wire) {
         let Tunnel { lease, worker, early, told } = self;
         // Said by its drop, however the task ends.
-        let mut under_way = UnderWay { peer, wire, told };
+        let mut under_way = UnderWay { wire, peer, told };
         let silence = tcp::Silence::of(&under_way.told.listener.timeouts);
         let UnderWay { wire, told, .. } = &mut under_way;
         let Told { listener, record, received, .. } = told;
@@ -132,9 +132,10 @@ impl Tunnel {
     }
 }
 
+/// The socket is closed before its place is given away: it stands first.
 struct UnderWay {
-    peer: Peer,
     wire: Wire,
+    peer: Peer,
     told: Told,
 }
 

@@ -40,8 +40,11 @@ impl Download {
     pub(super) fn take(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         match self.stage {
             Stage::Held(length) => {
-                let Scratch { down, parsed, .. } = &*exchange.scratch;
-                if down.len() - parsed < length {
+                let Scratch { down, parsed, .. } = &mut *exchange.scratch;
+                if down.len() - *parsed < length {
+                    // Room for what is to come, and for no more.
+                    down.drain(..std::mem::take(parsed));
+                    down.reserve_exact(length - down.len());
                     return Ok(());
                 }
                 self.begin(exchange);
@@ -50,7 +53,7 @@ impl Download {
                 self.look_ahead(exchange)?;
                 self.begin(exchange);
             }
-            Stage::Begun => {}
+            Stage::Begun | Stage::Ended => {}
         }
         let scratch = &mut *exchange.scratch;
         scratch::furnish(&mut scratch.out);
@@ -144,13 +147,35 @@ impl Download {
     /// The worker's last byte is here: its lease ends, and the slot moves on at once.
     fn whole(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Reason> {
         self.end_lease(exchange);
-        if let Some(encoding) = &mut self.encoding {
-            encoding.finish().map_err(|_| Reason::Internal)?;
-            self.lay_encoded(exchange);
+        scratch::recycle(&mut exchange.scratch.down);
+        match self.encoding {
+            // Its end is some work, which is not the lease's: see `end`.
+            Some(_) => Ok(()),
+            None => self.end(exchange).map(|_| ()),
         }
-        let out = &mut exchange.scratch.out;
-        exchange.downstream.end(self.framing, self.reader.trailers(), out);
-        Ok(())
+    }
+
+    /// Lays out the end of a body that is whole; of one that is encoded, a piece of what comes before it.
+    /// `false`: the end is laid out already.
+    pub(super) fn end(&mut self, exchange: &mut Exchange<'_>) -> Result<bool, Reason> {
+        if std::mem::replace(&mut self.stage, Stage::Ended) == Stage::Ended {
+            return Ok(false);
+        }
+        if let Some(encoding) = &mut self.encoding {
+            encoding.advance().map_err(|_| Reason::Internal)?;
+            let idle = encoding.is_idle();
+            if idle {
+                encoding.finish().map_err(|_| Reason::Internal)?;
+            }
+            self.lay_encoded(exchange);
+            if !idle {
+                self.stage = Stage::Begun;
+                return Ok(true);
+            }
+        }
+        let Exchange { downstream, scratch, .. } = exchange;
+        downstream.end(self.framing, self.reader.trailers(), &mut scratch.out);
+        Ok(true)
     }
 
     fn end_lease(&mut self, exchange: &mut Exchange<'_>) {
