@@ -15,6 +15,7 @@ mod connection;
 pub mod discovery;
 mod idle;
 mod lease;
+mod lock;
 mod mailbox;
 mod metrics;
 mod pace;

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::discovery::Discovery;
 use crate::discovery::fixed::Fixed;
 use crate::lease::{Lease, LeaseError};
+use crate::lock::lock;
 use crate::mailbox::Mailbox;
 use crate::metrics::{Dropped, PoolFigures, Recorder};
 use crate::settings::{LeaseRequest, Policy, PoolSettings, Queue, Waiting, WorkerSpec};
@@ -363,11 +364,6 @@ impl Drop for Pool {
         lock(&self.tasks).clear();
         self.control().close();
     }
-}
-
-/// A panic elsewhere in the control plane leaves a state that was consistent before it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many pools were closed: tells threads to let go of what they cached of them.

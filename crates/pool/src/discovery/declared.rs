@@ -18,7 +18,7 @@ use super::file::{Files, ReadWorkers};
 use super::watched::Watched;
 use super::{Discovery, DiscoveryError, SourceStatus};
 use crate::address::Address;
-use crate::pool::lock;
+use crate::lock::lock;
 use crate::settings::WorkerSpec;
 
 /// One entry of a list of workers.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
-use crate::pool::lock;
+use crate::lock::lock;
 use crate::supervisor::Task;
 
 /// What looking has brought so far. A failed look never takes away what an earlier one found.

@@ -18,7 +18,7 @@ use super::{At, Declared, Looking, Parts};
 use crate::discovery::DiscoveryError;
 use crate::discovery::dns::{Addresses, HostName};
 use crate::discovery::watched::Known;
-use crate::pool::lock;
+use crate::lock::lock;
 use crate::settings::WorkerSpec;
 
 /// How long a set waits; shorter than the start of the process waits for the pool.

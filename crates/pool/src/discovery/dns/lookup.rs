@@ -34,7 +34,7 @@ use tokio::time::timeout;
 
 use self::search::Search;
 use super::{Answer, Family, Resolver};
-use crate::pool::lock;
+use crate::lock::lock;
 
 /// One attempt at one question.
 const ATTEMPT: Duration = Duration::from_secs(2);
