@@ -17,8 +17,8 @@ use crate::affinity::Cookie;
 use crate::connect::{ConnectError, Connector};
 use crate::connection::{Connection, Reuse};
 use crate::idle::local;
-use crate::pool::with_snapshot;
 use crate::settings::{Asker, Policy};
+use crate::snapshot::local::with_snapshot;
 use crate::sticky;
 use crate::target::{Place, Target};
 

@@ -2,7 +2,6 @@
 //! cached snapshot, reserves, or joins the queue; it never waits for the control thread. Everything
 //! else here passes an operator's or the owner's wish on to the supervisor.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +9,6 @@ use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use arc_swap::cache::Cache;
 use isobar_balance::budget::RetryBudget;
 use isobar_balance::outlier::Asked;
 use isobar_balance::state::AdminState;
@@ -25,6 +23,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::{Dropped, PoolFigures, Recorder};
 use crate::settings::{LeaseRequest, Policy, PoolSettings, Queue, Waiting, WorkerSpec};
 use crate::shared::Shared;
+use crate::snapshot::local::with_snapshot;
 use crate::snapshot::{Ask, Lack, Pick, Snapshot};
 use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
@@ -363,51 +362,5 @@ impl Drop for Pool {
     fn drop(&mut self) {
         lock(&self.tasks).clear();
         self.control().close();
-    }
-}
-
-/// How many pools were closed: tells threads to let go of what they cached of them.
-pub(crate) static CLOSED: AtomicUsize = AtomicUsize::new(0);
-
-type Cached = Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>;
-
-/// What a thread keeps of the pools: the snapshot of each, by the pool's number.
-struct Local {
-    snapshots: Vec<Option<Cached>>,
-    closed: usize,
-    rng: fastrand::Rng,
-}
-
-thread_local! {
-    static LOCAL: RefCell<Local> =
-        RefCell::new(Local { snapshots: Vec::new(), closed: 0, rng: fastrand::Rng::new() });
-}
-
-pub(crate) fn with_snapshot<R>(
-    shared: &Shared,
-    f: impl FnOnce(&Snapshot, &mut fastrand::Rng) -> R,
-) -> R {
-    LOCAL.with_borrow_mut(|local| {
-        let closed = CLOSED.load(Ordering::Relaxed);
-        if local.closed != closed {
-            local.closed = closed;
-            local.forget_closed();
-        }
-        if local.snapshots.len() <= shared.number {
-            local.snapshots.resize_with(shared.number + 1, || None);
-        }
-        let cached = local.snapshots[shared.number]
-            .get_or_insert_with(|| Cache::new(shared.snapshot.clone()));
-        f(cached.load(), &mut local.rng)
-    })
-}
-
-impl Local {
-    fn forget_closed(&mut self) {
-        for cached in &mut self.snapshots {
-            if cached.as_mut().is_some_and(|cached| cached.load().closed) {
-                *cached = None;
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! answers "whose turn is it" through the prepared picker of each tier and, when nobody could be
 //! reserved, why.
 
+pub(crate) mod local;
 mod tier;
 
 use std::sync::Arc;

@@ -40,9 +40,9 @@ use crate::discovery::{Discovery, DiscoveryError};
 use crate::idle::learned::Learned;
 use crate::lock::lock;
 use crate::mailbox::{Observation, Seen};
-use crate::pool::CLOSED;
 use crate::settings::{self, Policy, PoolSettings, Waiting, WorkerSpec};
 use crate::shared::Shared;
+use crate::snapshot::local::let_go_of_closed;
 use crate::snapshot::{Nobody, Snapshot};
 use crate::status::{UnknownWorker, WorkerChange};
 use crate::target::{Place, Target};
@@ -300,7 +300,7 @@ impl Supervisor {
         for (_, reached) in self.reached.drain() {
             reached.target.retire();
         }
-        CLOSED.fetch_add(1, Ordering::Release);
+        let_go_of_closed();
         tracing::info!(pool = self.shared.name, version, "pool closed");
     }
 
