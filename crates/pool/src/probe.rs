@@ -10,12 +10,13 @@ use futures_core::future::BoxFuture;
 
 pub use self::http::Http;
 pub use self::tcp::Tcp;
+use crate::address::Address;
 use crate::connect::ConnectError;
-use crate::target::Target;
 
 pub trait Probe: Send + Sync {
-    /// One attempt, over a connection of its own. Dropped when its time is over.
-    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>>;
+    /// One attempt at the worker that listens at this address, over a connection of its own. Dropped
+    /// when its time is over.
+    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>>;
 
     /// What it does, in words that differ when its behaviour does: a reload compares them.
     fn describe(&self) -> String;

@@ -13,7 +13,6 @@ use super::{Probe, ProbeError};
 use crate::address::Address;
 use crate::connect;
 use crate::stream::Stream;
-use crate::target::Target;
 
 /// Most bytes ever read of one answer.
 const MOST: usize = 64 * 1024;
@@ -30,11 +29,11 @@ pub struct Http {
 }
 
 impl Probe for Http {
-    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
         Box::pin(async {
             let address = match self.port {
-                Some(port) => target.address().with_port(port),
-                None => target.address().clone(),
+                Some(port) => address.with_port(port),
+                None => address.clone(),
             };
             let host = self.host.as_deref();
             let status = get(&address, host, &self.path, "isobar-probe", Stay::Briefly).await?;

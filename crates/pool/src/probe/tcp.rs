@@ -3,15 +3,15 @@
 use futures_core::future::BoxFuture;
 
 use super::{Probe, ProbeError};
+use crate::address::Address;
 use crate::connect;
-use crate::target::Target;
 
 pub struct Tcp;
 
 impl Probe for Tcp {
-    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
-        Box::pin(async {
-            connect::open(target.address()).await?;
+    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
+        Box::pin(async move {
+            connect::open(address).await?;
             Ok(())
         })
     }

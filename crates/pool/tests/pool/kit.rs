@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
     Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
-    Life, Overflow, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Target, Via, WorkerSpec,
+    Life, Overflow, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Via, WorkerSpec,
     WorkerStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -167,7 +167,7 @@ impl Script {
 }
 
 impl Probe for Script {
-    fn probe<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
         self.sent.fetch_add(1, SeqCst);
         let mut answers = self.answers.lock().expect("unpoisoned");
         let answer = match answers.len() {
