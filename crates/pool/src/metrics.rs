@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use isobar_balance::stats::{Counter, Histogram, HistogramValues, PerShard};
-
-use crate::shared::Shared;
+use isobar_balance::{Seat, Waiters};
 
 /// Why a request left the queue without a slot, or never got in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,18 +77,18 @@ pub struct PoolFigures {
 }
 
 impl PoolFigures {
-    pub(crate) fn of(shared: &Shared) -> PoolFigures {
-        let cells = || shared.recorder.0.iter();
+    pub(crate) fn of(recorder: &Recorder, waiters: &Waiters<impl Seat>) -> PoolFigures {
+        let cells = || recorder.0.iter();
         let drops = |why: usize| cells().map(|cell| cell.dropped[why].value()).sum();
         PoolFigures {
-            queue_depth: shared.waiters.len(),
+            queue_depth: waiters.len(),
             queue_wait: cells().map(|cell| cell.queue_wait.snapshot()).sum(),
             queue_drops: DROPPED.iter().enumerate().map(|(i, why)| (*why, drops(i))).collect(),
             handover: cells().map(|cell| cell.handover.snapshot()).sum(),
             response: cells().map(|cell| cell.response.snapshot()).sum(),
             retries: cells().map(|cell| cell.retries.value()).sum(),
             ejections: cells().map(|cell| cell.ejections.value()).sum(),
-            idle_while_waiting: shared.waiters.idle_while_waiting(),
+            idle_while_waiting: waiters.idle_while_waiting(),
         }
     }
 }

@@ -145,7 +145,7 @@ impl Pool {
     }
 
     pub fn figures(&self) -> PoolFigures {
-        PoolFigures::of(&self.shared)
+        PoolFigures::of(&self.shared.recorder, &self.shared.waiters)
     }
 
     pub fn observe_handover(&self, took: Duration) {
