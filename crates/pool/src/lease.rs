@@ -2,6 +2,8 @@
 //! new one), and ends in exactly one outcome: `finish`, or its drop, which means that the client
 //! has gone. What is sent over the connection is unknown here.
 
+mod error;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use isobar_balance::{Failure, Held, Outcome};
 use tokio::sync::futures::OwnedNotified;
 use tower::ServiceExt;
 
+pub use self::error::LeaseError;
 use crate::affinity::Cookie;
 use crate::connect::{ConnectError, Connector};
 use crate::connection::{Connection, Reuse};
@@ -21,21 +24,6 @@ use crate::settings::{Asker, Policy};
 use crate::snapshot::local::with_snapshot;
 use crate::sticky;
 use crate::target::{Place, Target};
-
-/// Why there is no lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeaseError {
-    #[error("no worker is up")]
-    NoWorker,
-    #[error("every worker has been tried")]
-    NoOther,
-    #[error("the queue is full")]
-    QueueFull,
-    #[error("no slot came free in time")]
-    QueueTimeout,
-    #[error("the pool is being closed")]
-    Draining,
-}
 
 #[derive(Debug)]
 #[must_use = "a lease holds a slot"]
