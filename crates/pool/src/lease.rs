@@ -22,7 +22,6 @@ use crate::connection::{Connection, Reuse};
 use crate::idle::local;
 use crate::settings::{Asker, Policy};
 use crate::snapshot::local::with_snapshot;
-use crate::sticky;
 use crate::target::{Place, Target};
 
 #[derive(Debug)]
@@ -200,7 +199,7 @@ impl Lease {
         with_snapshot(&self.target().shared, |snapshot, _| {
             let cookies = snapshot.cookies.as_ref()?;
             let ours = self.target().id();
-            if sticky::named(snapshot, asker) == Some(ours) {
+            if snapshot.named_by(asker) == Some(ours) {
                 return None;
             }
             let terms = &cookies.terms;

@@ -114,6 +114,12 @@ impl Snapshot {
         }
     }
 
+    /// Whose cookie this request brings.
+    pub(crate) fn named_by(&self, asker: &dyn Asker) -> Option<WorkerId> {
+        let cookies = self.cookies.as_ref()?;
+        cookies.worker(asker.cookie(&cookies.terms.cookie)?)
+    }
+
     #[inline]
     pub(crate) fn pick(&self, ask: &Ask<'_>, rng: &mut fastrand::Rng) -> Pick {
         // A tier that is not asked does not move: its picker has a turn to keep.

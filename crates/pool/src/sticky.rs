@@ -41,7 +41,7 @@ pub(crate) fn lease(
     ask: &Ask<'_>,
     asker: &dyn Asker,
 ) -> Option<Result<Leased, LeaseError>> {
-    let worker = named(snapshot, asker)?;
+    let worker = snapshot.named_by(asker)?;
     let terms = &snapshot.cookies.as_ref()?.terms;
     let lost = |error| match terms.on_lost {
         OnLost::Rebalance => None,
@@ -74,12 +74,6 @@ pub(crate) fn lease(
         Err(LeaseError::QueueFull) => lost(LeaseError::QueueFull),
         joined => Some(joined),
     }
-}
-
-/// Whose cookie the request brings.
-pub(crate) fn named(snapshot: &Snapshot, asker: &dyn Asker) -> Option<WorkerId> {
-    let cookies = snapshot.cookies.as_ref()?;
-    cookies.worker(asker.cookie(&cookies.terms.cookie)?)
 }
 
 #[cfg(test)]
