@@ -14,6 +14,7 @@ pub mod connect;
 mod connection;
 pub mod discovery;
 mod idle;
+mod join;
 mod lease;
 mod lock;
 mod mailbox;
@@ -37,9 +38,10 @@ pub use address::Address;
 pub use affinity::{Affinity, AffinityKey, Cookie, OnLost, Secure};
 pub use connect::ConnectError;
 pub use connection::{Connection, Reuse};
+pub use join::Leased;
 pub use lease::{Lease, LeaseError};
 pub use metrics::PoolFigures;
-pub use pool::{Leased, Pool};
+pub use pool::Pool;
 pub use probe::{Probe, ProbeError};
 pub use settings::{
     Asker, Buffer, Health, Hold, IdleTime, KeepAlive, LeaseRequest, Life, Outlier, Overflow,

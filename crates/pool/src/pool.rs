@@ -5,18 +5,18 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use isobar_balance::budget::RetryBudget;
 use isobar_balance::outlier::Asked;
 use isobar_balance::state::AdminState;
-use isobar_balance::{Join, Need, Tried, Waiters, WorkerId};
+use isobar_balance::{Need, Tried, Waiters, WorkerId};
 use tokio::sync::watch;
 
 use crate::discovery::Discovery;
 use crate::discovery::fixed::Fixed;
+use crate::join::{Leased, join};
 use crate::lease::{Lease, LeaseError};
 use crate::lock::lock;
 use crate::mailbox::Mailbox;
@@ -27,10 +27,10 @@ use crate::snapshot::local::with_snapshot;
 use crate::snapshot::{Ask, Lack, Pick, Snapshot};
 use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
-use crate::sticky::{self, Sticky};
+use crate::sticky;
 use crate::supervisor::{self, Supervisor, Task};
-use crate::target::Place;
-use crate::wait::{self, Awaits, Patience, Wait};
+use crate::wait::pick_newest;
+use crate::wait::terms::{Awaits, Patience};
 
 pub struct Pool {
     shared: Arc<Shared>,
@@ -38,13 +38,6 @@ pub struct Pool {
     settled: watch::Receiver<bool>,
     /// Reads the mailbox and watches the discovery.
     tasks: Mutex<Vec<Task>>,
-}
-
-#[derive(Debug)]
-#[must_use]
-pub enum Leased {
-    Ready(Lease),
-    Queued(Wait),
 }
 
 impl Pool {
@@ -295,60 +288,6 @@ impl Pool {
 
     fn control(&self) -> MutexGuard<'_, Supervisor> {
         lock(&self.control)
-    }
-}
-
-/// Against the newest snapshot: what is published later is handed over to us. What was tried is the
-/// last choice: whoever has to wait takes what comes.
-pub(crate) fn pick_newest(
-    shared: &Shared,
-    ask: &Ask<'_>,
-    rng: &mut fastrand::Rng,
-) -> Option<Place> {
-    let snapshot = shared.snapshot.load_full();
-    let any = Ask { tried: &Tried::new(), ..*ask };
-    let asks = [Some(ask).filter(|ask| !ask.tried.is_empty()), Some(&any)];
-    asks.into_iter().flatten().find_map(|ask| match snapshot.pick(ask, rng) {
-        Pick::Reserved(place) => Some(place),
-        Pick::Nothing(_) => None,
-    })
-}
-
-/// A slot after all, or a place in the queue. A full queue is the caller's to count.
-pub(crate) fn join(
-    shared: &Arc<Shared>,
-    snapshot: &Snapshot,
-    ask: &Ask<'_>,
-    bound: Option<WorkerId>,
-    patience: Patience,
-    sticky: Option<Box<Sticky>>,
-    pick: impl FnOnce() -> Option<Place>,
-) -> Result<Leased, LeaseError> {
-    let &Ask { need, now, .. } = ask;
-    // Nobody polls yet; the first poll brings its waker. The place in the queue counts from now.
-    match shared.waiters.join(bound, need, patience.max, Waker::noop(), now, pick) {
-        Join::Granted(place) => match wait::refusal(&place, sticky.as_deref()) {
-            Some((error, why)) => {
-                shared.recorder.dropped(why);
-                shared.waiters.release(&place, need.held(), now);
-                Err(error)
-            }
-            None => {
-                let (policy, held) = (snapshot.policy, need.held());
-                Ok(Leased::Ready(Lease::new(place, policy, held, None, now)))
-            }
-        },
-        Join::Full => Err(LeaseError::QueueFull),
-        // Closing sets the flag first and then empties the queue: it missed us or we see it.
-        Join::Waiting(ticket) if shared.closed.load(Ordering::SeqCst) => {
-            shared.recorder.dropped(Dropped::Draining);
-            shared.waiters.leave(ticket, now);
-            Err(LeaseError::Draining)
-        }
-        Join::Waiting(ticket) => {
-            let wait = Wait::new(shared.clone(), snapshot, ticket, need, now, patience);
-            Ok(Leased::Queued(wait.sticking(sticky)))
-        }
     }
 }
 

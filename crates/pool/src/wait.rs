@@ -1,6 +1,8 @@
 //! A request in the queue, as a future: it ends with a lease, with the queue's time-out, or with
 //! the pool's end. Dropping it leaves the queue; a slot granted meanwhile goes to the next.
 
+pub(crate) mod terms;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,42 +13,15 @@ use std::time::{Duration, Instant};
 use isobar_balance::{Grant, Need, Ticket, Tried};
 use tokio::time::Sleep;
 
+use self::terms::{Awaits, Patience, Sticky};
 use crate::affinity::OnLost;
 use crate::lease::{Lease, LeaseError};
 use crate::metrics::Dropped;
-use crate::pool::pick_newest;
 use crate::settings::{Policy, Queue};
 use crate::shared::Shared;
 use crate::snapshot::local::with_snapshot;
-use crate::snapshot::{Ask, Snapshot};
-use crate::sticky::Sticky;
+use crate::snapshot::{Ask, Pick, Snapshot};
 use crate::target::Place;
-
-/// How long a request waits, and for what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// So many may wait at once.
-    pub(crate) max: usize,
-    pub(crate) wait: Duration,
-    pub(crate) awaits: Awaits,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaits {
-    Slot,
-    /// The pool has lost its last one.
-    Worker,
-}
-
-impl Patience {
-    /// Now, or not at all.
-    pub(crate) const NONE: Patience =
-        Patience { max: 0, wait: Duration::ZERO, awaits: Awaits::Slot };
-
-    pub(crate) fn of(queue: Queue) -> Patience {
-        Patience { max: queue.max, wait: queue.timeout, awaits: Awaits::Slot }
-    }
-}
 
 /// What whoever was granted this place is told instead of a lease.
 pub(crate) fn refusal(place: &Place, sticky: Option<&Sticky>) -> Option<(LeaseError, Dropped)> {
@@ -215,4 +190,20 @@ impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait").field("joined", &self.joined).finish_non_exhaustive()
     }
+}
+
+/// Against the newest snapshot: what is published later is handed over to us. What was tried is the
+/// last choice: whoever has to wait takes what comes.
+pub(crate) fn pick_newest(
+    shared: &Shared,
+    ask: &Ask<'_>,
+    rng: &mut fastrand::Rng,
+) -> Option<Place> {
+    let snapshot = shared.snapshot.load_full();
+    let any = Ask { tried: &Tried::new(), ..*ask };
+    let asks = [Some(ask).filter(|ask| !ask.tried.is_empty()), Some(&any)];
+    asks.into_iter().flatten().find_map(|ask| match snapshot.pick(ask, rng) {
+        Pick::Reserved(place) => Some(place),
+        Pick::Nothing(_) => None,
+    })
 }
