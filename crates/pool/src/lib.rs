@@ -31,6 +31,7 @@ mod sticky;
 mod stream;
 mod supervisor;
 mod target;
+mod task;
 mod wait;
 mod warm_up;
 

@@ -28,7 +28,8 @@ use crate::snapshot::{Ask, Lack, Pick, Snapshot};
 use crate::spill::Spill;
 use crate::status::{PoolStatus, UnknownWorker, WorkerChange};
 use crate::sticky;
-use crate::supervisor::{self, Supervisor, Task};
+use crate::supervisor::{self, Supervisor};
+use crate::task::Task;
 use crate::wait::pick_newest;
 use crate::wait::terms::{Awaits, Patience};
 

@@ -17,7 +17,6 @@ mod watch;
 use self::hold::{Holding, Loss};
 use self::said::Said;
 use self::tiers::Choosing;
-pub(crate) use self::watch::Task;
 use self::watch::Watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -46,6 +45,7 @@ use crate::snapshot::local::let_go_of_closed;
 use crate::snapshot::{Nobody, Snapshot};
 use crate::status::{UnknownWorker, WorkerChange};
 use crate::target::{Place, Target};
+use crate::task::Task;
 
 /// How often resting connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
 use crate::lock::lock;
-use crate::supervisor::Task;
+use crate::task::Task;
 
 /// What looking has brought so far. A failed look never takes away what an earlier one found.
 #[derive(Debug)]

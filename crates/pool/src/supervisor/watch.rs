@@ -1,30 +1,13 @@
 //! What looks after a worker between its requests: its probe, or the re-check after a refusal
 //! where no probe does, and its warm-up; nothing else.
 
-use std::future::Future;
-
 use isobar_balance::Health;
-use tokio::task::JoinHandle;
 
 use super::{Reached, Supervisor, recheck};
 use crate::pace::Pace;
 use crate::probe::schedule;
+use crate::task::Task;
 use crate::warm_up;
-
-/// A task that ends with its owner.
-pub(crate) struct Task(JoinHandle<()>);
-
-impl Task {
-    pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Task {
-        Task(tokio::spawn(future))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 pub(super) enum Watch {
     None,
@@ -57,7 +40,7 @@ impl Supervisor {
                 (Some(_), Health::Warming) if warm_up.is_some() => {}
                 (Some(wanted), Health::Warming) => {
                     let warming = warm_up::run(target.clone(), wanted.clone());
-                    *warm_up = Some(Task(self.runtime.spawn(warming)));
+                    *warm_up = Some(Task::spawn_on(&self.runtime, warming));
                 }
                 _ => *warm_up = None,
             }
@@ -70,13 +53,13 @@ impl Supervisor {
                 (Some(_), Watch::Probe(..)) if goes_on => {}
                 (Some(health), _) => {
                     let probing = schedule::run(target.clone(), health.clone(), pace);
-                    *watch = Watch::Probe(pace, Task(self.runtime.spawn(probing)));
+                    *watch = Watch::Probe(pace, Task::spawn_on(&self.runtime, probing));
                 }
                 (None, Watch::Recheck(..)) if known.awaits_recheck() && goes_on => {}
                 (None, _) if known.awaits_recheck() => {
                     let timeout = self.settings.connect_timeout;
                     let again = recheck::run(target.clone(), timeout, pace);
-                    *watch = Watch::Recheck(pace, Task(self.runtime.spawn(again)));
+                    *watch = Watch::Recheck(pace, Task::spawn_on(&self.runtime, again));
                 }
                 (None, _) => *watch = Watch::None,
             }
