@@ -9,11 +9,14 @@ mod declared;
 pub mod dns;
 pub mod file;
 pub mod fixed;
+mod sources;
 mod watched;
 
 use futures_core::stream::BoxStream;
 
-pub use self::declared::{At, Declared, Limits, Mixed, OwnLimits, Sources, WorkersFile};
+pub use self::declared::{At, Declared, Limits, Mixed, OwnLimits};
+pub use self::file::WorkersFile;
+pub use self::sources::Sources;
 use crate::address::Address;
 use crate::settings::WorkerSpec;
 

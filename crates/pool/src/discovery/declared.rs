@@ -1,108 +1,30 @@
 //! What a configuration says of a pool's workers, all of it together: addresses, host names, a file
-//! of either. `following` says when the set is another one, `union` what it is.
+//! of either, each of them an `entry`. `following` says when the set is another one, `union` what it
+//! is.
 
+mod entry;
 mod following;
 mod union;
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_core::stream::BoxStream;
 use futures_util::stream::unfold;
 
-use self::following::Following;
-use super::dns::{Addresses, HostName, Names, Resolver};
-use super::file::{Files, ReadWorkers};
-use super::watched::Watched;
+pub use self::entry::{At, Declared, Limits, OwnLimits};
+use self::following::{Following, Looking, Parts};
+use super::file::WorkersFile;
+use super::sources::Sources;
 use super::{Discovery, DiscoveryError, SourceStatus};
 use crate::address::Address;
 use crate::lock::lock;
 use crate::settings::WorkerSpec;
-
-/// One entry of a list of workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
-    pub at: At,
-    pub weight: Option<NonZeroU32>,
-    pub limits: OwnLimits,
-    pub tier: u8,
-}
-
-/// What an entry says of its slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnLimits {
-    /// Nothing: what the pool says of such workers.
-    OfPool,
-    Own(Limits),
-}
-
-/// What a worker may hold at once; `None` = no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub slots: Option<NonZeroU32>,
-    /// `None`: tunnels take slots.
-    pub tunnels: Option<NonZeroU32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum At {
-    Address {
-        name: String,
-        address: Address,
-    },
-    /// Each address it resolves to is a worker, named `ip:port`.
-    Host {
-        host: HostName,
-        port: u16,
-    },
-}
-
-/// A file that holds more entries.
-#[derive(Clone)]
-pub struct WorkersFile {
-    pub path: PathBuf,
-    pub read: ReadWorkers,
-}
-
-/// The names and files that a process watches for its pools. Made before any runtime; looks at
-/// nothing until a pool asks.
-#[derive(Default)]
-pub struct Sources {
-    names: Names,
-    files: Files,
-}
-
-impl Sources {
-    /// From now on names are resolved by this.
-    pub fn resolve_by(&self, resolver: impl Resolver + 'static) {
-        self.names.resolve_by(Box::new(resolver));
-    }
-}
 
 /// The union of what is declared for one pool.
 pub struct Mixed {
     parts: Arc<Parts>,
     /// What is looked at now, for who asks how it fares.
     looking: Arc<Mutex<Looking>>,
-}
-
-struct Parts {
-    pool: String,
-    workers: Vec<Declared>,
-    limits: Limits,
-    file: Option<WorkersFile>,
-    sources: Arc<Sources>,
-}
-
-type File = Arc<Watched<Vec<Declared>>>;
-type Name = Arc<Watched<Addresses>>;
-
-#[derive(Clone, Default)]
-struct Looking {
-    file: Option<File>,
-    names: HashMap<HostName, Name>,
 }
 
 impl Mixed {

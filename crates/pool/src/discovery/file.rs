@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::declared::{Declared, WorkersFile};
+use super::declared::Declared;
 use super::watched::{Registry, Reporter, Watched};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,6 +28,13 @@ const YOUNG: Duration = Duration::from_secs(2);
 
 /// Reads and understands the whole file, or says what is wrong with it. May block.
 pub type ReadWorkers = Arc<dyn Fn(&Path) -> Result<Vec<Declared>, String> + Send + Sync>;
+
+/// A file that holds more entries.
+#[derive(Clone)]
+pub struct WorkersFile {
+    pub path: PathBuf,
+    pub read: ReadWorkers,
+}
 
 /// The files that are being watched.
 #[derive(Default)]

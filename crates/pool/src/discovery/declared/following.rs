@@ -13,11 +13,13 @@ use futures_util::future::select_all;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
+use super::entry::{At, Declared, Limits};
 use super::union::union;
-use super::{At, Declared, Looking, Parts};
 use crate::discovery::DiscoveryError;
 use crate::discovery::dns::{Addresses, HostName};
-use crate::discovery::watched::Known;
+use crate::discovery::file::WorkersFile;
+use crate::discovery::sources::Sources;
+use crate::discovery::watched::{Known, Watched};
 use crate::lock::lock;
 use crate::settings::WorkerSpec;
 
@@ -26,6 +28,25 @@ const FIRST_LOOKS: Duration = Duration::from_millis(1500);
 
 /// Of those left out, how many one line of the log names.
 const TOLD: usize = 8;
+
+/// What is declared for one pool.
+pub(super) struct Parts {
+    pub(super) pool: String,
+    pub(super) workers: Vec<Declared>,
+    pub(super) limits: Limits,
+    pub(super) file: Option<WorkersFile>,
+    pub(super) sources: Arc<Sources>,
+}
+
+type File = Arc<Watched<Vec<Declared>>>;
+type Name = Arc<Watched<Addresses>>;
+
+/// What is looked at now.
+#[derive(Clone, Default)]
+pub(super) struct Looking {
+    pub(super) file: Option<File>,
+    pub(super) names: HashMap<HostName, Name>,
+}
 
 pub(super) struct Following {
     parts: Arc<Parts>,

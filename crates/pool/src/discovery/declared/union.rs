@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{At, Declared, Limits, OwnLimits};
+use super::entry::{At, Declared, Limits, OwnLimits};
 use crate::address::Address;
 use crate::discovery::dns::{Addresses, HostName};
 use crate::settings::WorkerSpec;
