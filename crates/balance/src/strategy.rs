@@ -18,7 +18,7 @@ mod turns;
 mod weighted;
 
 pub use contract::{Choice, Entry, Picker, SlowStart, Strategy};
-pub use key::{Key, client_key, text_key};
+pub use key::Key;
 pub use options::{BadOption, OptionDef, Options, Takes};
 pub use turns::smooth_sequence;
 

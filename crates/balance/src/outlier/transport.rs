@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::strategy::client_key;
+use crate::key_hash::client_key;
 
 /// What one client's requests add to a run at most.
 const PER_CLIENT: u32 = 3;

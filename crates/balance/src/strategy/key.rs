@@ -1,13 +1,8 @@
-//! What keeps requests together: which part of a request a strategy goes by, and its hash.
+//! What keeps requests together: which part of a request a strategy goes by.
 //!
-//! The strategy names the part, the proxy finds it in the request and hashes it with the functions
-//! here. Their seeds are fixed, so every shard, process, version and restart agrees.
+//! The strategy names the part, the proxy finds it in the request and hashes it.
 
-use std::net::IpAddr;
-
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use super::BadOption;
+use super::options::BadOption;
 
 /// A part of a request. A request that lacks it is placed by chance, by weight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +10,7 @@ pub enum Key {
     /// The strategy asks for none.
     #[default]
     None,
-    /// [`client_key`] of the client's address.
+    /// [`client_key`](crate::client_key) of the client's address.
     ClientIp,
     /// Path and query as they are forwarded.
     Uri,
@@ -78,34 +73,9 @@ fn is_parameter(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_graphic() && !b"&=#".contains(&b))
 }
 
-/// The key of a client: its IPv4 address, or the /64 of its IPv6 address, because one household
-/// wanders inside its /64.
-pub fn client_key(ip: IpAddr) -> u64 {
-    const SEED: u64 = 0x1505_ba12_c11e_0001;
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => xxh3_64_with_seed(&ip.octets(), SEED),
-        IpAddr::V6(ip) => xxh3_64_with_seed(&ip.octets()[..8], SEED),
-    }
-}
-
-/// The key of any other part of a request.
-pub fn text_key(text: &[u8]) -> u64 {
-    const SEED: u64 = 0x1505_ba12_c11e_0002;
-    xxh3_64_with_seed(text, SEED)
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_is_its_address_or_its_v6_network() {
-        let key = |ip: &str| client_key(ip.parse().expect("an address"));
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
-        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
-    }
 
     #[test]
     fn the_parts_of_a_request_are_named() {
@@ -134,12 +104,5 @@ mod tests {
         ] {
             assert!(Key::parse(text).is_err(), "{text}");
         }
-    }
-
-    /// What other processes, and later versions, agree on.
-    #[test]
-    fn the_hash_is_for_ever() {
-        assert_eq!(client_key([192, 0, 2, 1].into()), 127_295_164_073_772_804);
-        assert_eq!(text_key(b"/index.html"), 4_532_009_935_779_744_447);
     }
 }
