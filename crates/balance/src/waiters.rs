@@ -12,6 +12,7 @@
 
 mod idle;
 mod queue;
+mod seat;
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
@@ -21,30 +22,10 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use self::queue::Queue;
+pub use self::seat::{Grant, Seat, Seats};
 use crate::need::{Held, Need};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard};
-use crate::worker::{Worker, WorkerId};
-
-/// Something that stands for one worker and can be given to whoever gets its slot.
-pub trait Seat: Clone + Send + 'static {
-    fn worker(&self) -> &Worker;
-}
-
-/// The workers that may be used.
-pub struct Seats<S> {
-    /// Those that take whoever waits.
-    pub serving: Vec<S>,
-    /// Those that take whoever waits while all of the above are full.
-    pub overflow: Vec<S>,
-    /// Those that take only who waits for them alone.
-    pub backups: Vec<S>,
-}
-
-impl<S> From<Vec<S>> for Seats<S> {
-    fn from(serving: Vec<S>) -> Self {
-        Self { serving, overflow: Vec::new(), backups: Vec::new() }
-    }
-}
+use crate::worker::WorkerId;
 
 pub struct Waiters<S> {
     /// How many wait. Written under the lock, read by everybody.
@@ -65,16 +46,6 @@ struct Waiting {
 pub struct Ticket {
     /// `None` once the grant was taken.
     node: Option<usize>,
-}
-
-/// What was needed, handed over: its holder owes a [`Waiters::release`].
-#[derive(Debug)]
-#[must_use = "a granted slot must be leased or released"]
-pub struct Grant<S> {
-    pub seat: S,
-    pub held: Held,
-    /// When the slot came free for this waiter.
-    pub at: Instant,
 }
 
 #[derive(Debug)]

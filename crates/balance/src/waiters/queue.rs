@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use self::lines::{Line, List, Node, Waiting};
 use super::idle::Idle;
-use super::{Grant, Seat, Seats};
+use super::seat::{Grant, Seat, Seats};
 use crate::need::{Held, Need};
 use crate::worker::{Worker, WorkerId};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Queue;
 use crate::need::Need;
-use crate::waiters::{Grant, Seat};
+use crate::waiters::seat::{Grant, Seat};
 use crate::worker::WorkerId;
 
 #[derive(Clone, Copy, Default)]
