@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use self::lines::{Line, List, Node, Waiting};
+use self::lines::{Line, List, Node, Slab, Waiting};
 use super::idle::Idle;
 use super::seat::{Grant, Seat, Seats};
 use crate::need::{Held, Need};
@@ -26,8 +26,7 @@ pub(super) struct Queue<S> {
     shared: ByNeed<List>,
     /// Those that have come to, by age.
     unbound: ByNeed<BTreeMap<u64, usize>>,
-    nodes: Vec<Node<S>>,
-    free: Vec<usize>,
+    slab: Slab<S>,
     waiting: ByNeed<usize>,
     /// Age of the next waiter.
     next_age: u64,
@@ -64,8 +63,7 @@ impl<S> Default for Queue<S> {
             places: Vec::new(),
             shared: ByNeed::default(),
             unbound: ByNeed::default(),
-            nodes: Vec::new(),
-            free: Vec::new(),
+            slab: Slab::default(),
             waiting: ByNeed::default(),
             next_age: 0,
             idle: Idle::default(),
@@ -162,23 +160,18 @@ impl<S: Seat> Queue<S> {
         let place = bound.and_then(|worker| self.place_of(worker));
         let line = bound.filter(|_| place.is_some()).map_or(Line::Shared, Line::Bound);
         let waiting = Waiting { waker, need, line, age, since, previous: None, next: None };
-        let node = match self.free.pop() {
-            Some(node) => {
-                self.nodes[node] = Node::Waiting(waiting);
-                node
-            }
-            None => {
-                self.nodes.push(Node::Waiting(waiting));
-                self.nodes.len() - 1
-            }
+        let node = self.slab.occupy(waiting);
+        let list = match place {
+            Some(place) => &mut self.places[place].bound[need as usize],
+            None => &mut self.shared[need as usize],
         };
-        self.link(node, place);
+        self.slab.link(list, node);
         self.waiting[need as usize] += 1;
         node
     }
 
     pub(super) fn need_of(&self, node: usize) -> Need {
-        match self.nodes.get(node) {
+        match self.slab.nodes.get(node) {
             Some(Node::Waiting(waiting)) => waiting.need,
             Some(Node::Granted(grant)) if grant.held.has_tunnel() => Need::Tunnel,
             _ => Need::Request,
@@ -187,20 +180,20 @@ impl<S: Seat> Queue<S> {
 
     /// Takes the grant, or leaves this waker for when there is one.
     pub(super) fn take(&mut self, node: usize, waker: &Waker) -> Option<Grant<S>> {
-        match self.nodes.get_mut(node)? {
+        match self.slab.nodes.get_mut(node)? {
             Node::Vacant => None,
             Node::Waiting(waiting) => {
                 waiting.waker.clone_from(waker);
                 None
             }
-            Node::Granted(_) => self.vacate(node),
+            Node::Granted(_) => self.slab.vacate(node),
         }
     }
 
     /// The grant, if there is one.
     pub(super) fn granted(&mut self, node: usize) -> Option<Grant<S>> {
-        match self.nodes.get(node)? {
-            Node::Granted(_) => self.vacate(node),
+        match self.slab.nodes.get(node)? {
+            Node::Granted(_) => self.slab.vacate(node),
             Node::Vacant | Node::Waiting(_) => None,
         }
     }
@@ -208,7 +201,7 @@ impl<S: Seat> Queue<S> {
     /// From its worker's list to that of all, behind everybody who is older.
     pub(super) fn unbind(&mut self, node: usize) {
         self.unlink(node);
-        let Some(waiting) = self.waiting_mut(node) else { return };
+        let Some(waiting) = self.slab.waiting_mut(node) else { return };
         (waiting.line, waiting.previous, waiting.next) = (Line::Unbound, None, None);
         let (age, need) = (waiting.age, waiting.need);
         self.unbound[need as usize].insert(age, node);
@@ -216,12 +209,12 @@ impl<S: Seat> Queue<S> {
 
     /// Ends a waiter; what it was granted and did not take comes back.
     pub(super) fn leave(&mut self, node: usize) -> Option<Grant<S>> {
-        if let Some(Node::Waiting(Waiting { need, .. })) = self.nodes.get(node) {
+        if let Some(Node::Waiting(Waiting { need, .. })) = self.slab.nodes.get(node) {
             let need = *need;
             self.unlink(node);
             self.ended_waiting(need);
         }
-        self.vacate(node)
+        self.slab.vacate(node)
     }
 
     /// What is held of this seat's worker goes to the oldest who may use it, and otherwise back.
@@ -287,7 +280,7 @@ impl<S: Seat> Queue<S> {
         for Place { seat, bound, .. } in before {
             match self.place_of(seat.worker().id()) {
                 Some(place) => self.places[place].bound = bound,
-                None => stranded.extend(bound.into_iter().flat_map(|list| self.walk(list))),
+                None => stranded.extend(bound.into_iter().flat_map(|list| self.slab.walk(list))),
             }
         }
         // Those whose worker is gone join the others in order of age.
@@ -332,7 +325,7 @@ impl<S: Seat> Queue<S> {
     fn oldest(&self, place: usize, need: Need) -> Option<(u64, usize)> {
         let need = need as usize;
         let head = |list: List| list.ends.map(|ends| ends.head);
-        let aged = |node: usize| self.waiting(node).map(|waiting| (waiting.age, node));
+        let aged = |node: usize| self.slab.waiting(node).map(|waiting| (waiting.age, node));
         let place = &self.places[place];
         let bound = head(place.bound[need]);
         if place.takes == Takes::Bound {
@@ -346,17 +339,35 @@ impl<S: Seat> Queue<S> {
     fn grant(&mut self, node: usize, need: Need, place: usize, event: Instant) {
         self.unlink(node);
         let seat = self.places[place].seat.clone();
-        let before = std::mem::replace(&mut self.nodes[node], Node::Vacant);
+        let before = std::mem::replace(&mut self.slab.nodes[node], Node::Vacant);
         let Node::Waiting(waiting) = before else { return };
         // The slot and the waiter could have met as soon as both were there.
         let at = waiting.since.max(event);
         self.idle.count_from(at);
-        self.nodes[node] = Node::Granted(Grant { seat, held: need.held(), at });
+        self.slab.nodes[node] = Node::Granted(Grant { seat, held: need.held(), at });
         self.ended_waiting(need);
         match self.wakes.0 {
             None => self.wakes.0 = Some(waiting.waker),
             Some(_) => self.wakes.1.push(waiting.waker),
         }
+    }
+
+    /// Out of whatever list it stands in.
+    fn unlink(&mut self, node: usize) {
+        let Some(&Waiting { need, line, age, .. }) = self.slab.waiting(node) else { return };
+        let list = match line {
+            Line::Unbound => {
+                self.unbound[need as usize].remove(&age);
+                return;
+            }
+            Line::Shared => &mut self.shared[need as usize],
+            Line::Bound(worker) => match self.place_of(worker) {
+                Some(place) => &mut self.places[place].bound[need as usize],
+                // Its list went with its worker.
+                None => return,
+            },
+        };
+        self.slab.unlink(list, node);
     }
 
     fn ended_waiting(&mut self, need: Need) {

@@ -4,9 +4,8 @@
 use std::task::Waker;
 use std::time::Instant;
 
-use super::Queue;
 use crate::need::Need;
-use crate::waiters::seat::{Grant, Seat};
+use crate::waiters::seat::Grant;
 use crate::worker::WorkerId;
 
 #[derive(Clone, Copy, Default)]
@@ -44,7 +43,33 @@ pub(super) enum Line {
     Bound(WorkerId),
 }
 
-impl<S: Seat> Queue<S> {
+/// Every waiter there is, in any list.
+pub(super) struct Slab<S> {
+    pub(super) nodes: Vec<Node<S>>,
+    free: Vec<usize>,
+}
+
+impl<S> Default for Slab<S> {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<S> Slab<S> {
+    /// Into no list yet.
+    pub(super) fn occupy(&mut self, waiting: Waiting) -> usize {
+        match self.free.pop() {
+            Some(node) => {
+                self.nodes[node] = Node::Waiting(waiting);
+                node
+            }
+            None => {
+                self.nodes.push(Node::Waiting(waiting));
+                self.nodes.len() - 1
+            }
+        }
+    }
+
     pub(super) fn vacate(&mut self, node: usize) -> Option<Grant<S>> {
         let before = std::mem::replace(self.nodes.get_mut(node)?, Node::Vacant);
         if !matches!(before, Node::Vacant) {
@@ -56,37 +81,22 @@ impl<S: Seat> Queue<S> {
         }
     }
 
-    /// To the end of the list of this place, or of that of all.
-    pub(super) fn link(&mut self, node: usize, place: Option<usize>) {
-        let Some(need) = self.waiting(node).map(|waiting| waiting.need) else { return };
-        let last = self.list(place, need).ends.map(|ends| ends.tail);
+    /// To the end of this list.
+    pub(super) fn link(&mut self, list: &mut List, node: usize) {
+        let last = list.ends.map(|ends| ends.tail);
         if let Some(waiting) = self.waiting_mut(node) {
             waiting.previous = last;
         }
         if let Some(last) = last.and_then(|last| self.waiting_mut(last)) {
             last.next = Some(node);
         }
-        let list = self.list(place, need);
         let head = list.ends.map_or(node, |ends| ends.head);
         list.ends = Some(Ends { head, tail: node });
     }
 
-    pub(super) fn unlink(&mut self, node: usize) {
-        let Some(&Waiting { need, line, age, previous, next, .. }) = self.waiting(node) else {
-            return;
-        };
-        let list = match line {
-            Line::Unbound => {
-                self.unbound[need as usize].remove(&age);
-                return;
-            }
-            Line::Shared => self.list(None, need),
-            Line::Bound(worker) => match self.place_of(worker) {
-                Some(place) => self.list(Some(place), need),
-                // Its list went with its worker.
-                None => return,
-            },
-        };
+    /// Out of this list, which it stands in.
+    pub(super) fn unlink(&mut self, list: &mut List, node: usize) {
+        let Some(&Waiting { previous, next, .. }) = self.waiting(node) else { return };
         list.ends = list.ends.and_then(|ends| {
             Some(Ends {
                 head: if ends.head == node { next? } else { ends.head },
@@ -98,13 +108,6 @@ impl<S: Seat> Queue<S> {
         }
         if let Some(after) = next.and_then(|node| self.waiting_mut(node)) {
             after.previous = previous;
-        }
-    }
-
-    pub(super) fn list(&mut self, place: Option<usize>, need: Need) -> &mut List {
-        match place {
-            Some(place) => &mut self.places[place].bound[need as usize],
-            None => &mut self.shared[need as usize],
         }
     }
 
