@@ -8,6 +8,7 @@ mod hold;
 mod members;
 mod outliers;
 mod publish;
+mod reached;
 mod recheck;
 mod report;
 mod said;
@@ -15,9 +16,9 @@ mod tiers;
 mod watch;
 
 use self::hold::{Holding, Loss};
+use self::reached::{Reached, Watch};
 use self::said::Said;
 use self::tiers::Choosing;
-use self::watch::Watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -26,7 +27,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
-use isobar_balance::outlier::RateWindow;
 use isobar_balance::state::{AdminState, Changes, Event, Outlier, PoolState, Rules};
 use isobar_balance::{Candidate, Held, Picker, Strategy};
 use tokio::runtime::Handle;
@@ -45,7 +45,6 @@ use crate::snapshot::local::let_go_of_closed;
 use crate::snapshot::{Nobody, Snapshot};
 use crate::status::{UnknownWorker, WorkerChange};
 use crate::target::{Place, Target};
-use crate::task::Task;
 
 /// How often resting connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -78,15 +77,6 @@ pub(crate) struct Supervisor {
     /// When something changes by itself, and who waits for that to be another time.
     due: Option<Instant>,
     due_changed: Arc<Notify>,
-}
-
-/// A member as it is reached and watched.
-struct Reached {
-    target: Arc<Target>,
-    watch: Watch,
-    warm_up: Option<Task>,
-    /// Its failures in the time that counts.
-    window: RateWindow,
 }
 
 /// The runtime's clock, which tests may wind on.

@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use isobar_balance::outlier::RateWindow;
 use isobar_balance::state::{Changes, Event, Member};
 use isobar_balance::{Worker, WorkerId};
 
-use super::watch::Watch;
-use super::{Reached, Supervisor, merge, now};
+use super::reached::Reached;
+use super::{Supervisor, merge, now};
 use crate::settings::WorkerSpec;
 use crate::target::Target;
 
@@ -60,13 +59,7 @@ impl Supervisor {
         for spec in workers {
             if !self.reached.contains_key(&spec.name) {
                 let target = self.returned(&spec).unwrap_or_else(|| Arc::new(self.reach(&spec)));
-                let reached = Reached {
-                    target,
-                    watch: Watch::None,
-                    warm_up: None,
-                    window: RateWindow::default(),
-                };
-                self.reached.insert(spec.name, reached);
+                self.reached.insert(spec.name, Reached::new(target));
             }
         }
         self.watch_runs();

@@ -3,31 +3,12 @@
 
 use isobar_balance::Health;
 
-use super::{Reached, Supervisor, recheck};
+use super::reached::{Reached, Watch};
+use super::{Supervisor, recheck};
 use crate::pace::Pace;
 use crate::probe::schedule;
 use crate::task::Task;
 use crate::warm_up;
-
-pub(super) enum Watch {
-    None,
-    Probe(Pace, #[expect(dead_code, reason = "held for its drop")] Task),
-    Recheck(Pace, #[expect(dead_code, reason = "held for its drop")] Task),
-}
-
-impl Watch {
-    /// It need not be begun anew. A quick one slows down by itself.
-    fn serves(&mut self, wanted: Pace) -> bool {
-        match self {
-            Watch::None => false,
-            Watch::Probe(pace, _) | Watch::Recheck(pace, _) => {
-                let slower = *pace == Pace::Usual && wanted == Pace::Quick;
-                *pace = wanted;
-                !slower
-            }
-        }
-    }
-}
 
 impl Supervisor {
     /// Every worker is probed, or re-checked after a refusal, or left alone; and warmed up.
