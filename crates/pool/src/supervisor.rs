@@ -3,6 +3,7 @@
 //! queue is told. A storm of observations costs one rebuild, because all that have come are taken
 //! before anything is published. It also keeps each worker's probe or re-check running.
 
+mod choosing;
 mod finding;
 mod hold;
 mod members;
@@ -12,13 +13,12 @@ mod reached;
 mod recheck;
 mod report;
 mod said;
-mod tiers;
 mod watch;
 
+use self::choosing::Choosing;
 use self::hold::{Holding, Loss};
 use self::reached::{Reached, Watch};
 use self::said::Said;
-use self::tiers::Choosing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -27,8 +27,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_core::stream::BoxStream;
+use isobar_balance::Held;
 use isobar_balance::state::{AdminState, Changes, Event, Outlier, PoolState, Rules};
-use isobar_balance::{Candidate, Held, Picker, Strategy};
 use tokio::runtime::Handle;
 use tokio::sync::watch::Sender as Settle;
 use tokio::sync::{Notify, mpsc};
@@ -41,8 +41,8 @@ use crate::lock::lock;
 use crate::mailbox::{Observation, Seen};
 use crate::settings::{self, Policy, PoolSettings, Waiting, WorkerSpec};
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::snapshot::local::let_go_of_closed;
-use crate::snapshot::{Nobody, Snapshot};
 use crate::status::{UnknownWorker, WorkerChange};
 use crate::target::{Place, Target};
 
@@ -387,22 +387,5 @@ fn same_probing(old: Option<&settings::Health>, new: Option<&settings::Health>) 
                     == (new.interval, new.timeout, new.busy_limit)
         }
         (old, new) => old.is_none() && new.is_none(),
-    }
-}
-
-/// The configuration has refused bad options before; if it did not, that is said, and not fatal.
-fn build(pool: &str, settings: &PoolSettings) -> Box<dyn Strategy> {
-    (settings.strategy.build)(&settings.options).unwrap_or_else(|problem| {
-        let strategy = settings.strategy.name;
-        tracing::error!(pool, strategy, %problem, "no such strategy");
-        Box::new(Unbuilt)
-    })
-}
-
-struct Unbuilt;
-
-impl Strategy for Unbuilt {
-    fn prepare(&self, _: &[Candidate]) -> Box<dyn Picker> {
-        Box::new(Nobody)
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the world agree with the state: limits, snapshot, queue, watches, log. Whoever applies
 //! events comes here next, with what they changed and when the first of them happened.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use std::time::Instant;
 use isobar_balance::state::{Changes, Transition};
 use isobar_balance::{Health, Seats};
 
+use super::choosing::{Choosing, Member};
 use super::hold::Loss;
 use super::{Supervisor, now};
 use crate::affinity::Cookies;
@@ -122,6 +123,23 @@ impl Supervisor {
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.waiters.observe(Instant::now());
         self.shared.waiters.publish(seats, since);
+    }
+
+    /// Each tier has a strategy of its own: what moves in one (a turn) does not move in another.
+    fn choosing(&mut self, tier: u8) -> &mut Choosing {
+        let (pool, settings) = (&self.shared.name, &self.settings);
+        self.choosing.entry(tier).or_insert_with(|| Choosing::new(pool, settings))
+    }
+
+    /// Those that have somebody, the lowest first.
+    fn tiers(&mut self) -> Vec<Arc<Tier>> {
+        let mut members: BTreeMap<u8, Vec<Member>> = BTreeMap::new();
+        for usable in self.state.usable() {
+            let Some(reached) = self.reached.get(usable.name) else { continue };
+            let member = Member::new(reached.target.clone(), &usable);
+            members.entry(usable.tier).or_default().push(member);
+        }
+        members.into_iter().map(|(tier, members)| self.choosing(tier).prepare(&members)).collect()
     }
 
     fn waiting(&self) -> Waiting {

@@ -1,14 +1,14 @@
-//! The tiers of the next snapshot, each with the picker that its strategy prepared for its members.
+//! How a tier chooses: its strategy, and the picker that this prepared for the tier's members. Who
+//! they are is not known here.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use isobar_balance::state::FULL_SHARE;
-use isobar_balance::{Candidate, SlowStart, Strategy, Turns};
+use isobar_balance::state::{FULL_SHARE, Usable};
+use isobar_balance::{Candidate, Picker, SlowStart, Strategy, Turns};
 
-use super::{Supervisor, build};
-use crate::snapshot::Tier;
+use crate::settings::PoolSettings;
+use crate::snapshot::{Nobody, Tier};
 use crate::target::Target;
 
 /// How a tier chooses, and what was prepared for it last.
@@ -18,7 +18,7 @@ pub(super) struct Choosing {
 }
 
 /// A worker of a tier, and its part in it.
-struct Member {
+pub(super) struct Member {
     target: Arc<Target>,
     weight: NonZeroU32,
     capacity: NonZeroU32,
@@ -26,34 +26,14 @@ struct Member {
     share: u32,
 }
 
-impl Supervisor {
-    /// Each tier has a strategy of its own: what moves in one (a turn) does not move in another.
-    pub(super) fn choosing(&mut self, tier: u8) -> &mut Choosing {
-        self.choosing.entry(tier).or_insert_with(|| Choosing {
-            strategy: build(&self.shared.name, &self.settings),
-            tier: Arc::new(Tier::empty()),
-        })
-    }
-
-    /// Those that have somebody, the lowest first.
-    pub(super) fn tiers(&mut self) -> Vec<Arc<Tier>> {
-        let mut members: BTreeMap<u8, Vec<Member>> = BTreeMap::new();
-        for usable in self.state.usable() {
-            let Some(reached) = self.reached.get(usable.name) else { continue };
-            members.entry(usable.tier).or_default().push(Member {
-                target: reached.target.clone(),
-                weight: usable.weight_or_one(),
-                capacity: usable.capacity(),
-                share: usable.share,
-            });
-        }
-        members.into_iter().map(|(tier, members)| self.choosing(tier).prepare(&members)).collect()
-    }
-}
-
 impl Choosing {
+    /// For a tier that has nobody yet.
+    pub(super) fn new(pool: &str, settings: &PoolSettings) -> Choosing {
+        Choosing { strategy: build(pool, settings), tier: Arc::new(Tier::empty()) }
+    }
+
     /// What was prepared before, if that was for the same members in the same shares.
-    fn prepare(&mut self, members: &[Member]) -> Arc<Tier> {
+    pub(super) fn prepare(&mut self, members: &[Member]) -> Arc<Tier> {
         let slow = members.iter().any(|member| member.share < FULL_SHARE);
         let by_weight = slow && self.strategy.slow_start() == SlowStart::Weight;
         let candidates: Box<[_]> = members.iter().map(|m| m.candidate(by_weight)).collect();
@@ -72,6 +52,15 @@ impl Choosing {
 }
 
 impl Member {
+    pub(super) fn new(target: Arc<Target>, usable: &Usable<'_>) -> Member {
+        Member {
+            target,
+            weight: usable.weight_or_one(),
+            capacity: usable.capacity(),
+            share: usable.share,
+        }
+    }
+
     fn candidate(&self, by_weight: bool) -> Candidate {
         // Everybody's weight is multiplied, so that a tenth of 1 is a whole number.
         let share = NonZeroU32::new(self.share).filter(|_| by_weight).unwrap_or(NonZeroU32::MIN);
@@ -80,5 +69,22 @@ impl Member {
             weight: self.weight.saturating_mul(share),
             capacity: self.capacity.saturating_mul(share),
         }
+    }
+}
+
+/// The configuration has refused bad options before; if it did not, that is said, and not fatal.
+fn build(pool: &str, settings: &PoolSettings) -> Box<dyn Strategy> {
+    (settings.strategy.build)(&settings.options).unwrap_or_else(|problem| {
+        let strategy = settings.strategy.name;
+        tracing::error!(pool, strategy, %problem, "no such strategy");
+        Box::new(Unbuilt)
+    })
+}
+
+struct Unbuilt;
+
+impl Strategy for Unbuilt {
+    fn prepare(&self, _: &[Candidate]) -> Box<dyn Picker> {
+        Box::new(Nobody)
     }
 }
