@@ -6,6 +6,7 @@
 mod choosing;
 mod finding;
 mod hold;
+mod log;
 mod members;
 mod outliers;
 mod publish;
