@@ -7,6 +7,7 @@ mod choosing;
 mod finding;
 mod hold;
 mod log;
+mod loss;
 mod members;
 mod outliers;
 mod publish;

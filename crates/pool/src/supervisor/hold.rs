@@ -1,15 +1,12 @@
 //! How requests wait for a pool that has lost its last usable worker: from the moment of the loss, for
 //! as long as the settings say; not where an operator took the worker out, and not for a pool that
-//! never had one. What comes back and fails again without having served begins no new wait. While
-//! it lasts, workers that are down are looked at often ([`Pace`](crate::pace::Pace)).
+//! never had one. What comes back and fails again without having served begins no new wait. Whom
+//! the pool has, and who waits, is not known here.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use isobar_balance::state::AdminState;
-
-use super::{Supervisor, now};
-use crate::target::{Place, Target};
+use crate::settings::Hold;
+use crate::target::Target;
 
 /// By what the pool lost its last usable worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,68 +52,54 @@ impl Holding {
             target.lost();
         }
     }
-}
 
-impl Supervisor {
     /// Requests wait for a worker now.
-    pub(super) fn is_holding(&self) -> bool {
-        !self.holding.usable && self.holding.until.is_some_and(|until| now() < until)
+    pub(super) fn is_on(&self, now: Instant) -> bool {
+        !self.usable && self.until.is_some_and(|until| now < until)
     }
 
-    /// Looks whether the pool has just lost its last usable worker.
-    pub(super) fn note_loss(&mut self, loss: Loss) {
-        let usable = !self.state.usable().is_empty();
-        let had = std::mem::replace(&mut self.holding.usable, usable);
+    /// Whether somebody is usable from now on. True if the pool has just lost its last one.
+    pub(super) fn note(&mut self, usable: bool) -> bool {
+        let had = std::mem::replace(&mut self.usable, usable);
         if usable {
-            self.holding.ends = None;
-        } else if had {
-            self.lost(loss);
-        } else if self.all_taken_out() {
-            self.holding.until = None;
+            self.ends = None;
         }
+        had && !usable
     }
 
-    fn lost(&mut self, loss: Loss) {
-        let proven = self.reached.values().any(|reached| reached.target.is_proven());
-        let proven = std::mem::take(&mut self.holding.left) || proven;
-        let holding = &mut self.holding;
-        let (hold, now) = (self.settings.hold.filter(|_| loss == Loss::Itself), now());
+    /// The last one was lost. `proven`: one of those that the pool has was there.
+    pub(super) fn begin(&mut self, loss: Loss, hold: Option<Hold>, proven: bool, now: Instant) {
+        let hold = hold.filter(|_| loss == Loss::Itself);
+        let proven = std::mem::take(&mut self.left) || proven;
         match hold {
-            Some(hold) if proven => holding.until = Some(now + hold.time),
+            Some(hold) if proven => self.until = Some(now + hold.time),
             // It goes on, if it is not over.
             Some(_) => {}
-            None => holding.until = None,
+            None => self.until = None,
         }
         // In a pool that never had a worker, who hoped for one hopes on.
-        let had_one = proven || holding.lost;
-        holding.ends = hold.filter(|_| had_one).map(|_| holding.until.unwrap_or(now));
-        holding.lost |= had_one;
-        holding.unmarked = had_one;
+        let had_one = proven || self.lost;
+        self.ends = hold.filter(|_| had_one).map(|_| self.until.unwrap_or(now));
+        self.lost |= had_one;
+        self.unmarked = had_one;
     }
 
-    /// Once it is published until when requests wait: from here on only who serves is proven again.
-    pub(super) fn mark_lost(&mut self) {
-        if std::mem::take(&mut self.holding.unmarked) {
-            self.reached.values().for_each(|reached| reached.target.lost());
+    /// Nobody can come back by itself.
+    pub(super) fn give_up(&mut self) {
+        self.until = None;
+    }
+
+    /// True once for every loss.
+    pub(super) fn mark(&mut self) -> bool {
+        std::mem::take(&mut self.unmarked)
+    }
+
+    /// True if whoever still waits is to be told that nobody came, which is once.
+    pub(super) fn end(&mut self, settled: bool, now: Instant) -> bool {
+        let over = self.due(settled).is_some_and(|ends| ends <= now);
+        if over {
+            self.ends = None;
         }
-    }
-
-    /// Nobody could come back but by an operator's word.
-    fn all_taken_out(&self) -> bool {
-        let mut members = self.state.members().peekable();
-        members.peek().is_some() && members.all(|known| known.admin() != AdminState::Up)
-    }
-
-    /// Tells whoever still waits that nobody came.
-    pub(super) fn end_hold(&mut self) {
-        let over = self.holding.due(self.is_settled()).is_some_and(|ends| ends <= now());
-        if !over {
-            return;
-        }
-        self.holding.ends = None;
-        let at = Instant::now();
-        let nobody = Arc::new(Target::nobody(self.shared.clone()));
-        self.shared.waiters.publish(vec![Place(nobody)], at);
-        self.shared.waiters.publish(Vec::new(), at);
+        over
     }
 }
