@@ -3,11 +3,10 @@
 //! Called by the readers of `raw`. Each type says what it expects and reports what it finds instead;
 //! none knows which key it stands under.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::raw;
-use crate::read::{Cx, Many, Read, Spanned, is_off};
-use crate::schema::{PRINTABLE, Shapes, any_of, scalar, text};
+use crate::read::{Cx, Read, Spanned, is_off};
+use crate::schema::{PRINTABLE, Shapes, scalar};
 use crate::tree::{Kind, Node};
 
 mod address;
@@ -27,11 +26,9 @@ pub(crate) use file::{Directory, FilePath, LogTarget, Mode};
 pub(crate) use filter::{CodingWord, ForwardingWord, MediaType, Rate, RateKeyText, Realm};
 pub(crate) use http::{
     CookieName, CookiePath, HeaderMap, HostPattern, Methods, PathText, RetryCause, RouteName,
-    StatusRange,
+    StatusRange, TOKEN, is_header_value, is_token,
 };
-pub(crate) use matching::{
-    CookieValues, HeaderValues, PathRegex, Present, QueryValues, ValueRegex, is_plain_path,
-};
+pub(crate) use matching::{PathRegex, Present, ValueRegex, is_plain_path};
 pub(crate) use network::{Network, Networks, ProxyNetworks};
 pub(crate) use quantity::{
     Always, Asked, Bytes, Count, Dur, Percent, PercentOrZero, ShardCount, Size, SlotCount, Timeout,
@@ -62,23 +59,6 @@ impl Read for Text {
     fn shape(_: &mut Shapes<'_>) -> Value {
         scalar(PRINTABLE)
     }
-}
-
-/// A name for a listener, a pool or a site: it becomes a metric label and a part of a URL.
-pub(crate) fn name(key: &Node, cx: &mut Cx<'_>) -> Option<String> {
-    let expected = "a name of at most 128 letters, digits, `-`, `_` or `.`";
-    let text = &cx.scalar(key, expected)?.text;
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if text.is_empty() || text.len() > 128 || !text.chars().all(fits) {
-        cx.mismatch(key, expected);
-        return None;
-    }
-    Some(text.to_string())
-}
-
-/// The same for the schema.
-pub(crate) fn name_shape() -> Value {
-    json!({ "pattern": text("[A-Za-z0-9_.-]{1,128}")["pattern"] })
 }
 
 /// A worker may also be named like an address.
@@ -167,30 +147,6 @@ fn options_of(node: &Node, cx: &mut Cx<'_>) -> (Vec<StrategyOption>, bool) {
     }
     let incomplete = options.len() < entries.len();
     (options, incomplete)
-}
-
-/// `routes: NAME` is a site.
-#[derive(Debug, Clone)]
-pub(crate) enum RoutesRef {
-    Site(Text),
-    List(Vec<Spanned<raw::Route>>),
-}
-
-impl Read for RoutesRef {
-    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        match &node.kind {
-            Kind::Scalar(s) if !s.is_null() => Text::read(node, cx).map(RoutesRef::Site),
-            Kind::List(_) => Many::read(node, cx).map(|Many(routes)| RoutesRef::List(routes)),
-            _ => {
-                cx.mismatch(node, "a list of routes, or the name of a site");
-                None
-            }
-        }
-    }
-
-    fn shape(shapes: &mut Shapes<'_>) -> Value {
-        any_of([Text::shape(shapes), Many::<raw::Route>::shape(shapes)])
-    }
 }
 
 /// Only HTTP/1 is spoken to workers so far.

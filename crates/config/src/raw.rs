@@ -6,7 +6,7 @@
 
 use crate::leaf::{
     AdminToken, Always, BindAddress, Bytes, Count, DnsServer, Dur, FieldName, LogTarget, Mode,
-    ProxyNetworks, RoutesRef, ShardCount, Size, Text, Timeout,
+    ProxyNetworks, ShardCount, Size, Text, Timeout,
 };
 use crate::model::{
     AccessLogFormat, AmbiguousPaths, ClientFin, LogFormat, LogLevel, OnOff, Scheme, Underscores,
@@ -17,6 +17,8 @@ use crate::source::Span;
 pub(crate) mod filter;
 pub(crate) mod pool;
 pub(crate) mod route;
+mod secret;
+mod values;
 
 pub(crate) use pool::{
     Affinity, Buffer, Burst, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve,
@@ -24,8 +26,9 @@ pub(crate) use pool::{
 };
 pub(crate) use route::{
     Match, Redirect, RedirectMap, Respond, RespondMap, Retry, Route, RouteBuffer, RouteTimeouts,
-    ValueMap,
+    RoutesRef,
 };
+pub(crate) use secret::Secret;
 
 section! {
     /// One file, with what it includes.
@@ -248,16 +251,4 @@ impl File {
         });
         File { listeners: given(listeners), pools, ..File::empty(span) }
     }
-}
-
-section! {
-    /// Where a secret is: never in this file.
-    Secret is "a secret" like "{ file: /etc/isobar/users }" {
-        /// A file, relative to this one.
-        "file" => file: Text,
-        /// An environment variable.
-        "env" => env: Text,
-    }
-    later {}
-    needs { one_of("file", "env"); }
 }

@@ -8,6 +8,7 @@ mod concealed;
 mod cx;
 mod forms;
 mod keys;
+mod named;
 mod near;
 mod tables;
 
@@ -18,8 +19,9 @@ use crate::source::Span;
 use crate::tree::Node;
 pub(crate) use concealed::Concealed;
 pub(crate) use cx::Cx;
-pub(crate) use forms::{Many, Named, OneOrMany, Switch, is_off};
+pub(crate) use forms::{Many, OneOrMany, Switch, is_off};
 pub(crate) use keys::{Keyed, Keys, Refused};
+pub(crate) use named::Named;
 pub(crate) use near::did_you_mean;
 pub(crate) use tables::{section, words};
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::routes::routes;
 use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
-use crate::leaf::{Always, Asked, BindAddress, RetryCause, RoutesRef, Size};
+use crate::leaf::{Always, Asked, BindAddress, RetryCause, Size};
 use crate::model::{
     AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Retry, RetryWhen,
     RouteTimeouts, Slashes, Timeouts, Underscores,
 };
 use crate::problem::Draft;
-use crate::raw::{self, Protocol};
+use crate::raw::{self, Protocol, RoutesRef};
 use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
 use crate::source::Span;
 

@@ -367,14 +367,14 @@ impl Read for RetryCause {
 }
 
 /// The regular expression of what `is_token` takes.
-pub(super) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
+pub(crate) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}";
 
-pub(super) fn is_header_value(text: &str) -> bool {
+pub(crate) fn is_header_value(text: &str) -> bool {
     let visible = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     visible && text.trim() == text
 }
 
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.len() <= 256 && text.bytes().all(fits)
 }

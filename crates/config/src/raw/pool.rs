@@ -15,6 +15,7 @@ use crate::raw::{RouteTimeouts, Secret};
 use crate::read::{Concealed, Cx, Field, Many, OneOrMany, Read, Spanned, Switch, section, words};
 use crate::schema::{Shapes, any_of};
 use crate::tree::{Kind, Node};
+
 section! {
     Pool is "a pool" like "{ workers: [127.0.0.1:8001] }" {
         /// How a worker is chosen.

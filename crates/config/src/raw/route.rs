@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::filter;
+use super::values::{CookieValues, HeaderValues, QueryValues};
 use crate::leaf::{
-    BodyText, CookieValues, Count, Dur, HeaderMap, HeaderText, HeaderValues, HostName, HostPattern,
-    LocationPath, Methods, Network, PathRegex, PathText, Present, QueryValues, RedirectStatus,
-    RedirectTo, RespondStatus, RetryCause, RouteName, Shares, Size, Text, ValueRegex,
+    BodyText, Count, Dur, HeaderMap, HeaderText, HostName, HostPattern, LocationPath, Methods,
+    Network, PathRegex, PathText, RedirectStatus, RedirectTo, RespondStatus, RetryCause, RouteName,
+    Shares, Size, Text,
 };
 use crate::model::{AmbiguousPaths, Scheme};
 use crate::read::{Cx, Many, OneOrMany, Read, Spanned, Switch, section};
@@ -122,17 +123,6 @@ section! {
 }
 
 section! {
-    ValueMap is "what a value must be" like "{ present: true }" {
-        /// A regular expression for the whole value.
-        "regex" => regex: ValueRegex,
-        /// It must be there, with any value.
-        "present" => present: Present,
-    }
-    later {}
-    needs { one_of("regex", "present"); }
-}
-
-section! {
     RouteTimeouts is "timeouts" like "{ request: 30s, first_byte: 10s }" {
         /// The whole exchange; off, unless given. It never cuts tunnels and event streams.
         "request" => request: Switch<Dur>,
@@ -161,6 +151,30 @@ section! {
         "replay" => replay: Switch<Size<0, { 64 << 20 }>> = "64KiB",
     }
     later {}
+}
+
+/// `routes: NAME` is a site.
+#[derive(Debug, Clone)]
+pub(crate) enum RoutesRef {
+    Site(Text),
+    List(Vec<Spanned<Route>>),
+}
+
+impl Read for RoutesRef {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(s) if !s.is_null() => Text::read(node, cx).map(RoutesRef::Site),
+            Kind::List(_) => Many::read(node, cx).map(|Many(routes)| RoutesRef::List(routes)),
+            _ => {
+                cx.mismatch(node, "a list of routes, or the name of a site");
+                None
+            }
+        }
+    }
+
+    fn shape(shapes: &mut Shapes<'_>) -> Value {
+        any_of([Text::shape(shapes), Many::<Route>::shape(shapes)])
+    }
 }
 
 /// A redirect is where it leads to, or a map.

@@ -1,8 +1,8 @@
-//! Forms that a value may have: `off`, a list, one thing or a list of such, a map from names.
+//! Forms that a value may have: `off`, a list, one thing or a list of such.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Cx, Field, Read, Spanned};
+use super::{Cx, Read, Spanned};
 use crate::env::Bad;
 use crate::schema::{Shapes, any_of, list};
 use crate::tree::{Kind, Node};
@@ -94,43 +94,6 @@ fn read_all<T: Read>(items: &[Node], cx: &mut Cx<'_>) -> Option<Vec<Spanned<T>>>
     (items.is_empty() || !read.is_empty()).then_some(read)
 }
 
-/// A map from names that the user chose.
-#[derive(Debug, Clone)]
-pub(crate) struct Named<T>(pub(crate) Vec<(Spanned<String>, Field<T>)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Named(Vec::new())
-    }
-}
-
-impl<T: Read> Read for Named<T> {
-    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        let Kind::Map(entries) = &node.kind else {
-            let bad = Bad::new("", "a map from names, like `{ NAME: … }`");
-            cx.wrong(node, Bad { hint: named_items(node), ..bad });
-            return None;
-        };
-        let mut named = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            // A broken one still takes its name: who refers to it is not wrong as well.
-            let value = Field::read(value, cx);
-            if let Some(name) = crate::leaf::name(key, cx) {
-                named.push((Spanned { value: name, span: key.span }, value));
-            }
-        }
-        Some(Named(named))
-    }
-
-    fn shape(shapes: &mut Shapes<'_>) -> Value {
-        json!({
-            "type": "object",
-            "propertyNames": crate::leaf::name_shape(),
-            "additionalProperties": T::shape(shapes),
-        })
-    }
-}
-
 pub(crate) fn is_off(node: &Node) -> bool {
     matches!(&node.kind, Kind::Scalar(s) if matches!(&*s.text, "off" | "false"))
 }
@@ -154,18 +117,4 @@ fn says_no(node: &Node) -> bool {
         "-1",
     ];
     scalar.text.len() <= 9 && words.contains(&scalar.text.to_ascii_lowercase().as_str())
-}
-
-/// A list of named things is a map here.
-fn named_items(node: &Node) -> Option<String> {
-    let Kind::List(items) = &node.kind else { return None };
-    let Kind::Map(entries) = &items.first()?.kind else {
-        return Some("a name is a key: no `- ` before it, and a `:` behind it".to_owned());
-    };
-    let named = entries.iter().find(|(key, _)| matches!(key.key(), Some("name" | "id")));
-    let name = match named.map(|(_, value)| &value.kind) {
-        Some(Kind::Scalar(name)) if !name.is_secret() && name.text.len() <= 40 => &*name.text,
-        _ => "NAME",
-    };
-    Some(format!("a name is a key: `{name}:` instead of `- name: {name}`, and the rest below it"))
 }
