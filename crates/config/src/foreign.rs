@@ -10,6 +10,7 @@ pub(crate) use fill::{worker as address, workers};
 pub(crate) use words::{no_strategy, strategy, word};
 
 use crate::tree::{Kind, Node};
+use words::folded;
 
 const TABLES: [&str; 2] = [include_str!("foreign/traffic.txt"), include_str!("foreign/pools.txt")];
 
@@ -62,12 +63,6 @@ fn rows() -> impl Iterator<Item = Row> {
         let (ours, write) = rest.split_once(" : ")?;
         Some(Row { at, theirs, ours: Some(ours).filter(|ours| *ours != "-"), write })
     })
-}
-
-/// `max_conn`, `max-conn` and `maxConn` are one word.
-fn folded(name: &str) -> String {
-    let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | ' '));
-    letters.take(64).collect::<String>().to_ascii_lowercase()
 }
 
 /// Where the value says which of its meanings a word has, another word of that meaning.

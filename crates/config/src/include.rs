@@ -7,11 +7,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::parse;
 use crate::problem::Draft;
 use crate::raw::{File, Worker};
 use crate::read::{Cx, Field, Many, Named, Read, Spanned};
 use crate::source::{self, FileId, MAX_FILE, MAX_TOTAL, ReadError, SourceKind, Span};
-use crate::tree::{self, Kind, Node};
+use crate::tree::{Kind, Node};
 
 const MAX_FILES: usize = 1000;
 const MAX_CHAIN: usize = 16;
@@ -45,7 +46,7 @@ pub(crate) fn load_workers(path: &Path, cx: &mut Cx<'_>) -> Option<Many<Worker>>
     match text {
         Ok(text) => {
             let source = cx.sources.add(SourceKind::File, &shown, text);
-            let node = tree::parse(source, "a list of workers, or `[]`", cx)?;
+            let node = parse::parse(source, "a list of workers, or `[]`", cx)?;
             Many::read(&node, cx)
         }
         Err(error) => {
@@ -102,7 +103,7 @@ impl Files {
     }
 
     fn take(&mut self, source: u32, dir: &Path, whole: &mut Option<File>, cx: &mut Cx<'_>) {
-        let file = tree::parse(source, "`listeners` and `pools`", cx)
+        let file = parse::parse(source, "`listeners` and `pools`", cx)
             .filter(|node| is_no_prose(node, cx))
             .and_then(|node| File::read(&node, cx));
         let Some(mut file) = file else {

@@ -4,8 +4,8 @@
 //! say and what is true where it says nothing. It refuses to know tokio, sockets, or any strategy: the
 //! names it may find are given to it in a [`Registry`].
 //!
-//! The way of a file: `include` reads it and what it includes, `tree` makes nodes that know their
-//! place, `raw` (read by `read` and `leaf`) says which keys there are, `convert` says what they mean.
+//! The way of a file: `include` reads it and what it includes, `parse` makes a `tree` of nodes that know
+//! their place, `raw` (read by `read` and `leaf`) says which keys there are, `convert` says what they mean.
 //! The same types tell the JSON Schema.
 
 use std::path::Path;
@@ -17,6 +17,7 @@ mod foreign;
 mod include;
 mod leaf;
 mod manual;
+mod parse;
 mod problem;
 mod raw;
 mod read;

@@ -18,7 +18,7 @@ use crate::schema::Shapes;
 use crate::source::Span;
 use crate::tree::Node;
 pub(crate) use concealed::Concealed;
-pub(crate) use cx::Cx;
+pub(crate) use cx::{Cx, MAX_NODES};
 pub(crate) use forms::{Many, OneOrMany, Switch, is_off};
 pub(crate) use keys::{Keyed, Keys, Refused};
 pub(crate) use named::Named;

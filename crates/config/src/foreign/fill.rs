@@ -183,7 +183,7 @@ fn item(node: &Node) -> Option<String> {
     match &node.kind {
         Kind::Map(entries) => {
             let names = ["url", "address", "server", "uri", "target", "dial", "addr"];
-            let named = |name: &str| names.contains(&super::folded(name).as_str());
+            let named = |name: &str| names.contains(&words::folded(name).as_str());
             let entry = entries.iter().find(|(key, _)| key.key().is_some_and(named))?;
             worker(&only(&entry.1)?)
         }

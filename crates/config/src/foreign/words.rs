@@ -3,7 +3,7 @@
 /// The strategy that another tool calls `text`, as a file has it.
 pub(crate) fn strategy(text: &str) -> Option<String> {
     let word = text.split([' ', '(']).next().unwrap_or_default();
-    let folded = super::folded(word);
+    let folded = folded(word);
     let ours = match folded.as_str() {
         "roundrobin" | "rr" | "staticrr" | "turns" => "round_robin",
         "leastconn"
@@ -41,7 +41,7 @@ pub(crate) fn strategy(text: &str) -> Option<String> {
 
 /// What a strategy of another tool is that is none here.
 pub(crate) fn no_strategy(text: &str) -> Option<&'static str> {
-    Some(match super::folded(text).as_str() {
+    Some(match folded(text).as_str() {
         "cookie" | "sticky" | "stickysession" | "session" | "rdpcookie" => {
             "a cookie is no strategy here: `affinity: { cookie: isobar_app }` beside `strategy`"
         }
@@ -54,7 +54,7 @@ pub(crate) fn no_strategy(text: &str) -> Option<&'static str> {
 
 /// What to write where `text` is no word of the list that `key` takes.
 pub(crate) fn word(key: &str, text: &str) -> Option<String> {
-    let folded = super::folded(text);
+    let folded = folded(text);
     let hint = match (key, folded.as_str()) {
         ("protocol", "https" | "ssl" | "tls") => {
             "did you mean `http`? TLS is not built yet: let nginx or Caddy end it in front, and name them in `trusted_proxies`"
@@ -103,4 +103,10 @@ pub(crate) fn word(key: &str, text: &str) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// `max_conn`, `max-conn` and `maxConn` are one word.
+pub(super) fn folded(name: &str) -> String {
+    let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | ' '));
+    letters.take(64).collect::<String>().to_ascii_lowercase()
 }

@@ -6,6 +6,9 @@ use crate::problem::{Concealment, Draft, Gathered, Problems};
 use crate::source::{Sources, Span};
 use crate::tree::{Kind, Node, Scalar};
 
+/// Keys and values of all files, aliases expanded: some 50,000 workers or routes.
+pub(crate) const MAX_NODES: usize = 500_000;
+
 /// What every reader needs at hand.
 pub(crate) struct Cx<'a> {
     pub(crate) sources: Sources,
@@ -26,7 +29,7 @@ impl<'a> Cx<'a> {
         Cx {
             sources: Sources::default(),
             env,
-            nodes_left: crate::tree::MAX_NODES,
+            nodes_left: MAX_NODES,
             expansion_left: crate::env::MAX_EXPANSION,
             bytes_left: crate::source::MAX_TOTAL,
             incomplete: false,
