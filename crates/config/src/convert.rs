@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::leaf::{BindAddress, LogTarget};
@@ -14,38 +13,35 @@ use crate::model::{
     OnOff, RouteTimeouts, Shards,
 };
 use crate::problem::Draft;
-use crate::raw::{self, Protocol};
-use crate::read::{Cx, Field, Many, Named, OneOrMany, Spanned, Switch};
+use crate::raw;
+use crate::read::{Cx, Field, Named, OneOrMany, Spanned, Switch};
 use crate::registry::Registry;
-use crate::source::Span;
 
 mod affinity;
 mod answer;
+mod binds;
 mod circles;
 mod cookies;
 mod filter;
+mod http_only;
 mod listener;
 mod matches;
+mod names;
 mod pool;
 mod routes;
 mod secret;
+mod tries;
 mod users;
 pub(crate) mod workers;
 
+use binds::{Binds, missing_folder, no_mode_without_socket};
+use http_only::HttpOnly;
+use names::{Names, PoolFacts, Site};
+
 pub(crate) const ADMIN_SOCKET: &str = "/run/isobar/admin.sock";
-const MODE: u32 = 0o660;
 
 /// Whoever may write to the admin socket runs the process: its owner alone, unless told otherwise.
 const ADMIN_MODE: u32 = 0o600;
-
-/// What the routes need to know of a pool.
-struct PoolFacts {
-    name: Span,
-    timeouts: RouteTimeouts,
-    /// The first listener's protocol, and its name.
-    serves: Option<(Protocol, String)>,
-    http_only: pool::HttpOnly,
-}
 
 pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>) -> Config {
     let mut facts = HashMap::new();
@@ -59,8 +55,8 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     for (name, raw) in raw_pools.0 {
         let raw = raw.value();
         let timeouts = raw.as_ref().and_then(|p| p.timeouts.as_given()).map(|t| t.value.clone());
-        let timeouts = listener::route_timeouts(timeouts, RouteTimeouts::default());
-        let mut http_only = pool::HttpOnly::default();
+        let timeouts = tries::route_timeouts(timeouts, RouteTimeouts::default());
+        let mut http_only = HttpOnly::default();
         let known = name.value.clone();
         if let Some(raw) = &raw {
             addresses.add(&known, raw);
@@ -91,7 +87,7 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let listeners = listeners(&mut file, &mut names, &mut binds, cx);
     circles::report(&listeners, &addresses, cx);
     cookies::report(&listeners, &pools, &cookies, cx);
-    names.check_unused_sites(cx);
+    routes::check_unused_sites(&mut names, cx);
     names.report_unused(cx);
     if let Some(log) = file.access_log.as_given() {
         log_folder(log, cx);
@@ -101,19 +97,19 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     Config {
         shards: file.shards.value().map_or(Shards::Auto, |s| s.0),
         grace_period: file.grace_period.value().map_or(Duration::from_secs(30), |d| d.0),
-        drain_delay: on(file.drain_delay).map_or(Duration::ZERO, |d| d.0),
+        drain_delay: file.drain_delay.on().map_or(Duration::ZERO, |d| d.0),
         admin,
         metrics,
         log: Log { level: level.or(LogLevel::Info), format: format.or(LogFormat::Text) },
-        access_log: on(file.access_log).map(|log| AccessLog {
+        access_log: file.access_log.on().map(|log| AccessLog {
             format: log.format.or(AccessLogFormat::Json),
             path: log.path.value().map_or(AccessLogPath::Stdout, |t| t.0),
         }),
-        trusted_proxies: on(file.trusted_proxies).map_or(Vec::new(), |OneOrMany(all)| {
+        trusted_proxies: file.trusted_proxies.on().map_or(Vec::new(), |OneOrMany(all)| {
             all.into_iter().flat_map(|networks| networks.value.0).collect()
         }),
         client_ip_header,
-        dns_servers: on(file.dns).map_or(Vec::new(), |dns| {
+        dns_servers: file.dns.on().map_or(Vec::new(), |dns| {
             let servers = dns.servers.value().map_or(Vec::new(), |OneOrMany(all)| all);
             servers.into_iter().map(|server| server.value.0).collect()
         }),
@@ -147,12 +143,6 @@ fn log_folder(log: &Spanned<Switch<raw::AccessLog>>, cx: &mut Cx<'_>) {
     }
 }
 
-/// The folder of a file, where it is not there.
-fn missing_folder(path: &Path) -> Option<&Path> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-    (!folder.is_dir()).then_some(folder)
-}
-
 /// In lower case. Without anybody who is believed it means nothing.
 fn client_ip_header(file: &mut raw::File, cx: &mut Cx<'_>) -> Option<String> {
     let given = std::mem::take(&mut file.client_ip_header).given()?;
@@ -175,17 +165,6 @@ fn client_ip_header(file: &mut raw::File, cx: &mut Cx<'_>) -> Option<String> {
     }
     // The usual one, as without the key.
     (name != "x-forwarded-for").then_some(name)
-}
-
-/// What a switch holds; absent, broken and off are the same here.
-fn on<T>(field: Field<Switch<T>>) -> Option<T> {
-    field.value().and_then(Switch::on)
-}
-
-/// Where something is turned on.
-fn where_on<T>(field: &Field<Switch<T>>) -> Option<Span> {
-    let given = field.as_given().filter(|given| matches!(given.value, Switch::On(_)));
-    given.map(|given| given.span)
 }
 
 fn listeners(
@@ -270,158 +249,6 @@ fn metrics(
         _ => {
             cx.report(Draft::error(span, "found no IP address").expected("`ip:port`"));
             None
-        }
-    }
-}
-
-fn no_mode_without_socket(mode: Option<Span>, unix: bool, cx: &mut Cx<'_>) {
-    if let Some(span) = mode
-        && !unix
-    {
-        cx.report(
-            Draft::error(span, "found permission bits without a socket file")
-                .expected("`mode` only where an address is `unix:/path`"),
-        );
-    }
-}
-
-/// Who listens where: an address is bound once.
-#[derive(Default)]
-struct Binds {
-    taken: Vec<(Bind, Span)>,
-}
-
-impl Binds {
-    fn claim(&mut self, bind: &Bind, span: Span, cx: &mut Cx<'_>) {
-        if let Some((other, first)) = self.taken.iter().find(|(other, _)| collide(bind, other)) {
-            let place = format!("{}:{}", cx.sources.name(first.source), first.line);
-            let both = takes_both_families(bind) || takes_both_families(other);
-            let why = if both { ", and `[::]` takes IPv4 connections, too" } else { "" };
-            cx.report(
-                Draft::error(span, "found this address a second time")
-                    .expected("every address and port bound once")
-                    .hint(format!("it is taken at {place} already{why}")),
-            );
-        }
-        if let Bind::Unix { path, .. } = bind
-            && let Some(folder) = missing_folder(path)
-        {
-            let message = format!("there is no folder `{}` yet", folder.display());
-            let hint =
-                "it must be there when isobar starts; systemd makes it by `RuntimeDirectory=`";
-            cx.report(Draft::warning(span, message).hint(hint.to_owned()));
-        }
-        self.taken.push((bind.clone(), span));
-    }
-}
-
-fn collide(one: &Bind, other: &Bind) -> bool {
-    match (one, other) {
-        (Bind::Tcp(a), Bind::Tcp(b)) => {
-            let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-            let family = a.is_ipv4() == b.is_ipv4()
-                || takes_both_families(one)
-                || takes_both_families(other);
-            a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && family))
-        }
-        (Bind::Unix { path: a, .. }, Bind::Unix { path: b, .. }) => a == b,
-        (Bind::Fd(a), Bind::Fd(b)) => a == b,
-        _ => false,
-    }
-}
-
-/// `[::]` takes IPv4 connections, too.
-fn takes_both_families(bind: &Bind) -> bool {
-    matches!(bind, Bind::Tcp(addr) if addr.is_ipv6() && addr.ip().is_unspecified())
-}
-
-/// The names that may be referred to.
-struct Names {
-    /// The pools that exist, whether or not they are whole.
-    pools: HashMap<String, PoolFacts>,
-    /// All pools could be read: a name that is not there does not exist.
-    pools_known: bool,
-    sites: HashMap<String, Site>,
-    sites_known: bool,
-    /// What listeners say nothing about.
-    forwarded: OnOff,
-}
-
-struct Site {
-    name: Span,
-    routes: Field<Many<raw::Route>>,
-    used: bool,
-}
-
-impl Names {
-    /// A listener's or route's `pool`; None = reported, or not to be known.
-    fn pool(
-        &mut self,
-        reference: &Spanned<crate::leaf::Text>,
-        protocol: Protocol,
-        listener: &str,
-        cx: &mut Cx<'_>,
-    ) -> Option<&PoolFacts> {
-        let Spanned { value, span } = reference;
-        let Some(facts) = self.pools.get_mut(&value.text) else {
-            if self.pools_known {
-                let names = self.pools.keys().map(String::as_str);
-                let hint = crate::read::did_you_mean(&value.text, names);
-                let mut known: Vec<&str> = self.pools.keys().map(String::as_str).collect();
-                known.sort_unstable();
-                known.truncate(20);
-                let expected = match known.is_empty() {
-                    true => "a pool under `pools:`".to_owned(),
-                    false => format!("one of the pools {}", known.join(", ")),
-                };
-                let message = format!("there is no pool {}", value.shown);
-                cx.report(Draft::error(*span, message).expected(expected).hint(hint));
-            }
-            return None;
-        };
-        match &facts.serves {
-            Some((other, by)) if *other != protocol => {
-                let word = |p| if p == Protocol::Http { "http" } else { "tcp" };
-                let message = format!("the pool {} serves {} already", value.shown, word(*other));
-                cx.report(
-                    Draft::error(*span, message)
-                        .expected(format!("a pool of its own for {}", word(protocol)))
-                        .hint(format!("the listener `{by}` uses it")),
-                );
-            }
-            Some(_) => {}
-            None => {
-                facts.serves = Some((protocol, listener.to_owned()));
-                if protocol == Protocol::Tcp {
-                    facts.http_only.report(listener, cx);
-                }
-            }
-        }
-        self.pools.get(&value.text)
-    }
-
-    /// Nobody uses them, yet what is wrong in them is wrong.
-    fn check_unused_sites(&mut self, cx: &mut Cx<'_>) {
-        let unused = self.sites.iter().filter(|(_, site)| !site.used);
-        let unused: Vec<_> = unused
-            .map(|(name, site)| (name.clone(), site.name, site.routes.as_given().cloned()))
-            .collect();
-        for (name, span, routes) in unused {
-            cx.report(Draft::warning(span, format!("the site `{name}` is never used")));
-            let list = routes.map_or(Vec::new(), |r| r.value.0);
-            routes::routes(list, &format!("site {name}"), self, cx);
-        }
-    }
-
-    fn report_unused(&self, cx: &mut Cx<'_>) {
-        if cx.incomplete || cx.has_errors() {
-            return;
-        }
-        for (name, facts) in &self.pools {
-            if facts.serves.is_none() {
-                let message = format!("the pool `{name}` is never used");
-                cx.report(Draft::warning(facts.name, message));
-            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::on;
 use crate::leaf::{CookieName, CookiePath, Dur, HostName};
 use crate::model::{Affinity, OnLost, SameSite, Secret, SecureCookie};
 use crate::problem::Draft;
@@ -20,7 +19,7 @@ pub(super) fn convert(
     field: Field<Switch<raw::Affinity>>,
     cx: &mut Cx<'_>,
 ) -> Option<Affinity> {
-    let raw = on(field)?;
+    let raw = field.on()?;
     let wait = match raw.wait.value() {
         None => Duration::from_secs(1),
         Some(switch) => switch.on().map_or(Duration::ZERO, |Dur(wait)| wait),
@@ -40,7 +39,7 @@ pub(super) fn convert(
         cookie: raw.cookie.value().map_or_else(own, |CookieName(name)| name),
         same_site,
         secure,
-        max_age: on(raw.max_age).map_or(Duration::ZERO, |Dur(age)| age),
+        max_age: raw.max_age.on().map_or(Duration::ZERO, |Dur(age)| age),
         domain: raw.domain.value().map(|HostName(domain)| domain),
         path: raw.path.value().map_or_else(|| String::from("/"), |CookiePath(path)| path),
         wait,

@@ -85,7 +85,7 @@ pub(super) fn filters(
     place: Place,
     cx: &mut Cx<'_>,
 ) -> Vec<Filter> {
-    let Some(Many(items)) = super::on(field) else { return Vec::new() };
+    let Some(Many(items)) = field.on() else { return Vec::new() };
     items.into_iter().filter_map(|item| filter(item.value, place, cx)).collect()
 }
 

@@ -1,18 +1,19 @@
-//! Listeners, and the time-outs and retries of their routes.
+//! Listeners: where each listens, what it takes at most, and whether it leads to routes or to a pool.
 
-use std::time::Duration;
-
+use super::binds::{Binds, no_mode_without_socket};
+use super::names::Names;
 use super::routes::routes;
-use super::{Binds, MODE, Names, no_mode_without_socket, on, where_on};
-use crate::leaf::{Always, Asked, BindAddress, RetryCause, Size};
+use crate::leaf::{Always, Asked, BindAddress, Text, Timeout};
 use crate::model::{
-    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Retry, RetryWhen,
-    RouteTimeouts, Slashes, Timeouts, Underscores,
+    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Slashes, Timeouts,
+    Underscores,
 };
 use crate::problem::Draft;
 use crate::raw::{self, Protocol, RoutesRef};
-use crate::read::{Cx, Field, Many, OneOrMany, Spanned, Switch};
+use crate::read::{Cx, Field, Many, Spanned, Switch, did_you_mean};
 use crate::source::Span;
+
+const MODE: u32 = 0o660;
 
 pub(super) fn convert(
     name: &str,
@@ -86,7 +87,7 @@ fn http(
     span: Span,
     misled: bool,
     routes_field: Field<RoutesRef>,
-    pool: Field<crate::leaf::Text>,
+    pool: Field<Text>,
     names: &mut Names,
     cx: &mut Cx<'_>,
 ) -> Option<ListenerKind> {
@@ -122,7 +123,7 @@ fn http(
                 None => {
                     if names.sites_known {
                         let known = names.sites.keys().map(String::as_str);
-                        let hint = crate::read::did_you_mean(&site.text, known);
+                        let hint = did_you_mean(&site.text, known);
                         cx.report(
                             Draft::error(span, format!("there is no site {}", site.shown))
                                 .expected("the name of a list under `sites:`, or a list of routes")
@@ -147,7 +148,7 @@ fn tcp(
     span: Span,
     misled: bool,
     routes: Field<RoutesRef>,
-    pool: Field<crate::leaf::Text>,
+    pool: Field<Text>,
     names: &mut Names,
     cx: &mut Cx<'_>,
 ) -> Option<ListenerKind> {
@@ -197,7 +198,7 @@ fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
         idle.push(("headers", place(&limits.headers)));
         idle.push(("header_bytes", place(&limits.header_bytes)));
         idle.push(("uri", place(&limits.uri)));
-        idle.push(("body", where_on(&limits.body)));
+        idle.push(("body", limits.body.where_on()));
     }
     for (key, at) in idle {
         if let Some(at) = at {
@@ -209,56 +210,10 @@ fn without_requests(raw: &raw::Listener, cx: &mut Cx<'_>) {
     }
 }
 
-pub(super) fn route_timeouts(
-    raw: Option<raw::RouteTimeouts>,
-    default: RouteTimeouts,
-) -> RouteTimeouts {
-    let Some(raw) = raw else { return default };
-    // Zero is no time to answer in: it means none, like everywhere else in the trade.
-    let switch = |field: Field<Switch<crate::leaf::Dur>>, default| match field.value() {
-        None => default,
-        Some(switch) => switch.on().map(|d| d.0).filter(|d: &Duration| !d.is_zero()),
-    };
-    RouteTimeouts {
-        request: switch(raw.request, default.request),
-        first_byte: switch(raw.first_byte, default.first_byte),
-        body_idle: switch(raw.body_idle, default.body_idle),
-    }
-}
-
-pub(super) fn retry(field: Field<Switch<raw::Retry>>) -> Retry {
-    let default = Retry::default();
-    let raw = match field.value() {
-        None => return default,
-        Some(Switch::Off) => return Retry { attempts: 1, ..default },
-        Some(Switch::On(raw)) => raw,
-    };
-    let when = raw.when.value().map_or(default.when, |OneOrMany(causes)| {
-        let has = |cause| causes.iter().any(|c| c.value == cause);
-        let status = |cause: &Spanned<RetryCause>| match cause.value {
-            RetryCause::Status(status) => Some(status),
-            RetryCause::Connect | RetryCause::Reset => None,
-        };
-        let mut statuses: Vec<u16> = causes.iter().filter_map(status).collect();
-        statuses.sort_unstable();
-        statuses.dedup();
-        RetryWhen { connect: has(RetryCause::Connect), reset: has(RetryCause::Reset), statuses }
-    });
-    Retry {
-        attempts: raw.attempts.value().map_or(default.attempts, |n| n.u32()),
-        per_try: on(raw.per_try).map(|d| d.0).filter(|d| !d.is_zero()),
-        when,
-        replay: match raw.replay.value() {
-            None => default.replay,
-            Some(switch) => switch.on().map_or(0, Size::usize),
-        },
-    }
-}
-
 fn timeouts(field: Field<raw::ListenerTimeouts>) -> Timeouts {
     let default = Timeouts::default();
     let Some(raw) = field.value() else { return default };
-    let or = |field: Field<crate::leaf::Timeout>, default| field.value().map_or(default, |t| t.0);
+    let or = |field: Field<Timeout>, default| field.value().map_or(default, |t| t.0);
     Timeouts {
         handshake: or(raw.handshake, default.handshake),
         header: or(raw.header, default.header),
@@ -276,8 +231,8 @@ fn limits(field: Field<raw::Limits>, cx: &mut Cx<'_>) -> Limits {
     let written = raw.uri.as_given().filter(|uri| uri.value.1 == Asked::Written);
     let uri_given = written.map(|uri| uri.span);
     let limits = Limits {
-        connections: count(raw.connections, default.connections),
-        per_client: count(raw.per_client, default.per_client),
+        connections: raw.connections.value().map_or(default.connections, Switch::limit),
+        per_client: raw.per_client.value().map_or(default.per_client, Switch::limit),
         headers: raw.headers.value().map_or(default.headers, |Always(n, _)| n.usize()),
         header_bytes: raw
             .header_bytes
@@ -294,11 +249,4 @@ fn limits(field: Field<raw::Limits>, cx: &mut Cx<'_>) -> Limits {
         );
     }
     limits
-}
-
-pub(super) fn count<const A: u64, const B: u64>(
-    field: Field<Switch<crate::leaf::Count<A, B>>>,
-    default: usize,
-) -> usize {
-    field.value().map_or(default, |switch| switch.on().map_or(0, |n| n.usize()))
 }

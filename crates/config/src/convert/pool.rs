@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::http_only::{Barrier, HttpOnly};
 use super::workers::{self, WhereSlots};
-use super::{on, where_on};
 use crate::leaf::{Dur, FilePath, Percent, Size, StatusRange, Timeout};
 use crate::model::{
     Address, Buffer, Check, Health, Hold, IdleTime, KeepAlive, OnOff, Pool, Queue, Spill, Worker,
@@ -33,41 +33,6 @@ pub(super) const WHAT_BUFFERS_DO: &str = "bodies are buffered so that a slow cli
 /// On disk, of one body.
 const SPILL: u64 = 1 << 30;
 
-/// What in a pool only HTTP has a use for.
-#[derive(Default)]
-pub(super) struct HttpOnly {
-    barrier: Option<Barrier>,
-    /// Keys that mean nothing to TCP, and harm nobody.
-    idle: Vec<(&'static str, Span)>,
-    /// It is known that no worker has slots.
-    pub(super) without_slots: bool,
-    /// Some worker has one number for requests and tunnels.
-    pub(super) counts_tunnels_as_requests: bool,
-}
-
-/// What keeps a pool from serving TCP.
-struct Barrier {
-    at: Span,
-    what: String,
-    instead: &'static str,
-}
-
-impl HttpOnly {
-    /// The pool serves TCP.
-    pub(super) fn report(&self, listener: &str, cx: &mut Cx<'_>) {
-        let hint = || format!("the listener `{listener}` uses this pool for TCP");
-        if let Some(Barrier { at, what, instead }) = &self.barrier {
-            let message = format!("{what} goes by what only HTTP requests have");
-            let expected = format!("{instead} in a pool that serves TCP");
-            cx.report(Draft::error(*at, message).expected(expected).hint(hint()));
-        }
-        for (key, at) in &self.idle {
-            let message = format!("`{key}` means nothing in a pool that serves TCP");
-            cx.report(Draft::warning(*at, message).hint(hint()));
-        }
-    }
-}
-
 pub(super) fn convert(
     name: &str,
     raw: raw::Pool,
@@ -78,16 +43,16 @@ pub(super) fn convert(
     let span = raw.span;
     let idle = [
         ("timeouts", raw.timeouts.as_given().map(|given| given.span)),
-        ("retry_budget", where_on(&raw.retry_budget)),
-        ("abandon_after", where_on(&raw.abandon_after)),
-        ("buffer", where_on(&raw.buffer)),
-        ("keep_alive", where_on(&raw.keep_alive)),
+        ("retry_budget", raw.retry_budget.where_on()),
+        ("abandon_after", raw.abandon_after.where_on()),
+        ("buffer", raw.buffer.where_on()),
+        ("keep_alive", raw.keep_alive.where_on()),
         ("slots.tunnels", where_apart(&raw)),
     ];
     let idle = idle.into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
     let strategy = strategy::strategy(raw.strategy, span, registry, cx);
     let slots_unknown = matches!(raw.slots, Field::Broken) || raw.refused.instead_of(&["slots"]);
-    let slots = on(raw.slots).unwrap_or_default();
+    let slots = raw.slots.on().unwrap_or_default();
     let file = discovered(raw.discover, cx);
     let refused = raw.refused.excuses(&["workers", "discover"]);
     if raw.workers.is_absent() && !refused && matches!(file, Discovered::No) {
@@ -119,7 +84,7 @@ pub(super) fn convert(
         discover.is_some() || workers.iter().any(|w| matches!(w.address, Address::Host(_)));
     let max_given = matches!(raw.queue.as_given(), Some(Spanned { value: Switch::On(queue), .. })
         if !queue.max.is_absent());
-    let queue_span = where_on(&raw.queue);
+    let queue_span = raw.queue.where_on();
     let (queue, hold) = queue(raw.queue, limited, total);
     if let Some(span) = queue_span
         && hold.is_none()
@@ -143,11 +108,11 @@ pub(super) fn convert(
         cx.report(Draft::warning(*span, message).hint(hint.to_owned()));
     }
     let (buffer, spill) = buffer(raw.buffer, limited, without_slots, cx);
-    let sticky = where_on(&raw.affinity);
+    let sticky = raw.affinity.where_on();
     let affinity = super::affinity::convert(name, raw.affinity, cx);
     let health = health(raw.health, &workers, cx);
     let outlier = life::outlier(raw.outlier, cx);
-    let warmed = where_on(&raw.warm_up);
+    let warmed = raw.warm_up.where_on();
     let warm_up = life::warm_up(raw.warm_up, cx);
     // Not before all of the pool has been looked at: every mistake is told at once.
     let (strategy, keyed) = strategy?;
@@ -184,7 +149,7 @@ pub(super) fn convert(
         overflow: raw.overflow.or(OnOff::Off),
         outlier,
         panic_below: raw.panic_below.value().and_then(Switch::on).map_or(0, |p| p.0 as u16),
-        slow_start: on(raw.slow_start).map_or(Duration::ZERO, |Dur(d)| d),
+        slow_start: raw.slow_start.on().map_or(Duration::ZERO, |Dur(d)| d),
         warm_up,
         slots: slots.requests,
         tunnels: slots.tunnels,
@@ -341,7 +306,7 @@ fn buffer(
 ) -> (Buffer, Option<Spill>) {
     let default = if limited { BUFFER } else { 0 };
     let spill_default = || Spill { dir: None, max: SPILL, total: None };
-    let given = where_on(&field);
+    let given = field.where_on();
     let raw = match field.value() {
         None => {
             let buffer = Buffer { request: default, response: default };
@@ -362,7 +327,7 @@ fn buffer(
         Some(switch) => switch.on().map_or(0, Size::usize),
     };
     let buffer = Buffer { request: size(raw.request), response: size(raw.response) };
-    let place = where_on(&raw.spill);
+    let place = raw.spill.where_on();
     let spill = match raw.spill.value() {
         None => Some(spill_default()),
         Some(Switch::Off) => None,
@@ -388,7 +353,7 @@ fn keep_alive(field: Field<Switch<raw::KeepAlive>>) -> KeepAlive {
         Some(Switch::Off) => KeepAlive { max_idle: 0, ..default },
         Some(Switch::On(raw)) => KeepAlive {
             idle: raw.idle.value().map_or(default.idle, |Timeout(t)| IdleTime::Fixed(t)),
-            max_idle: super::listener::count(raw.max_idle, default.max_idle),
+            max_idle: raw.max_idle.value().map_or(default.max_idle, Switch::limit),
         },
     }
 }

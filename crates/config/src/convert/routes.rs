@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
-use super::Names;
 use super::answer;
 use super::filter::{Place, filters};
-use super::listener::{retry, route_timeouts};
 use super::matches::{Seen, in_words, matches};
+use super::names::Names;
+use super::tries::{retry, route_timeouts};
 use crate::leaf::{Shares, Size, Text};
 use crate::model::{Action, Destination, Match, Route, RouteBuffer, ValueMatch};
 use crate::problem::Draft;
@@ -72,6 +72,19 @@ pub(super) fn routes(
         routes.push(Route { name, matches, action, retry, filters, ambiguous_paths });
     }
     routes
+}
+
+/// Nobody uses them, yet what is wrong in them is wrong.
+pub(super) fn check_unused_sites(names: &mut Names, cx: &mut Cx<'_>) {
+    let unused = names.sites.iter().filter(|(_, site)| !site.used);
+    let unused: Vec<_> = unused
+        .map(|(name, site)| (name.clone(), site.name, site.routes.as_given().cloned()))
+        .collect();
+    for (name, span, list) in unused {
+        cx.report(Draft::warning(span, format!("the site `{name}` is never used")));
+        let list = list.map_or(Vec::new(), |r| r.value.0);
+        routes(list, &format!("site {name}"), names, cx);
+    }
 }
 
 /// It asks for an upgrade or an event stream, or for a path that is named after one.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::env::Bad;
 use crate::model::Shards;
 use crate::problem::Draft;
-use crate::read::{Cx, Read, is_off};
+use crate::read::{Cx, Read, Switch, is_off};
 use crate::schema::{Shapes, any_of, called, number, text};
 use crate::tree::{Kind, Node};
 use crate::units;
@@ -24,6 +24,13 @@ impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
 
     pub(crate) fn usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Switch<Count<MIN, MAX>> {
+    /// As a limit: 0 is none.
+    pub(crate) fn limit(self) -> usize {
+        self.on().map_or(0, Count::usize)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Cx, Read, Spanned};
+use super::{Cx, Field, Read, Spanned};
 use crate::env::Bad;
 use crate::schema::{Shapes, any_of, list};
+use crate::source::Span;
 use crate::tree::{Kind, Node};
 
 /// What may be turned off by `off` as well as `false`.
@@ -39,6 +40,19 @@ impl<T: Read> Read for Switch<T> {
 
     fn shape(shapes: &mut Shapes<'_>) -> Value {
         any_of([T::shape(shapes), shapes.off()])
+    }
+}
+
+impl<T> Field<Switch<T>> {
+    /// What the switch holds; absent, broken and off are the same here.
+    pub(crate) fn on(self) -> Option<T> {
+        self.value().and_then(Switch::on)
+    }
+
+    /// Where something is turned on.
+    pub(crate) fn where_on(&self) -> Option<Span> {
+        let given = self.as_given().filter(|given| matches!(given.value, Switch::On(_)));
+        given.map(|given| given.span)
     }
 }
 

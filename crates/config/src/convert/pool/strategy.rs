@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Barrier;
+use crate::convert::http_only::Barrier;
 use crate::leaf::{StrategyRef, Text};
 use crate::model::Strategy;
 use crate::problem::Draft;
