@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use isobar_config::model::AccessLogFormat;
 
 use crate::{app, demo, registry};
@@ -21,6 +21,7 @@ mod change;
 mod check;
 mod client;
 mod explain;
+pub(crate) mod failed;
 mod find;
 pub(crate) mod output;
 mod pages;
@@ -28,7 +29,8 @@ mod status;
 
 use args::{Admin, AdminAddress, Drain, Members, Output, Slots, Weight};
 use client::Reach;
-use output::{complain, say};
+use failed::{ErrorText, Failed, not_built};
+use output::{Format, complain, say};
 
 /// Runs what the process's arguments ask for.
 pub fn main() -> ExitCode {
@@ -51,7 +53,7 @@ fn run(args: Vec<OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Some(command) => command.run(),
-        None => pages::help(None),
+        None => pages::help(Cli::command(), None),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,24 +81,6 @@ fn spell_out(mut args: Vec<OsString>) -> Vec<OsString> {
     }
     args
 }
-
-/// Why a command did not do what was asked.
-#[derive(Debug)]
-enum Failed {
-    /// Exit code 1.
-    Command(ErrorText),
-    /// Exit code 2: nothing was tried.
-    Usage(ErrorText),
-}
-
-impl From<ErrorText> for Failed {
-    fn from(message: ErrorText) -> Failed {
-        Failed::Command(message)
-    }
-}
-
-/// What to tell the user about a command that failed; empty = it has been told already.
-pub(crate) type ErrorText = String;
 
 #[derive(Parser)]
 #[command(
@@ -218,12 +202,6 @@ struct Check {
     config: ConfigArg,
     #[command(flatten)]
     output: Output,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 fn strategies() -> String {
@@ -377,12 +355,12 @@ impl Command {
             Command::Demo(args) => demo::run(args.options())?,
             Command::Explain(args) => args.explain()?,
             Command::Schema => pages::schema(),
-            Command::Completions(args) => pages::completions(args.shell),
+            Command::Completions(args) => pages::completions(&Cli::command(), args.shell),
             Command::Man(args) => match args.into {
-                Some(dir) => pages::man_into(&dir)?,
-                None => pages::man(args.command.as_deref())?,
+                Some(dir) => pages::man_into(&Cli::command(), &dir)?,
+                None => pages::man(&Cli::command(), args.command.as_deref())?,
             },
-            Command::Help(args) => pages::help(args.command.as_deref())?,
+            Command::Help(args) => pages::help(Cli::command(), args.command.as_deref())?,
             Command::Spawn(later) => later.refuse("spawn")?,
             Command::Restart(later) => later.refuse("restart")?,
             Command::Scale(later) => later.refuse("scale")?,
@@ -432,10 +410,6 @@ impl Later {
         drop(self.args);
         Err(not_built(command))
     }
-}
-
-fn not_built(command: &str) -> Failed {
-    Failed::Usage(format!("isobar {command}: not built yet"))
 }
 
 fn version(format: Format) {

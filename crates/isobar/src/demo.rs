@@ -8,7 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cli::{ErrorText, output::say};
+use crate::cli::failed::ErrorText;
+use crate::cli::output::say;
 use crate::descriptors;
 
 mod capture;

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::change::{self, Order, Patience};
 use super::client::Reach;
-use super::{ErrorText, Format, find};
+use super::failed::ErrorText;
+use super::find;
+use super::output::Format;
 use crate::admin::bounds;
 
 /// How a command's answer is printed.

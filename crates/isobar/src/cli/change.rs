@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::client::{Process, Reach, block_on};
-use super::output::{complain, plain, say};
-use super::{ErrorText, Format};
+use super::failed::ErrorText;
+use super::output::{Format, complain, plain, say};
 use crate::admin::path;
 
 /// How often a drain that is waited for is looked at.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use isobar_config::{Config, Loaded, Problems};
 
-use super::output::{complain, say, stderr_colour};
-use super::{ErrorText, Format};
+use super::failed::ErrorText;
+use super::output::{Format, complain, say, stderr_colour};
 use crate::registry;
 
 pub(crate) fn run(path: &Path, format: Format) -> Result<(), ErrorText> {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::ErrorText;
+use super::failed::ErrorText;
 use super::find::{Door, Doors, Meant};
 use super::output::{complain, plain};
 

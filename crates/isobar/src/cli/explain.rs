@@ -16,8 +16,8 @@ use isobar_proxy::route::{Match, Miss};
 use serde_json::{Value, json};
 
 use super::client::Process;
-use super::output::say;
-use super::{ErrorText, Format};
+use super::failed::ErrorText;
+use super::output::{Format, say};
 use crate::plan::routes;
 
 /// What is asked.

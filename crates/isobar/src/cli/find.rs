@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use isobar_config::{Config, model::AdminBind};
 
-use super::ErrorText;
+use super::failed::ErrorText;
 use crate::{registry, wellknown};
 
 /// One way to reach the running process.

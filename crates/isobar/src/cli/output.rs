@@ -6,7 +6,15 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
+use clap::ValueEnum;
 use isobar_config::Colour;
+
+/// What an answer is printed as.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
 
 /// Data for whoever asked.
 pub(crate) fn say(data: &dyn Display) {

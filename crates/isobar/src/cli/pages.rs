@@ -2,26 +2,25 @@
 //! completions, manual pages.
 //!
 //! All three are made from what the program reads: the configuration's readers and the command line's
-//! definition. Nothing is listed here but what neither of them knows (signals, files, exit codes).
+//! definition, which is given. Nothing is listed here but what neither of them knows (signals, files,
+//! exit codes).
 
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::failed::{ErrorText, Failed, not_built};
 use super::output::say_bytes;
-use super::{Cli, ErrorText, Failed, not_built};
 use crate::registry;
 
 mod pager;
 
 /// The help of the whole, or of one command.
-pub(super) fn help(command: Option<&str>) -> Result<(), Failed> {
-    let mut root = Cli::command();
+pub(super) fn help(mut root: clap::Command, command: Option<&str>) -> Result<(), Failed> {
     root.build();
     let wanted = match command {
         None => Some(&mut root),
@@ -46,15 +45,14 @@ pub(super) fn schema() {
     say_bytes(format!("{schema:#}\n").as_bytes());
 }
 
-pub(super) fn completions(shell: Shell) {
+pub(super) fn completions(all: &clap::Command, shell: Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut shown(), "isobar", &mut script);
+    clap_complete::generate(shell, &mut shown(all), "isobar", &mut script);
     say_bytes(&script);
 }
 
 /// The command line without what is not built: a shell would offer it.
-fn shown() -> clap::Command {
-    let all = Cli::command();
+fn shown(all: &clap::Command) -> clap::Command {
     let mut shown = clap::Command::new("isobar").version(env!("CARGO_PKG_VERSION"));
     shown = shown.disable_help_subcommand(true);
     if let Some(about) = all.get_about() {
@@ -65,7 +63,7 @@ fn shown() -> clap::Command {
 
 /// The page of the whole, of one command, or of the configuration: formatted and through the pager
 /// on a terminal, as it is for a file or another program.
-pub(super) fn man(command: Option<&str>) -> Result<(), ErrorText> {
+pub(super) fn man(all: &clap::Command, command: Option<&str>) -> Result<(), ErrorText> {
     if command == Some("isobar.yaml") {
         let page = isobar_config::manual_page().into_bytes();
         let shown = io::stdout().is_terminal() && pager::formatted("isobar.yaml", &page).is_ok();
@@ -74,12 +72,14 @@ pub(super) fn man(command: Option<&str>) -> Result<(), ErrorText> {
         }
         return Ok(());
     }
-    let pages = pages().map_err(|error| error.to_string())?;
+    let pages = pages(all).map_err(|error| error.to_string())?;
     let name = command.map_or("isobar".to_owned(), |command| format!("isobar-{command}"));
     match pages.into_iter().find(|page| page.name == name) {
         Some(page) if io::stdout().is_terminal() => {
             let formatted = pager::formatted(&page.name, &page.text);
-            formatted.or_else(|_| pager::paged(&mut wanted(command))).map_err(|e| e.to_string())
+            formatted
+                .or_else(|_| pager::paged(&mut wanted(all, command)))
+                .map_err(|e| e.to_string())
         }
         Some(page) => {
             say_bytes(&page.text);
@@ -90,18 +90,18 @@ pub(super) fn man(command: Option<&str>) -> Result<(), ErrorText> {
 }
 
 /// All pages, as a package wants them.
-pub(super) fn man_into(dir: &Path) -> Result<(), ErrorText> {
+pub(super) fn man_into(all: &clap::Command, dir: &Path) -> Result<(), ErrorText> {
     let told =
         |error: io::Error| format!("cannot write manual pages to {}: {error}", dir.display());
     fs::create_dir_all(dir).map_err(told)?;
-    for page in pages().map_err(told)? {
+    for page in pages(all).map_err(told)? {
         fs::write(dir.join(format!("{}.1", page.name)), page.text).map_err(told)?;
     }
     Ok(())
 }
 
-fn wanted(command: Option<&str>) -> clap::Command {
-    let mut root = shown();
+fn wanted(all: &clap::Command, command: Option<&str>) -> clap::Command {
+    let mut root = shown(all);
     root.build();
     let found = command.and_then(|name| root.find_subcommand(name).cloned());
     found.unwrap_or(root)
@@ -112,8 +112,8 @@ struct Page {
     text: Vec<u8>,
 }
 
-fn pages() -> io::Result<Vec<Page>> {
-    let mut root = shown();
+fn pages(all: &clap::Command) -> io::Result<Vec<Page>> {
+    let mut root = shown(all);
     root.build();
     let mut pages = vec![main_page(&root)?];
     for command in root.get_subcommands() {

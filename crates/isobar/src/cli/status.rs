@@ -6,8 +6,8 @@ use isobar_config::Colour;
 use serde_json::{Value, json};
 
 use super::client::{Process, Reach};
-use super::output::{complain, plain, say, stdout_colour};
-use super::{ErrorText, Format};
+use super::failed::ErrorText;
+use super::output::{Format, complain, plain, say, stdout_colour};
 use crate::admin::path;
 use crate::overview::{Overview, text};
 

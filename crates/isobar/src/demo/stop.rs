@@ -1,4 +1,4 @@
-//! ErrorText from outside to end: INT, TERM, QUIT, or a terminal that was closed.
+//! Told from outside to end: INT, TERM, QUIT, or a terminal that was closed.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
