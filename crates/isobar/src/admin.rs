@@ -15,12 +15,13 @@ use isobar_config::Config;
 use isobar_config::model::AdminBind;
 use isobar_proxy::ListenSocket;
 
-use crate::app::{Control, Source};
+use crate::control::{Control, Source};
 use crate::plan::socket::{self, Bound, SocketFile};
 use crate::wellknown;
 
 mod api;
 pub(crate) mod bounds;
+mod door;
 mod guard;
 mod page;
 pub(crate) mod path;
@@ -30,16 +31,7 @@ mod server;
 mod view;
 mod visitors;
 
-/// What may be asked through a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// Everything; the file system says who may connect.
-    AdminUnix,
-    /// Everything; a browser on this machine may be tricked into connecting.
-    AdminTcp,
-    /// `/live`, `/ready` and `/metrics`; anybody.
-    Metrics,
-}
+pub(crate) use door::Door;
 
 /// Bound, and not served yet.
 pub(crate) struct Doors(Vec<(Door, Bound)>);

@@ -6,9 +6,8 @@
 //! failed), workers are probed, traffic is let in, `/ready` says so.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use isobar_config::model::{self as config, AccessLogFormat, AccessLogPath, Shards};
@@ -18,66 +17,16 @@ use isobar_proxy::access_log::{AccessLog, Flushed, Format, Sink};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use crate::control::{Control, Phase, Source};
 use crate::drain::{Requests, Signals};
 use crate::logging::Level;
 use crate::metrics::recent::Recent;
+use crate::metrics::sampler;
 use crate::plan::Live;
 use crate::{admin, descriptors, drain, logging, notify, registry, reload, shard};
 
 /// How long the access log may take to get rid of its last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// Where the configuration came from.
-pub(crate) enum Source {
-    File(PathBuf),
-    Flags,
-}
-
-/// How far the process is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Starting,
-    Ready,
-    Draining,
-}
-
-/// What every task of the control plane may use.
-pub(crate) struct Control {
-    pub(crate) source: Source,
-    pub(crate) context: Arc<ProxyContext>,
-    pub(crate) access_log: AccessLog,
-    pub(crate) level: Level,
-    pub(crate) reloads: reload::Requests,
-    pub(crate) tally: reload::Tally,
-    pub(crate) shutdown: mpsc::Sender<()>,
-    pub(crate) panics: Arc<AtomicU64>,
-    pub(crate) recent: Recent,
-    pub(crate) started: Instant,
-    /// Where the admin API and the metrics listener are.
-    pub(crate) doors: Vec<(admin::Door, String)>,
-    phase: watch::Sender<Phase>,
-    /// Written by one task at a time (start, then reload); never held across an await.
-    live: Mutex<Live>,
-}
-
-impl Control {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        *self.phase.borrow()
-    }
-
-    pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
-        notify::entered(phase);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.phase() == Phase::Draining
-    }
-}
 
 /// `isobar run`.
 pub(crate) fn run_file(path: &Path) -> Result<(), String> {
@@ -204,7 +153,7 @@ async fn live(
     control.enter(Phase::Ready);
     tokio::spawn(notify::keep_alive());
     tokio::spawn(reload::run(control.clone(), queue));
-    tokio::spawn(Recent::sample(control.clone()));
+    tokio::spawn(sampler::run(control.clone()));
     tracing::info!(shards = count, "ready: {}", control.lock().config().summary());
 
     let ended = drain::until_told(&control, signals, shutdown_asked, shards).await;

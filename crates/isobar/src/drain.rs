@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout_at};
 
-use crate::app::{Control, Phase};
+use crate::control::{Control, Phase};
 use crate::shard::Shards;
 
 const LOOK: Duration = Duration::from_millis(10);

@@ -7,6 +7,7 @@
 mod admin;
 mod app;
 pub mod cli;
+mod control;
 mod demo;
 mod descriptors;
 mod drain;

@@ -12,7 +12,7 @@ use isobar_balance::Health;
 use isobar_balance::stats::HistogramValues;
 use isobar_pool::{Pool, PoolFigures, PoolStatus};
 
-use crate::app::Control;
+use crate::control::Control;
 use crate::logging;
 use crate::plan::routes::Handles;
 
@@ -20,12 +20,13 @@ mod family;
 mod process;
 pub(crate) mod quantile;
 pub(crate) mod recent;
+pub(crate) mod sampler;
 
 use family::Families;
 
 /// The page in Prometheus' text format.
 pub(crate) fn encode(control: &Control) -> prometheus::Result<String> {
-    let (pools, handles) = recent::serving(control);
+    let (pools, handles) = control.serving();
     let mut out = Families::default();
     requests(&mut out, &handles);
     listeners(&mut out, control, &handles);

@@ -11,19 +11,17 @@ use std::thread;
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
-use crate::app::Phase;
-
 /// What may wait to be told.
 const WAITING: usize = 16;
 
 type State = Vec<NotifyState<'static>>;
 
-pub(crate) fn entered(phase: Phase) {
-    match phase {
-        Phase::Starting => {}
-        Phase::Ready => tell(vec![NotifyState::Ready]),
-        Phase::Draining => tell(vec![NotifyState::Stopping]),
-    }
+pub(crate) fn ready() {
+    tell(vec![NotifyState::Ready]);
+}
+
+pub(crate) fn stopping() {
+    tell(vec![NotifyState::Stopping]);
 }
 
 /// Until `reloaded`, however it ends.

@@ -8,65 +8,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use isobar_config::model::Bind;
 use isobar_config::{Config, Loaded};
 use isobar_pool::Pool;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::app::{Control, Source};
+use crate::control::{Control, Source};
 use crate::{descriptors, notify, registry};
 
-/// Who may wait for a reload at once; more are told to try again.
-const WAITING: usize = 64;
+mod requests;
+
+pub(crate) use requests::{Outcome, Queue, Requests, Tally, channel};
+
 /// How long new pools may take to hear of their workers.
 const FIRST_PROBES: Duration = Duration::from_secs(2);
 /// How often removed pools are looked at.
 const RETIRE: Duration = Duration::from_secs(1);
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Done { version: u64, summary: String, warnings: Vec<String> },
-    Refused { diagnostics: String },
-}
-
-/// Where reloads are asked for.
-#[derive(Clone)]
-pub(crate) struct Requests(mpsc::Sender<oneshot::Sender<Arc<Outcome>>>);
-
-pub(crate) struct Queue(mpsc::Receiver<oneshot::Sender<Arc<Outcome>>>);
-
-/// What the metrics say about reloads.
-#[derive(Debug)]
-pub(crate) struct Tally {
-    pub(crate) succeeded: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) last_succeeded: AtomicBool,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        // The configuration it started with counts as good.
-        let last_succeeded = AtomicBool::new(true);
-        Tally { succeeded: AtomicU64::new(0), refused: AtomicU64::new(0), last_succeeded }
-    }
-}
-
-pub(crate) fn channel() -> (Requests, Queue) {
-    let (requests, queue) = mpsc::channel(WAITING);
-    (Requests(requests), Queue(queue))
-}
-
-impl Requests {
-    /// The answer comes when the reload is done. `None`: too many wait, or nobody reloads any more.
-    pub(crate) fn ask(&self) -> Option<oneshot::Receiver<Arc<Outcome>>> {
-        let (answer, answered) = oneshot::channel();
-        self.0.try_send(answer).ok().map(|()| answered)
-    }
-}
 
 /// The one task that reloads.
 pub(crate) async fn run(control: Arc<Control>, Queue(mut queue): Queue) {
@@ -204,27 +163,6 @@ fn sockets(config: &Config) -> impl Iterator<Item = (&PathBuf, u32)> {
         Bind::Unix { path, mode } => Some((path, *mode)),
         _ => None,
     })
-}
-
-impl Tally {
-    fn note(&self, outcome: &Outcome) {
-        let succeeded = match outcome {
-            Outcome::Done { version, summary, warnings } => {
-                for warning in warnings {
-                    tracing::warn!("{warning}");
-                }
-                tracing::info!(version, "reloaded: {summary}");
-                true
-            }
-            Outcome::Refused { diagnostics } => {
-                tracing::error!("reload refused, nothing has changed: {diagnostics}");
-                false
-            }
-        };
-        let counter = if succeeded { &self.succeeded } else { &self.refused };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.last_succeeded.store(succeeded, Ordering::Relaxed);
-    }
 }
 
 fn refused(diagnostics: String) -> Outcome {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem, answer, json_answer};
 use super::{Door, bounds, page, path, process, view};
-use crate::app::{Control, Phase};
+use crate::control::{Control, Phase};
 use crate::metrics;
 use crate::overview::Overview;
 use crate::reload::Outcome;

@@ -7,7 +7,7 @@ use isobar_config::model::ListenerKind;
 use serde_json::{Value, json};
 
 use super::Door;
-use crate::app::{Control, Phase, Source};
+use crate::control::{Control, Phase, Source};
 
 pub(crate) fn about(control: &Control) -> Value {
     let file = match &control.source {

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::problem::{Answer, Problem};
 use super::visitors::{Inside, Visit, Visitors};
 use super::{Door, api, guard};
-use crate::app::Control;
+use crate::control::Control;
 
 const CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(1);

@@ -12,13 +12,13 @@ use isobar_pool::discovery::SourceStatus;
 use isobar_pool::{Pool, PoolStatus, WorkerStatus};
 use serde_json::{Map, Value, json};
 
-use crate::app::Control;
+use crate::control::Control;
 use crate::metrics::quantile::Quantile;
-use crate::metrics::recent::{self, Now, PoolMinute};
+use crate::metrics::recent::{Now, PoolMinute};
 
 /// All pools that serve, by their names.
 pub(crate) fn pools(control: &Control) -> Vec<Value> {
-    let (pools, handles) = recent::serving(control);
+    let (pools, handles) = control.serving();
     let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
     let protocols = protocols(control.lock().config());
     let minutes = control.recent.minutes(&pools, &handles);
@@ -31,7 +31,7 @@ pub(crate) fn pools(control: &Control) -> Vec<Value> {
 
 /// One pool that serves, or did a moment ago.
 pub(crate) fn one_pool(control: &Control, one: &Pool) -> Value {
-    let (_, handles) = recent::serving(control);
+    let (_, handles) = control.serving();
     let now = [Now::of(one)];
     let protocols = protocols(control.lock().config());
     let minutes = control.recent.minutes(&now, &handles);

@@ -12,13 +12,12 @@ use isobar_balance::fairness::jain_index;
 use isobar_balance::stats::HistogramValues;
 use isobar_pool::{Pool, PoolFigures, PoolStatus, WorkerStatus};
 use isobar_proxy::metrics::RouteMetrics;
-use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::quantile::{Quantile, quantile};
-use crate::app::Control;
 use crate::plan::routes::{Handles, RouteKey};
 
-const EVERY: Duration = Duration::from_secs(5);
+/// How often the counts are looked at.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// One more than a minute has steps.
 const SAMPLES: usize = 13;
 
@@ -120,24 +119,6 @@ impl Recent {
         }))
     }
 
-    /// Runs for as long as the process.
-    pub(crate) async fn sample(control: Arc<Control>) {
-        let mut clock = interval_at(tokio::time::Instant::now() + EVERY, EVERY);
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            clock.tick().await;
-            let control = control.clone();
-            // Off the control thread, like a scrape: a pool of 10,000 workers must not delay a probe.
-            let looked = tokio::task::spawn_blocking(move || {
-                let (pools, handles) = serving(&control);
-                let pools: Vec<Now> = pools.iter().map(|pool| Now::of(pool)).collect();
-                control.recent.note(&pools, &handles);
-            });
-            // A panic has been logged by the hook.
-            let _ = looked.await;
-        }
-    }
-
     /// Jain's index of each pool.
     pub(crate) fn fairness(&self) -> BTreeMap<String, f64> {
         let window = self.lock();
@@ -167,7 +148,7 @@ impl Recent {
         now.pools.iter().filter_map(minute).collect()
     }
 
-    fn note(&self, pools: &[Now], handles: &Handles) {
+    pub(super) fn note(&self, pools: &[Now], handles: &Handles) {
         let mut window = self.lock();
         let sample = window.look(pools, handles);
         let names: BTreeSet<&str> = pools.iter().map(|pool| &*pool.status.name).collect();
@@ -181,12 +162,6 @@ impl Recent {
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The pools and counters that serve now; the lock is held for two copies of pointers.
-pub(crate) fn serving(control: &Control) -> (Vec<Arc<Pool>>, Handles) {
-    let live = control.lock();
-    (live.pools().values().cloned().collect(), live.handles().clone())
 }
 
 impl Window {

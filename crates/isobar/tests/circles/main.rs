@@ -23,7 +23,7 @@ const LARGEST: &[(&str, usize)] = &[
     ("balance", 24),
     ("config", 3),
     ("http1", 5),
-    ("isobar", 12),
+    ("isobar", 3),
     ("pool", 29),
     ("proxy", 39),
 ];
