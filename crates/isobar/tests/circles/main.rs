@@ -20,12 +20,12 @@ use source::Source;
 /// The files in each crate's largest circle; 1: there is none.
 const LARGEST: &[(&str, usize)] = &[
     // A line each, so that two changes that lower two rows do not meet.
-    ("balance", 24),
+    ("balance", 1),
     ("config", 3),
     ("http1", 5),
     ("isobar", 3),
-    ("pool", 29),
-    ("proxy", 39),
+    ("pool", 5),
+    ("proxy", 4),
 ];
 
 #[test]

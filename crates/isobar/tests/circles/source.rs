@@ -138,24 +138,10 @@ impl Tree<'_> {
     }
 }
 
-/// Cuts every `#[cfg(test)] mod name { … }` out.
+/// Cuts every `#[cfg(test)] mod name { … }` out; `#[cfg(all(test, …))]` says the same.
 fn without_tests(mut tokens: Vec<Token>) -> Vec<Token> {
-    let (mark, word) = (Token::Mark, |word: &str| Token::Word(word.to_owned()));
-    let opening = [
-        mark('#'),
-        mark('['),
-        word("cfg"),
-        mark('('),
-        word("test"),
-        mark(')'),
-        mark(']'),
-        word("mod"),
-    ];
     let mut from = 0;
-    while let Some(at) = tokens[from..].windows(opening.len() + 2).position(|window| {
-        window[..opening.len()] == opening && window[opening.len() + 1] == Token::Mark('{')
-    }) {
-        let at = from + at;
+    while let Some(at) = (from..tokens.len()).find(|&at| begins_tests(&tokens[at..])) {
         let mut depth = 0;
         let end = tokens[at..].iter().position(|token| {
             match token {
@@ -169,6 +155,19 @@ fn without_tests(mut tokens: Vec<Token>) -> Vec<Token> {
         from = at;
     }
     tokens
+}
+
+fn begins_tests(tokens: &[Token]) -> bool {
+    let (mark, word) = (Token::Mark, |word: &str| Token::Word(word.to_owned()));
+    let cfg = [mark('#'), mark('['), word("cfg"), mark('(')];
+    let Some(condition) = tokens.strip_prefix(&cfg) else { return false };
+    let all = [word("all"), mark('('), word("test")];
+    if !(condition.starts_with(&[word("test")]) || condition.starts_with(&all)) {
+        return false;
+    }
+    let behind = condition.iter().skip_while(|token| **token != mark(']')).skip(1);
+    let behind: Vec<_> = behind.take(3).collect();
+    matches!(behind[..], [module, _, brace] if *module == word("mod") && *brace == mark('{'))
 }
 
 /// Comments and the insides of literals are left out.
@@ -298,5 +297,7 @@ mod tests {
         let text = "use a::B;\n#[cfg(test)]\nmod tests { use c::D; fn e() { f::g(); } }\nfn h() { i::j() }";
         assert_eq!(uses(text), ["a::B"]);
         assert_eq!(paths(text), ["i::j"]);
+        let text = "#[cfg(all(test, not(loom)))]\nmod tests { use c::D; }\n#[cfg(test)]\nuse e::F;";
+        assert_eq!(uses(text), ["e::F"]);
     }
 }
