@@ -365,6 +365,14 @@ impl Head {
         self.edits.has(id)
     }
 
+    /// Names and values as [`Head::write_fields`] writes them.
+    pub(crate) fn each(&self, skip: u8, mut field: impl FnMut(&[u8], &[u8])) {
+        for line in self.lines.iter().filter(|line| line.skip & skip == 0) {
+            field(self.bytes(line.name), self.bytes(line.value));
+        }
+        self.edits.each(field);
+    }
+
     /// Writes the received lines without a bit of `skip`, then the edits.
     pub(crate) fn write_fields(&self, out: &mut Vec<u8>, skip: u8) {
         let mut run = Range::default();

@@ -241,6 +241,12 @@ impl RequestHead {
         }
     }
 
+    /// Every field that is passed on, with its edits, for a version that is not written as text: no
+    /// framing and no announcement of trailers.
+    pub fn each(&self, field: impl FnMut(&[u8], &[u8])) {
+        self.head.each(skip::ALWAYS | skip::TRAILER, field);
+    }
+
     /// Writes the head for a worker: always HTTP/1.1, end-to-end fields, edits, framing.
     pub fn encode(&self, out: &mut Vec<u8>, framing: Body) {
         self.write_start(out);

@@ -172,6 +172,12 @@ impl ResponseHead {
         self.head.append(name.as_ref(), value.as_ref());
     }
 
+    /// Every field that is passed on, with its edits, for a version that is not written as text: no
+    /// framing and no announcement of trailers.
+    pub fn each(&self, field: impl FnMut(&[u8], &[u8])) {
+        self.head.each(skip::ALWAYS | skip::TRAILER, field);
+    }
+
     /// Writes the head for a client of this version: end-to-end fields, edits, framing, and what
     /// becomes of the connection. `Chunked` is for HTTP/1.1 clients; `UntilClose` closes.
     pub fn encode(

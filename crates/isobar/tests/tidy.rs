@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("isobar-balance", &[]),
     ("isobar-http1", &[]),
     ("isobar-simulate", &["isobar-balance"]),
-    ("isobar-pool", &["isobar-balance"]),
+    ("isobar-pool", &["isobar-balance", "isobar-http1"]),
     ("isobar-spawn", &["isobar-balance", "isobar-pool"]),
     ("isobar-proxy", &["isobar-balance", "isobar-pool", "isobar-http1"]),
     (

@@ -36,7 +36,7 @@ pub enum ProbeError {
     #[error("status {0}")]
     Status(u16),
     #[error("no HTTP answer")]
-    NotHttp,
+    NotHttp(#[from] isobar_http1::Error),
     #[error("timeout")]
     Timeout,
 }

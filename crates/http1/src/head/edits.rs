@@ -79,6 +79,13 @@ impl Edits {
         self.text.len()
     }
 
+    pub(super) fn each(&self, mut field: impl FnMut(&[u8], &[u8])) {
+        for Edit { name, line, .. } in &self.lines {
+            let line = &self.text[line.clone()];
+            field(&line[..*name], &line[name + b": ".len()..line.len() - b"\r\n".len()]);
+        }
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.text);
     }

@@ -95,3 +95,53 @@ fn a_response_is_edited_the_same_way() {
         ok("Server: isobar\r\nX-Isobar-Reason: none\r\nContent-Length: 0")
     );
 }
+
+#[test]
+fn each_field_is_told_as_it_is_written() {
+    let mut head = parse(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-One:1\r\nConnection: close, x-two\r\nX-Two: 2\r\n\
+         Transfer-Encoding: chunked\r\nTrailer: t\r\nDate: d\r\n\r\n",
+    )
+    .unwrap();
+    head.set("date", "e");
+    head.append("X-Three", "3\r\n4");
+    let mut told = String::new();
+    head.each(|name, value| {
+        told += &format!("{}: {}\r\n", name.escape_ascii(), value.escape_ascii());
+    });
+    assert_eq!(told, "Host: a\r\nX-One: 1\r\ndate: e\r\nX-Three: 34\r\n");
+    let told = told.replace("date: e", "Trailer: t\r\ndate: e");
+    let written = format!("GET / HTTP/1.1\r\n{told}Transfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(encoded(&head), written);
+}
+
+/// What is built reads as if it had been received, and no value ends a line.
+#[test]
+fn a_response_can_be_built() {
+    let mut head = ResponseHead::new();
+    head.build(404, "Not Found", Some(3), b"GET");
+    head.add("Content-Type", "text/plain");
+    head.add("X-Odd", "a\r\nX-Evil: b");
+    head.add("Content-Length", "5");
+    head.add("Connection", "close");
+    head.add("X Bad", "1");
+    assert_eq!(head.body(), ResponseBody::Length(3));
+    assert_eq!(head.value(FieldId::ContentType), Some(&b"text/plain"[..]));
+    head.set("content-type", "text/html");
+    let written = |head: &ResponseHead, framing| {
+        let mut out = Vec::new();
+        head.encode(&mut out, framing, Connection::KeepAlive, Version::Http11);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(
+        written(&head, ResponseFraming::Length(3)),
+        "HTTP/1.1 404 Not Found\r\nX-Odd: aX-Evil: b\r\ncontent-type: text/html\r\nContent-Length: 3\r\n\r\n"
+    );
+    // The memory is used again, and nothing else of it.
+    head.build(200, "OK", Some(3), b"HEAD");
+    assert_eq!(head.body(), ResponseBody::None);
+    assert_eq!(
+        written(&head, ResponseFraming::None),
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    );
+}

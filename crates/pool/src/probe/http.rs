@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use isobar_http1::{BodyReader, Error, Limits, Parsed, Progress, ResponseHead};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Probe, ProbeError};
@@ -14,8 +15,11 @@ use crate::address::Address;
 use crate::connect;
 use crate::stream::Stream;
 
-/// Most bytes ever read of one answer.
+/// Most bytes ever read of one answer's heads, and of its body.
 const MOST: usize = 64 * 1024;
+const LIMITS: Limits = Limits { head_bytes: MOST, headers: 256, uri: 0 };
+/// Of a body that is read to its end, at once.
+const PIECE: usize = 4 * 1024;
 /// How long the verdict, once found, is held back for an answer that does not say where it ends.
 const REST: Duration = Duration::from_millis(50);
 
@@ -84,102 +88,67 @@ pub(crate) async fn get(
     );
     let mut stream = connect::open(address).await?;
     stream.write_all(request.as_bytes()).await?;
-    read_status(&mut stream, stay).await
+    let answer = Answer::read(&mut stream).await?;
+    let status = answer.head.status();
+    match stay {
+        Stay::ToTheEnd => answer.read_out(&mut stream, usize::MAX).await,
+        Stay::Briefly => {
+            let _ = tokio::time::timeout(REST, answer.read_out(&mut stream, MOST)).await;
+        }
+    }
+    Ok(status)
 }
 
-async fn read_status(stream: &mut Stream, stay: Stay) -> Result<u16, ProbeError> {
-    let mut answer = Vec::with_capacity(1024);
-    let mut head = 0;
-    loop {
-        while let Some(end) = end_of_head(&answer[head..]) {
-            let status = parse_status(&answer[head..]).ok_or(ProbeError::NotHttp)?;
-            if !(100..200).contains(&status) || status == 101 {
-                let body = answer.len() - head - end;
-                let rest = match content_length(&answer[head..head + end]) {
-                    Some(length) => length.saturating_sub(body),
-                    None => usize::MAX,
-                };
-                match stay {
-                    Stay::ToTheEnd => drain(stream, rest).await,
-                    Stay::Briefly => {
-                        let rest = rest.min(MOST - answer.len());
-                        let _ = tokio::time::timeout(REST, drain(stream, rest)).await;
+/// An answer whose head is here.
+struct Answer {
+    head: ResponseHead,
+    /// Read behind it.
+    rest: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(stream: &mut Stream) -> Result<Answer, ProbeError> {
+        let (mut head, mut rest) = (ResponseHead::new(), Vec::with_capacity(1024));
+        let mut room = MOST;
+        loop {
+            match head.parse(&rest, &LIMITS, b"GET")? {
+                Parsed::Complete(used) => {
+                    rest.drain(..used);
+                    if !head.is_interim() {
+                        return Ok(Answer { head, rest });
                     }
                 }
-                return Ok(status);
+                Parsed::Partial => match read_some(stream, &mut rest, room).await? {
+                    0 if room == 0 => return Err(Error::HeadTooLarge(MOST).into()),
+                    0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                    read => room -= read,
+                },
             }
-            head += end;
         }
-        // What cannot become a status line any more need not be read to the end.
-        if answer.len() - head >= 16 && parse_status(&answer[head..]).is_none() {
-            return Err(ProbeError::NotHttp);
-        }
-        if answer.len() >= MOST {
-            return Err(ProbeError::NotHttp);
-        }
-        let room = (MOST - answer.len()) as u64;
-        if (&mut *stream).take(room).read_buf(&mut answer).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+
+    /// Reads to the end of the body, no more than `room` bytes: nobody wants them, but until then the
+    /// worker is not free.
+    async fn read_out(mut self, stream: &mut Stream, mut room: usize) {
+        let mut body = BodyReader::from(self.head.body());
+        while !body.is_done() {
+            let Ok(Progress { skip, data, .. }) = body.advance(&self.rest) else { return };
+            self.rest.drain(..skip + data);
+            if !self.rest.is_empty() {
+                continue;
+            }
+            match read_some(stream, &mut self.rest, room.min(PIECE)).await {
+                Ok(read @ 1..) => room -= read,
+                _ => return,
+            }
         }
     }
 }
 
-async fn drain(stream: &mut Stream, mut room: usize) {
-    let mut scratch = [0; 4096];
-    while room > 0 {
-        match stream.read(&mut scratch[..room.min(4096)]).await {
-            Ok(n) if n > 0 => room -= n,
-            Ok(_) | Err(_) => return,
-        }
-    }
-}
-
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// Only to know when the worker is done; nobody reads this body.
-fn content_length(head: &[u8]) -> Option<usize> {
-    let head = std::str::from_utf8(head).ok()?;
-    head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    })
-}
-
-/// `HTTP/1.x NNN`, and nothing that only resembles it.
-fn parse_status(bytes: &[u8]) -> Option<u16> {
-    let rest = bytes.strip_prefix(b"HTTP/1.")?;
-    match rest {
-        [b'0' | b'1', b' ', a @ b'1'..=b'9', b, c, b' ' | b'\r', ..]
-            if b.is_ascii_digit() && c.is_ascii_digit() =>
-        {
-            let digit = |d: u8| u16::from(d - b'0');
-            Some(digit(*a) * 100 + digit(*b) * 10 + digit(*c))
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_status;
-
-    #[test]
-    fn only_a_status_line_is_one() {
-        for (line, status) in [
-            (&b"HTTP/1.1 200 OK\r\n"[..], Some(200)),
-            (b"HTTP/1.0 404\r\n", Some(404)),
-            (b"HTTP/1.1 099 x\r\n", None),
-            (b"HTTP/1.1 20 OK\r\n", None),
-            (b"HTTP/1.1 2000 OK\r\n", None),
-            (b"HTTP/1.2 200 OK\r\n", None),
-            (b"HTTP/1.1  200 OK\r\n", None),
-            (b"http/1.1 200 OK\r\n", None),
-            (b"HTTP/1.1 200", None),
-            (b"", None),
-        ] {
-            assert_eq!(parse_status(line), status, "{}", line.escape_ascii());
-        }
+/// 0: there is no more, or no room.
+async fn read_some(stream: &mut Stream, to: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    match room {
+        0 => Ok(0),
+        _ => stream.take(room as u64).read_buf(to).await,
     }
 }
