@@ -17,6 +17,7 @@ pub mod dns;
 pub mod http;
 pub mod isobar;
 pub mod load;
+pub mod machine;
 pub mod metrics;
 pub mod origin;
 pub mod proxy;

@@ -6,6 +6,7 @@ use isobar_tests::access_log::{self, Entry};
 use isobar_tests::apps::{App, Kind, Occupied, Python, served};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::load::{Shot, failures, get, open_loop, poisson};
+use isobar_tests::machine::Lateness;
 use isobar_tests::queueing::{Span, fifo_waits, idle_while_queued, mean, quantile};
 
 const WORKERS: usize = 4;
@@ -25,7 +26,7 @@ fn no_request_waits_while_a_worker_is_free_with_4_shards() {
 }
 
 /// What was seen, in seconds unless it says otherwise.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
     requests: usize,
     waits: Vec<f64>,
@@ -33,6 +34,8 @@ struct Seen {
     queued: f64,
     idle_while_queued: f64,
     handover_p99: f64,
+    /// How late a thread that was due was run meanwhile.
+    late_p99: f64,
     /// By the proxy's own metric.
     metric_idle: f64,
 }
@@ -50,7 +53,9 @@ fn promise(shards: usize) {
     let arrivals = poisson(LOAD * WORKERS as f64 / service, seconds, SEED);
     let slow: Vec<bool> = arrivals.iter().map(|_| rng.f64() < 0.05).collect();
     let path = |id: usize| format!("/r/{id}?ms={}", if slow[id] { LONG_MS } else { SHORT_MS });
+    let lateness = Lateness::watch();
     let shots = open_loop(target, &arrivals, 256, |id| get(path(id)));
+    let late_p99 = lateness.p99();
     assert_eq!(failures(&shots, 200), [""; 0]);
 
     let metrics = isobar.metrics();
@@ -59,7 +64,9 @@ fn promise(shards: usize) {
     let metric_idle = metrics.sum("isobar_pool_idle_while_waiting_seconds_total", &pool);
     let log = read_whole_log(&isobar, shots.len());
     let occupied = served(&apps, shots.len());
-    let seen = judge(&shots, &occupied, &log, handover_p99.unwrap_or(0.0), metric_idle);
+    let handover_p99 = handover_p99.unwrap_or(0.0);
+    let judged = judge(&shots, &occupied, &log);
+    let seen = Seen { handover_p99, late_p99, metric_idle, ..judged };
     report(shards, seconds, &seen);
     seen.check();
 }
@@ -75,13 +82,7 @@ fn config(shards: usize, apps: &[App]) -> String {
     )
 }
 
-fn judge(
-    shots: &[Shot],
-    occupied: &[Occupied],
-    log: &[Entry],
-    handover_p99: f64,
-    metric_idle: f64,
-) -> Seen {
+fn judge(shots: &[Shot], occupied: &[Occupied], log: &[Entry]) -> Seen {
     let mut by_id: Vec<Option<Span>> = vec![None; shots.len()];
     for one in occupied {
         if let Ok(id) = one.id.parse::<usize>() {
@@ -105,8 +106,7 @@ fn judge(
         ideal: fifo_waits(&arrivals, &work, WORKERS),
         queued: found.queued,
         idle_while_queued: found.idle,
-        handover_p99,
-        metric_idle,
+        ..Seen::default()
     }
 }
 
@@ -142,7 +142,7 @@ fn report(shards: usize, seconds: f64, seen: &Seen) {
     println!(
         "promise, {shards} shard(s), {seconds} s, {} requests: mean wait {:.2} ms (ideal {:.2}), \
          p95 {:.2} ms (ideal {:.2}); idle while queued {:.1} of {:.1} ms = {idle_share:.2} % \
-         (metric {:.3} ms); hand-over p99 ≤ {:.1} ms",
+         (metric {:.3} ms); hand-over p99 ≤ {:.1} ms (a thread that is due: {:.2} ms)",
         seen.requests,
         mean(&seen.waits) * ms,
         mean(&seen.ideal) * ms,
@@ -152,6 +152,7 @@ fn report(shards: usize, seconds: f64, seen: &Seen) {
         seen.queued * ms,
         seen.metric_idle * ms,
         seen.handover_p99 * ms,
+        seen.late_p99 * ms,
     );
 }
 
@@ -166,7 +167,10 @@ impl Seen {
         let share = self.idle_while_queued / self.queued;
         assert!(share <= 0.005, "a worker was idle in {:.2} % of the queued time", share * 100.0);
         assert!(self.handover_p99 > 0.0, "the hand-over histogram is empty");
-        assert!(self.handover_p99 <= 0.002, "hand-over p99 {} s", self.handover_p99);
+        // A shard's thread has to be run for it: on a machine that lets threads wait, the next step of
+        // the histogram.
+        let limit = if self.late_p99 > 0.001 { 0.005 } else { 0.002 };
+        assert!(self.handover_p99 <= limit, "hand-over p99 {} s", self.handover_p99);
     }
 }
 
