@@ -134,7 +134,8 @@ impl Answer {
         while !body.is_done() {
             let Ok(Progress { skip, data, .. }) = body.advance(&self.rest) else { return };
             self.rest.drain(..skip + data);
-            if !self.rest.is_empty() {
+            let moved = skip + data > 0;
+            if body.is_done() || moved && !self.rest.is_empty() {
                 continue;
             }
             match read_some(stream, &mut self.rest, room.min(PIECE)).await {
