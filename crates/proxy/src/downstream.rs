@@ -28,6 +28,7 @@ use crate::{
 use deadline::Deadline;
 pub(crate) use head::Unread;
 use incoming::Incoming;
+pub(crate) use wire::Meanwhile;
 use wire::Wire;
 
 /// Where one request comes from, and its answer goes to.
@@ -166,7 +167,7 @@ impl Downstream<'_> {
         /// Written before the first read of a body that waits for it.
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         let Self::Http1(wire) = self;
-        wire.write_all(timer, CONTINUE, stall, &mut 0).await
+        wire.write(timer, CONTINUE, stall, &mut 0, Meanwhile::Keep).await
     }
 
     /// Lays out an interim response.
@@ -186,28 +187,16 @@ impl Downstream<'_> {
 
     /// Sends all of `bytes`, or fails when the client takes none for `stall`. What it has taken is
     /// added to `sent`.
-    pub(crate) async fn send_all(
+    pub(crate) async fn send(
         &mut self,
         timer: &mut Deadline,
         bytes: &[u8],
         stall: Duration,
         sent: &mut u64,
+        input: Meanwhile,
     ) -> io::Result<()> {
         let Self::Http1(wire) = self;
-        wire.write_all(timer, bytes, stall, sent).await
-    }
-
-    /// As `send_all`, the last bytes that will be sent: a client that still sends may only read once
-    /// it has sent all, so that what comes meanwhile is thrown away.
-    pub(crate) async fn send_last(
-        &mut self,
-        timer: &mut Deadline,
-        bytes: &[u8],
-        stall: Duration,
-        sent: &mut u64,
-    ) -> io::Result<()> {
-        let Self::Http1(wire) = self;
-        wire.write_last(timer, bytes, stall, sent).await
+        wire.write(timer, bytes, stall, sent, input).await
     }
 
     /// The request is over; another one may follow within `patience`.

@@ -31,7 +31,7 @@ use tokio::time::Instant as Until;
 
 use crate::{
     clock::Clock,
-    downstream::{Downstream, deadline::Deadline, incoming::Incoming, peer::Peer},
+    downstream::{Downstream, Meanwhile, deadline::Deadline, incoming::Incoming, peer::Peer},
     filter::Passed,
     forwarded,
     reason::Reason,
@@ -162,7 +162,7 @@ impl Exchange<'_> {
         self.downstream.interim(response, &mut interim);
         let stall = self.listener.timeouts.write_stall;
         let sent = &mut self.record.sent;
-        let passed = self.downstream.send_all(self.timer, &interim, stall, sent).await;
+        let passed = self.downstream.send(self.timer, &interim, stall, sent, Meanwhile::Keep).await;
         self.scratch.out = interim;
         passed
     }

@@ -91,29 +91,7 @@ impl Wire {
 
     /// Writes all of `bytes`, or fails when the client does not read for `stall`. What its socket has
     /// taken is added to `sent`.
-    pub(super) async fn write_all(
-        &mut self,
-        timer: &mut Deadline,
-        bytes: &[u8],
-        stall: Duration,
-        sent: &mut u64,
-    ) -> io::Result<()> {
-        self.write(timer, bytes, stall, sent, Meanwhile::Keep).await
-    }
-
-    /// As `write_all`, the connection's last bytes: a client that still sends may only read once it
-    /// has sent all, so that what comes meanwhile is thrown away.
-    pub(super) async fn write_last(
-        &mut self,
-        timer: &mut Deadline,
-        bytes: &[u8],
-        stall: Duration,
-        sent: &mut u64,
-    ) -> io::Result<()> {
-        self.write(timer, bytes, stall, sent, Meanwhile::Discard).await
-    }
-
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         timer: &mut Deadline,
         bytes: &[u8],
@@ -192,10 +170,12 @@ impl Wire {
     }
 }
 
-/// What is done with the input while an answer is written.
+/// What is done with the input while something is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Meanwhile {
+pub(crate) enum Meanwhile {
     Keep,
+    /// These are the connection's last bytes: a client that still sends may only read once it has sent
+    /// all, so that what comes is thrown away.
     Discard,
 }
 

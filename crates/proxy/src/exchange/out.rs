@@ -8,6 +8,7 @@ use isobar_http1::{Connection as Keep, ResponseFraming};
 use super::Exchange;
 use crate::{
     answer,
+    downstream::Meanwhile,
     filter::{Encoder, Maker},
     scratch::{self, Scratch},
 };
@@ -41,10 +42,8 @@ impl Exchange<'_> {
         }
         let stall = self.listener.timeouts.write_stall;
         let sent = &mut self.record.sent;
-        let wrote = match keep {
-            true => self.downstream.send_all(self.timer, &out, stall, sent).await,
-            false => self.downstream.send_last(self.timer, &out, stall, sent).await,
-        };
+        let input = if keep { Meanwhile::Keep } else { Meanwhile::Discard };
+        let wrote = self.downstream.send(self.timer, &out, stall, sent, input).await;
         self.scratch.out = out;
         wrote
     }

@@ -13,7 +13,7 @@ use isobar_pool::{Connection, Lease};
 
 use super::head;
 use crate::{
-    downstream::{peer::Peer, wire::Wire},
+    downstream::{Meanwhile, peer::Peer, wire::Wire},
     exchange::{
         Exchange,
         record::{Facts, Record},
@@ -71,7 +71,7 @@ pub(super) async fn open(
     let Exchange { downstream, timer, scratch, listener, record, .. } = exchange;
     let out = std::mem::take(&mut scratch.out);
     let stall = listener.timeouts.write_stall;
-    let switched = downstream.send_all(timer, &out, stall, &mut record.sent).await;
+    let switched = downstream.send(timer, &out, stall, &mut record.sent, Meanwhile::Keep).await;
     scratch.out = out;
     record.forwarding = true;
     if switched.is_err() {
