@@ -10,13 +10,14 @@ const LONGEST_FILE: usize = 600;
 
 /// What each crate may know of ours (docs/architecture.md).
 const EDGES: &[(&str, &[&str])] = &[
-    ("isobar-config", &[]),
+    ("isobar-config", &["isobar-tls"]),
     ("isobar-balance", &[]),
     ("isobar-http1", &[]),
+    ("isobar-tls", &[]),
     ("isobar-simulate", &["isobar-balance"]),
-    ("isobar-pool", &["isobar-balance", "isobar-http1"]),
+    ("isobar-pool", &["isobar-balance", "isobar-http1", "isobar-tls"]),
     ("isobar-spawn", &["isobar-balance", "isobar-pool"]),
-    ("isobar-proxy", &["isobar-balance", "isobar-pool", "isobar-http1"]),
+    ("isobar-proxy", &["isobar-balance", "isobar-pool", "isobar-http1", "isobar-tls"]),
     (
         "isobar",
         &[
@@ -24,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "isobar-balance",
             "isobar-pool",
             "isobar-proxy",
+            "isobar-tls",
             "isobar-simulate",
             "isobar-spawn",
         ],
