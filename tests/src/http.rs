@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use crate::clock;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +23,11 @@ pub struct Connection {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Tls>),
 }
+
+/// A client's session over TCP.
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 #[derive(Clone, Debug, Default)]
 pub struct Response {
@@ -54,10 +60,30 @@ impl Connection {
         Ok(Connection { socket: Socket::Tcp(stream), unread: Vec::new() })
     }
 
+    /// Shakes hands first.
+    pub fn secured(mut stream: Tls) -> io::Result<Connection> {
+        stream.sock.set_nodelay(true)?;
+        stream.sock.set_read_timeout(Some(PATIENCE))?;
+        stream.sock.set_write_timeout(Some(PATIENCE))?;
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Connection { socket: Socket::Tls(Box::new(stream)), unread: Vec::new() })
+    }
+
+    /// What the handshake has settled.
+    pub fn session(&self) -> &ClientConnection {
+        match &self.socket {
+            Socket::Tls(stream) => &stream.conn,
+            Socket::Tcp(_) | Socket::Unix(_) => panic!("no TLS"),
+        }
+    }
+
     pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
         match &self.socket {
             Socket::Tcp(stream) => stream.set_read_timeout(Some(patience)),
             Socket::Unix(stream) => stream.set_read_timeout(Some(patience)),
+            Socket::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
         }
     }
 
@@ -82,6 +108,10 @@ impl Connection {
         match &mut self.socket {
             Socket::Tcp(stream) => stream.write_all(bytes),
             Socket::Unix(stream) => stream.write_all(bytes),
+            Socket::Tls(stream) => {
+                stream.write_all(bytes)?;
+                stream.flush()
+            }
         }
     }
 
@@ -90,6 +120,7 @@ impl Connection {
         match &self.socket {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
         }
     }
 
@@ -206,6 +237,7 @@ impl Connection {
         let read = match &mut self.socket {
             Socket::Tcp(stream) => stream.read(&mut piece)?,
             Socket::Unix(stream) => stream.read(&mut piece)?,
+            Socket::Tls(stream) => stream.read(&mut piece)?,
         };
         self.unread.extend_from_slice(&piece[..read]);
         Ok(read)

@@ -26,4 +26,5 @@ pub mod scratch;
 pub mod skip;
 pub mod sockets;
 pub mod terminal;
+pub mod tls;
 pub mod wait;

@@ -13,6 +13,7 @@ use isobar_tests::http::{Connection, Response};
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Next, Origin, after, websocket_with};
 use isobar_tests::scratch::Scratch;
+use isobar_tests::tls::{Authority, Client, Wanted};
 
 /// A file of `configs/`, and what starts it and asks.
 type Scenario = (&'static str, fn(Copy));
@@ -28,6 +29,7 @@ const SCENARIOS: &[Scenario] = &[
     ("routes", routes),
     ("sidecar", sidecar),
     ("tcp", tcp),
+    ("tls", tls),
     ("uvicorn", uvicorn),
     ("websocket", websocket),
 ];
@@ -181,6 +183,25 @@ fn tcp(mut copy: Copy) {
     for (n, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.read_exactly(9).expect("answers"), format!("select {n};").as_bytes());
     }
+}
+
+/// The redirect leads to where TLS is spoken, and the answer there says that it is to stay so.
+fn tls(mut copy: Copy) {
+    let origin = says("app");
+    copy.workers(["127.0.0.1:8001"], [origin.address()]);
+    let authority = Authority::new("root");
+    let wanted = Wanted { names: &["localhost"], ..Wanted::default() };
+    let pair = authority.issue(copy.scratch.path(), "site", &wanted);
+    copy.replace("${SITE_CERT:-site.pem}", pair.cert.to_str().expect("UTF-8"));
+    copy.replace("${SITE_KEY:-site.key}", pair.key.to_str().expect("UTF-8"));
+    let isobar = copy.start();
+    let mut plain = isobar.open("plain");
+    let moved = plain.ask("GET /a?b HTTP/1.1\r\nHost: localhost:8080\r\n\r\n");
+    assert_eq!(moved.header("location"), Some("https://localhost:8443/a?b"));
+    let mut client = Client::of(&authority).open(isobar.address("web"), "localhost").expect("TLS");
+    let answer = get(&mut client, "/a?b");
+    assert_eq!(answer.text(), "app");
+    assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"));
 }
 
 fn uvicorn(mut copy: Copy) {

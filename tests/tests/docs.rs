@@ -6,6 +6,7 @@ use std::process::Command;
 
 use isobar_tests::isobar::binary;
 use isobar_tests::scratch::Scratch;
+use isobar_tests::tls::{Authority, Wanted};
 
 #[test]
 fn the_architecture_begins_at_the_line_that_picks() {
@@ -38,6 +39,8 @@ fn links_in_the_docs_lead_somewhere() {
 #[test]
 fn every_whole_configuration_in_the_docs_is_good() {
     let scratch = Scratch::new();
+    // The files that they name.
+    Authority::new("root").issue(scratch.path(), "site", &Wanted::default());
     let mut seen = 0;
     for page in documents() {
         let text = std::fs::read_to_string(&page).expect("reads");

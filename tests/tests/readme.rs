@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use isobar_tests::isobar::{Isobar, binary};
+use isobar_tests::tls::{Authority, Wanted};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -97,11 +98,13 @@ fn the_readme_names_every_command_and_what_is_not_built() {
 
 #[test]
 fn the_configurations_beside_it_are_good() {
-    // One of them asks for passwords, which are not in a repository.
+    // Passwords and keys are not in a repository.
     let scratch = isobar_tests::scratch::Scratch::new();
     let users = scratch.file("api.users");
     std::fs::write(&users, "ann:$2b$04$dmMkFdCgXjPBhFqX5a3qbuhaCKFWgshYTegaOup2PuMswv.gefC2W\n")
         .expect("writes");
+    let wanted = Wanted { names: &["localhost"], ..Wanted::default() };
+    let pair = Authority::new("root").issue(scratch.path(), "site", &wanted);
     for entry in std::fs::read_dir(root().join("configs")).expect("configs") {
         let path = entry.expect("an entry").path();
         let check = Command::new(binary())
@@ -109,6 +112,8 @@ fn the_configurations_beside_it_are_good() {
             .arg("-c")
             .arg(&path)
             .env("API_USERS", &users)
+            .env("SITE_CERT", &pair.cert)
+            .env("SITE_KEY", &pair.key)
             .output();
         let check = check.expect("runs");
         assert!(check.status.success(), "{}: {check:?}", path.display());

@@ -8,6 +8,8 @@ use std::time::Duration;
 use isobar_tests::http::Connection;
 use isobar_tests::isobar::Isobar;
 use isobar_tests::origin::{Origin, after};
+use isobar_tests::scratch::Scratch;
+use isobar_tests::tls::{Authority, Client, Wanted};
 use isobar_tests::wait::until;
 
 /// Has everything that some metric is absent without: slots and tunnel slots, a file of workers.
@@ -16,6 +18,7 @@ access_log: { format: json, path: ./access.log }
 metrics: { bind: 127.0.0.1:0 }
 listeners:
   web: { bind: 127.0.0.1:0, pool: app }
+  secure: { bind: 127.0.0.1:0, pool: app, tls: { certificates: [{ cert: CERT, key: KEY }] } }
   db: { bind: 127.0.0.1:0, protocol: tcp, pool: found }
 pools:
   app: { slots: { requests: 1, tunnels: 1 }, workers: [ORIGIN] }
@@ -24,7 +27,7 @@ pools:
 
 #[test]
 fn every_metric_is_in_the_reference_with_its_type_and_labels() {
-    let (origin, isobar) = start();
+    let (origin, isobar, _files) = start();
     assert_eq!(isobar.open("web").get("/").expect("an answer").status, 200);
     let documented: BTreeMap<String, Family> = rows("Metrics").into_iter().map(family).collect();
     // The request is counted a moment after its answer, the fairness sampled one after the start.
@@ -43,7 +46,7 @@ fn every_metric_is_in_the_reference_with_its_type_and_labels() {
 
 #[test]
 fn every_key_of_the_access_log_is_in_the_reference_in_its_order() {
-    let (origin, isobar) = start();
+    let (origin, isobar, _files) = start();
     isobar.open("web").get("/?a=b").expect("an answer");
     // Its pool has no workers yet: the connection is reset, maybe before we see it open, and logged.
     drop(TcpStream::connect(isobar.address("db")));
@@ -66,7 +69,7 @@ fn every_key_of_the_access_log_is_in_the_reference_in_its_order() {
 
 #[test]
 fn every_path_of_the_admin_api_is_there() {
-    let (origin, isobar) = start();
+    let (origin, isobar, _files) = start();
     let worker = origin.address().to_string();
     let rows = rows("Admin API");
     let requests: Vec<(&str, &str)> =
@@ -86,7 +89,7 @@ fn every_path_of_the_admin_api_is_there() {
 
 #[test]
 fn what_is_not_built_is_said() {
-    let (_origin, isobar) = start();
+    let (_origin, isobar, _files) = start();
     let answer = isobar.admin("GET", "/v1/requests/01a21f5d-4c65-721a-b5e0-aface244d5e2", "");
     assert_eq!(answer.status, 501, "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
@@ -97,7 +100,7 @@ fn what_is_not_built_is_said() {
 /// What the metrics listener says it answers, it does, and nothing else.
 #[test]
 fn the_metrics_listener_answers_the_first_three() {
-    let (_origin, isobar) = start();
+    let (_origin, isobar, _files) = start();
     for (at, row) in rows("Admin API").into_iter().enumerate() {
         let Some((_, path)) = row[0].split_once(' ').filter(|(method, _)| *method == "GET") else {
             continue;
@@ -149,9 +152,17 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
     rows
 }
 
-fn start() -> (Origin, Isobar) {
+fn start() -> (Origin, Isobar, Scratch) {
     let origin = Origin::start(after(Duration::ZERO, "ok"));
-    let config = CONFIG.replace("ORIGIN", &origin.address().to_string());
+    let (files, authority) = (Scratch::new(), Authority::new("root"));
+    let pair = authority.issue(files.path(), "a", &Wanted::default());
+    let config = CONFIG
+        .replace("ORIGIN", &origin.address().to_string())
+        .replace("CERT", &pair.cert.display().to_string())
+        .replace("KEY", &pair.key.display().to_string());
     let isobar = Isobar::start(&config);
-    (origin, isobar)
+    // Counted only once there was one.
+    let client = Client::of(&authority).open(isobar.address("secure"), "a.test");
+    drop(client.expect("a session"));
+    (origin, isobar, files)
 }

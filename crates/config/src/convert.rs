@@ -30,6 +30,7 @@ mod names;
 mod pool;
 mod routes;
 mod secret;
+mod tls;
 mod tries;
 mod users;
 pub(crate) mod workers;
@@ -79,7 +80,10 @@ pub(crate) fn convert(mut file: raw::File, registry: &Registry, cx: &mut Cx<'_>)
     let sites_known = !cx.incomplete && !file.refused.instead_of(&["sites"]);
     let forwarded = std::mem::take(&mut file.forwarded).or(OnOff::Off);
     let sites = sites.collect();
-    let mut names = Names { pools: facts, pools_known, sites, sites_known, forwarded };
+    let broken = matches!(file.trusted_proxies, Field::Broken);
+    let trusts_proxies = broken || file.trusted_proxies.where_on().is_some();
+    let mut names =
+        Names { pools: facts, pools_known, sites, sites_known, forwarded, trusts_proxies };
     let mut binds = Binds::default();
     let admin = admin(std::mem::take(&mut file.admin), &mut binds, cx);
     let metrics = metrics(std::mem::take(&mut file.metrics), &mut binds, cx);

@@ -19,6 +19,7 @@ mod network;
 mod on_off;
 mod quantity;
 mod route;
+mod tls;
 
 pub(crate) use address::{BindAddress, DnsServer, WorkerAddress, is_localhost};
 pub(crate) use field::{FieldMap, FieldName};
@@ -37,6 +38,7 @@ pub(crate) use route::{
     BodyText, HeaderText, HostName, LocationPath, RedirectStatus, RedirectTo, RespondStatus,
     Shares, whole_escapes,
 };
+pub(crate) use tls::{SniMap, TlsVersion};
 
 /// Any text.
 #[derive(Debug, Clone)]

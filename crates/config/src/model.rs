@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod filter;
 mod pool;
+mod tls;
 
 pub use filter::{
     BasicAuth, Coding, Compression, FieldEdits, Filter, Forwarding, RateKey, RateLimit, Rewrite,
@@ -23,6 +24,8 @@ pub use pool::{
     Address, Affinity, Buffer, Burst, Check, Health, Hold, Host, IdleTime, KeepAlive, ListedWorker,
     OnLost, Outlier, Pool, Queue, SameSite, Secret, SecureCookie, Spill, Strategy, WarmUp, Worker,
 };
+
+pub use tls::{ClientAuth, ClientCa, Tls, TlsCertificate, UnknownName, WorkerTls};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl Config {
     pub fn summary(&self) -> Summary {
         let routes = self.listeners.values().map(|l| match &l.kind {
             ListenerKind::Http { routes } => routes.len(),
-            ListenerKind::Tcp { .. } => 0,
+            ListenerKind::Tcp { .. } | ListenerKind::Passthrough(_) => 0,
         });
         Summary {
             listeners: self.listeners.len(),
@@ -159,6 +162,8 @@ pub struct Listener {
     pub kind: ListenerKind,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    pub proxy_protocol: ProxyProtocol,
+    pub tls: Option<Tls>,
     pub client_fin: ClientFin,
     pub ambiguous_paths: AmbiguousPaths,
     pub slashes: Slashes,
@@ -192,8 +197,29 @@ impl fmt::Display for Bind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerKind {
-    Http { routes: Vec<Route> },
-    Tcp { pool: String },
+    Http {
+        routes: Vec<Route>,
+    },
+    Tcp {
+        pool: String,
+    },
+    /// TLS is passed on as it comes.
+    Passthrough(Passthrough),
+}
+
+/// Pools by the host that a client asks for in its first words (SNI).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passthrough {
+    /// In lower case, some with `*.` in front.
+    pub names: BTreeMap<String, String>,
+    /// For all others; `None`: they are turned away.
+    pub otherwise: Option<String>,
+}
+
+impl Passthrough {
+    pub fn pools(&self) -> impl Iterator<Item = &String> {
+        self.names.values().chain(&self.otherwise)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +271,14 @@ impl Default for Limits {
             body: 0,
         }
     }
+}
+
+/// Whether proxies say who their clients are, before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    Off,
+    Accept,
+    Require,
 }
 
 /// What a path means whose readings lead to different routes.

@@ -6,7 +6,7 @@
 
 use crate::leaf::{
     AdminToken, Always, BindAddress, Bytes, Count, DnsServer, Dur, FieldName, LogTarget, Mode,
-    ProxyNetworks, ShardCount, Size, Text, Timeout,
+    ProxyNetworks, ShardCount, Size, SniMap, Text, Timeout,
 };
 use crate::model::{
     AccessLogFormat, AmbiguousPaths, ClientFin, LogFormat, LogLevel, OnOff, Scheme, Underscores,
@@ -18,17 +18,19 @@ pub(crate) mod filter;
 pub(crate) mod pool;
 pub(crate) mod route;
 mod secret;
+mod tls;
 mod values;
 
 pub(crate) use pool::{
     Affinity, Buffer, Burst, Discover, Health, HttpCheck, KeepAlive, Outlier, Pool, Queue, Resolve,
-    Slots, Spill, WarmUp, Worker,
+    Slots, Spill, WarmUp, Worker, WorkerTls,
 };
 pub(crate) use route::{
     Match, Redirect, RedirectMap, Respond, RespondMap, Retry, Route, RouteBuffer, RouteTimeouts,
     RoutesRef,
 };
 pub(crate) use secret::Secret;
+pub(crate) use tls::{Certificate, ClientAuth, Tls};
 
 section! {
     /// One file, with what it includes.
@@ -131,6 +133,11 @@ section! {
         "timeouts" => timeouts: ListenerTimeouts,
         /// How much a client may send.
         "limits" => limits: Limits,
+        /// Whether proxies say in front of everything who their clients are (PROXY protocol, versions 1 and
+        /// 2). Only `trusted_proxies` are believed.
+        "proxy_protocol" => proxy_protocol: Switch<ProxyHeaders> = "off",
+        /// TLS for every connection: HTTPS, or TLS in front of any other protocol.
+        "tls" => tls: Switch<Tls> = "off",
         /// What it means if a client closes its sending side while its request is being answered:
         /// it waits for the answer, or it has left.
         "client_fin" => client_fin: ClientFin = "answer",
@@ -149,12 +156,16 @@ section! {
         "routes" => routes: RoutesRef,
         /// Short for one route: everything goes to this pool.
         "pool" => pool: Text,
+        /// TLS that is passed on as it comes (with `protocol: tcp`): which pool by the host that a client
+        /// asks for. `"*"` is for all other hosts, and for clients that name none; without it they are
+        /// turned away.
+        "sni" => sni: Switch<SniMap> = "off",
         /// Filters for every request of this listener, in order; a route's own filters come after
         /// them.
         "filters" => filters: Switch<Many<filter::Filter>> = "off",
     }
-    later { "tls", "proxy_protocol", "sni", "http2", "udp", "errors" }
-    needs { every("bind"); one_of("routes", "pool"); }
+    later { "http2", "udp", "errors" }
+    needs { every("bind"); one_of("routes", "pool", "sni"); }
 }
 
 section! {
@@ -197,6 +208,17 @@ section! {
     }
     later {}
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProxyHeaders {
+    Accept,
+    Require,
+}
+
+words!(ProxyHeaders {
+    "accept" => ProxyHeaders::Accept,
+    "require" => ProxyHeaders::Require,
+} later {});
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {

@@ -56,6 +56,7 @@ fn the_text_is_as_it_was() {
         "bad-matches",
         "bad-retries",
         "bad-routes",
+        "bad-tls",
         "dangling-pool",
         "duplicate-key",
         "http-and-tcp",

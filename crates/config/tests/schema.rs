@@ -134,6 +134,11 @@ fn defaults_are_those_that_are_read() {
     };
     let mut seen = 0;
     each_key(&schema, &instance, &mut |at| {
+        // `sni` leads somewhere, and only without HTTP.
+        let beside = instance.pointer(at.parent).unwrap();
+        if at.key == "sni" || at.key == "protocol" && beside.get("sni").is_some() {
+            return;
+        }
         // Strategies read their own options; their conformance suite asks them.
         let Some(default) = at.shape.get("default").filter(|_| at.section != "strategy") else {
             return;
@@ -197,12 +202,23 @@ fn the_schema_takes_what_is_read_and_hardly_more() {
 /// What is refused for other reasons than its shape.
 fn beyond_shape(at: &str, value: &Value) -> bool {
     let key = at.rsplit('/').find(|part| part.parse::<u32>().is_err()).unwrap_or_default();
+    // What is in the files decides, and what a certificate can name.
+    if matches!(key, "cert" | "key" | "client_ca" | "crl" | "ca" | "server_name") {
+        return true;
+    }
     match value {
         // A whole list or section that is missing or empty, and meant by others.
         Value::Null | Value::Array(_) | Value::Object(_) => {
             matches!(
                 key,
-                "bind" | "listeners" | "pools" | "sites" | "expect" | "workers" | "requests"
+                "bind"
+                    | "listeners"
+                    | "pools"
+                    | "sites"
+                    | "expect"
+                    | "workers"
+                    | "requests"
+                    | "certificates"
             )
         }
         // The one is compared with the other; a worker with a name has no host name.

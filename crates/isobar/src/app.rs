@@ -23,7 +23,7 @@ use crate::logging::Level;
 use crate::metrics::recent::Recent;
 use crate::metrics::sampler;
 use crate::plan::Live;
-use crate::{admin, descriptors, drain, logging, notify, registry, reload, shard};
+use crate::{admin, descriptors, drain, logging, notify, registry, reload, renewal, shard};
 
 /// How long the access log may take to get rid of its last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -122,6 +122,12 @@ async fn live(
     if let Some(advice) = descriptors::advice(&config) {
         tracing::warn!("{advice}");
     }
+    if let Some(path) = std::env::var_os("SSLKEYLOGFILE") {
+        let path = path.display();
+        tracing::warn!(
+            "SSLKEYLOGFILE is set: the keys of every TLS connection are written to {path}"
+        );
+    }
     let count = shard_count(config.shards);
     // The control plane has the last cell of every counter.
     let cells = count + 1;
@@ -154,6 +160,7 @@ async fn live(
     tokio::spawn(notify::keep_alive());
     tokio::spawn(reload::run(control.clone(), queue));
     tokio::spawn(sampler::run(control.clone()));
+    tokio::spawn(renewal::run(control.clone()));
     tracing::info!(shards = count, "ready: {}", control.lock().config().summary());
 
     let ended = drain::until_told(&control, signals, shutdown_asked, shards).await;

@@ -30,6 +30,7 @@ pub(crate) fn encode(control: &Control) -> prometheus::Result<String> {
     let mut out = Families::default();
     requests(&mut out, &handles);
     listeners(&mut out, control, &handles);
+    certificates(&mut out, control);
     pools_and_workers(&mut out, control, &pools);
     of_process(&mut out, control);
     out.encode()
@@ -79,9 +80,37 @@ fn listeners(out: &mut Families, control: &Control, handles: &Handles) {
         out.gauge(ACTIVE, &[listener], metrics.connections() as f64);
         out.counter(BYTES, &[listener, ("direction", "in")], metrics.received() as f64);
         out.counter(BYTES, &[listener, ("direction", "out")], metrics.sent() as f64);
+        for (version, result, count) in metrics.handshakes() {
+            const SHAKEN: (&str, &str) = (
+                "isobar_tls_handshakes_total",
+                "TLS handshakes, by version and result; no version = none was agreed on.",
+            );
+            let labels = [listener, ("version", version), ("result", result)];
+            out.counter(SHAKEN, &labels, count as f64);
+        }
     }
     for (shard, open) in control.context.shard_connections().into_iter().enumerate() {
         out.gauge(SHARDS, &[("shard", &shard.to_string())], open as f64);
+    }
+}
+
+fn certificates(out: &mut Families, control: &Control) {
+    const EXPIRY: (&str, &str) = (
+        "isobar_tls_certificate_expiry_timestamp_seconds",
+        "Until when a certificate is good, by its file.",
+    );
+    const CURRENT: (&str, &str) = (
+        "isobar_tls_certificates_current",
+        "1 = the files are served as they are; 0 = they changed, are not good, and were not taken over.",
+    );
+    let secured = control.lock().secured().clone();
+    let mut expiries = BTreeMap::new();
+    for (listener, secured) in &secured {
+        expiries.extend(secured.expiries());
+        out.gauge(CURRENT, &[("listener", listener)], f64::from(u8::from(secured.is_current())));
+    }
+    for (file, expires) in &expiries {
+        out.gauge(EXPIRY, &[("certificate", file)], *expires);
     }
 }
 

@@ -18,14 +18,17 @@ use isobar_pool::{Pool, PoolSettings};
 use isobar_proxy::{ListenerId, ListenerPlan, ProxyContext, RouteTable};
 
 mod affinity;
+pub(crate) mod certificates;
 pub(crate) mod filters;
 pub(crate) mod pools;
 pub(crate) mod routes;
 pub(crate) mod socket;
 pub(crate) mod workers;
 
+use certificates::AllSecured;
 use routes::{Handles, Planner};
 use socket::{Bound, SocketFile};
+use workers::PoolTls;
 
 /// Why a configuration cannot be made live.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +48,9 @@ pub(crate) struct Live {
     /// The names and files that pools look for their workers in.
     sources: Arc<Sources>,
     pools: BTreeMap<String, Arc<Pool>>,
+    secured: AllSecured,
+    /// To the workers of each pool that has it.
+    pool_tls: BTreeMap<String, PoolTls>,
     /// No longer named, but some of their leases have not ended, or not begun.
     retiring: BTreeMap<String, Retiring>,
     /// By `key`.
@@ -81,6 +87,8 @@ struct Listening {
 pub(crate) struct Staged {
     opened: BTreeMap<String, Bound>,
     settings: BTreeMap<String, PoolSettings>,
+    secured: AllSecured,
+    pool_tls: BTreeMap<String, PoolTls>,
 }
 
 impl Live {
@@ -95,6 +103,8 @@ impl Live {
             cells,
             sources,
             pools: BTreeMap::new(),
+            secured: AllSecured::new(),
+            pool_tls: BTreeMap::new(),
             retiring: BTreeMap::new(),
             listening: BTreeMap::new(),
             ids: 0,
@@ -124,6 +134,14 @@ impl Live {
         &self.handles
     }
 
+    pub(crate) fn secured(&self) -> &AllSecured {
+        &self.secured
+    }
+
+    pub(crate) fn looked(&mut self, found: AllSecured) {
+        certificates::take_over(&mut self.secured, found);
+    }
+
     /// Binds what is not bound yet. On any problem everything bound here is closed again.
     pub(crate) fn stage(&self, config: &Config) -> Result<Staged, Vec<Problem>> {
         let mut problems = Vec::new();
@@ -151,7 +169,21 @@ impl Live {
                 Err(error) => problems.push(Problem(format!("pool {name}: {error}"))),
             }
         }
-        if problems.is_empty() { Ok(Staged { opened, settings }) } else { Err(problems) }
+        let (secured, wrong) = certificates::stage(&self.secured, config);
+        problems.extend(wrong.into_iter().map(Problem));
+        let mut pool_tls = BTreeMap::new();
+        for (name, pool) in &config.pools {
+            match pool.tls.as_ref().map(PoolTls::load) {
+                None => {}
+                Some(Ok(way)) => drop(pool_tls.insert(name.clone(), way)),
+                Some(Err(error)) => problems.push(Problem(format!("pool {name}: {error}"))),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Staged { opened, settings, secured, pool_tls })
+        } else {
+            Err(problems)
+        }
     }
 
     /// Starts new pools and tells the others what changed; returns the new ones.
@@ -162,11 +194,15 @@ impl Live {
         }
         for (name, wanted) in &config.pools {
             let Some(settings) = staged.settings.get(name).cloned() else { continue };
-            let discovery = || workers::discovery(wanted, &self.sources);
+            let tls = staged.pool_tls.get(name);
+            let same_tls = self.pool_tls.get(name) == tls;
+            let discovery = || workers::discovery(wanted, tls, &self.sources);
             if let Some(pool) = self.pools.get(name) {
                 match self.config.pools.get(name) {
-                    Some(before) if before == wanted => {}
-                    Some(before) if workers::same(before, wanted) => pool.resettle(settings),
+                    Some(before) if before == wanted && same_tls => {}
+                    Some(before) if workers::same(before, wanted) && same_tls => {
+                        pool.resettle(settings);
+                    }
                     _ => pool.rediscover(settings, discovery()),
                 }
             } else if let Some(Retiring { pool, .. }) = self.retiring.remove(name) {
@@ -190,6 +226,8 @@ impl Live {
         context: &ProxyContext,
     ) -> Vec<String> {
         let mut opened = staged.opened;
+        self.secured = staged.secured;
+        self.pool_tls = staged.pool_tls;
         let mut listening = BTreeMap::new();
         let mut fresh = Vec::new();
         let mut table = Vec::new();
@@ -259,6 +297,7 @@ impl Live {
     fn listener_plans<'c>(&mut self, config: &'c Config) -> Vec<(&'c Listener, Arc<ListenerPlan>)> {
         let mut planner = Planner {
             pools: &self.pools,
+            secured: &self.secured,
             trusted: Arc::new(routes::networks(&config.trusted_proxies)),
             client_ip_header: config.client_ip_header.clone(),
             before: &self.handles,

@@ -1,17 +1,21 @@
-//! Opens a stream to an address. A tower `Service`, so that what wraps a connection (TLS, a PROXY
-//! header) comes as a layer. Decides what kind of failure it was; what follows from one is the
+//! Opens a stream to a worker. A tower `Service`, so that what wraps a connection comes as a layer. Decides what kind of failure it was; what follows from one is the
 //! business of the lease, the probe or the re-check that asked.
 
+use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use isobar_tls::Side;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
-use tower::Service;
+use tower::layer::layer_fn;
+use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::address::Address;
+use crate::dial::Dial;
 use crate::stream::Stream;
 
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,9 @@ pub enum ConnectError {
     Exhausted(io::Error),
     #[error("connecting failed: {0}")]
     Other(io::Error),
+    /// There is a connection, and no TLS on it.
+    #[error("no TLS with the worker: {0}")]
+    Tls(String),
 }
 
 impl ConnectError {
@@ -41,6 +48,7 @@ impl ConnectError {
     pub fn cause(&self) -> String {
         match self {
             ConnectError::Other(_) | ConnectError::Exhausted(_) => self.to_string(),
+            ConnectError::Tls(words) => format!("worker_tls: {words}"),
             _ => self.label().to_owned(),
         }
     }
@@ -51,6 +59,7 @@ impl ConnectError {
             ConnectError::Timeout => "connect_timeout",
             ConnectError::Exhausted(_) => "exhausted",
             ConnectError::Other(_) => "connect_error",
+            ConnectError::Tls(_) => "worker_tls",
         }
     }
 }
@@ -73,57 +82,113 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Connects within its time-out, without Nagle's delay.
-#[derive(Clone, Copy, Debug)]
-pub struct Connector {
-    timeout: Duration,
+/// What opens streams to workers: within a time limit, a socket, and on it TLS where it is asked for.
+pub(crate) type Connector = Within<Secure<Sockets>>;
+
+/// All of it together takes at most so long.
+pub(crate) fn connector(limit: Duration) -> Connector {
+    let within = layer_fn(move |inner| Within { inner, limit });
+    ServiceBuilder::new().layer(within).layer(layer_fn(Secure)).service(Sockets)
 }
 
-impl Connector {
-    pub fn new(timeout: Duration) -> Connector {
-        Connector { timeout }
+/// Without a time limit: for who brings one.
+pub(crate) async fn open(dial: &Dial) -> Result<Stream, ConnectError> {
+    Secure(Sockets).oneshot(dial.clone()).await
+}
+
+type Opening = BoxFuture<'static, Result<Stream, ConnectError>>;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within<S> {
+    inner: S,
+    limit: Duration,
+}
+
+impl<S> Service<Dial> for Within<S>
+where
+    S: Service<Dial, Response = Stream, Error = ConnectError, Future = Opening>,
+{
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Opening;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, dial: Dial) -> Opening {
+        let opening = timeout(self.limit, self.inner.call(dial));
+        Box::pin(async move { opening.await.unwrap_or(Err(ConnectError::Timeout)) })
     }
 }
 
-impl Service<Address> for Connector {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secure<S>(S);
+
+impl<S> Service<Dial> for Secure<S>
+where
+    S: Service<Dial, Response = Stream, Error = ConnectError, Future = Opening>,
+{
     type Response = Stream;
     type Error = ConnectError;
-    type Future = BoxFuture<'static, Result<Stream, ConnectError>>;
+    type Future = Opening;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, dial: Dial) -> Opening {
+        let Some(tls) = dial.tls.clone() else { return self.0.call(dial) };
+        let opening = self.0.call(dial);
+        Box::pin(async move {
+            let mut stream = opening.await?;
+            stream.secure(tls.begin().map_err(ConnectError::Tls)?);
+            let shaken = poll_fn(|cx| stream.poll_handshake(cx)).await;
+            shaken.map_err(|error| ConnectError::Tls(isobar_tls::why(&error, Side::Server)))?;
+            Ok(stream)
+        })
+    }
+}
+
+/// TCP without Nagle's delay, or a unix socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sockets;
+
+impl Service<Dial> for Sockets {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Opening;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, address: Address) -> Self::Future {
-        let limit = self.timeout;
+    fn call(&mut self, dial: Dial) -> Opening {
         Box::pin(async move {
-            timeout(limit, open(&address)).await.unwrap_or(Err(ConnectError::Timeout))
+            match dial.address {
+                Address::Tcp(addr) => {
+                    let stream = Stream::from(TcpStream::connect(addr).await?);
+                    // If this fails the other end has gone already, which the first byte will tell.
+                    let _ = stream.set_nodelay();
+                    Ok(stream)
+                }
+                Address::Unix(path) => unix(&path).await,
+            }
         })
     }
 }
 
-/// Without a time-out: for who brings one.
-pub(crate) async fn open(address: &Address) -> Result<Stream, ConnectError> {
-    match address {
-        Address::Tcp(addr) => {
-            let stream = Stream::Tcp(TcpStream::connect(addr).await?);
-            // If this fails the other end has gone already, which the first byte will tell.
-            let _ = stream.set_nodelay();
-            Ok(stream)
-        }
-        Address::Unix(path) => {
-            // A unix socket does not wait for room in a full back-log as TCP does: it says EAGAIN.
-            let mut pause = Duration::from_millis(1);
-            loop {
-                match UnixStream::connect(path).await {
-                    Ok(stream) => return Ok(Stream::Unix(stream)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_millis(16));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+async fn unix(path: &Path) -> Result<Stream, ConnectError> {
+    // A unix socket does not wait for room in a full back-log as TCP does: it says EAGAIN.
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(stream.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(16));
             }
+            Err(error) => return Err(error.into()),
         }
     }
 }

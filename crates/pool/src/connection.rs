@@ -2,17 +2,13 @@
 //! with, how long it has been idle, and it counts among its worker's open ones until it is gone.
 //! It decides whether it may be used again; where it rests meanwhile is `idle`'s business.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use isobar_balance::shard;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::idle::Open;
 use crate::idle::learned::Learned;
-use crate::stream::{Other, Stream};
+use crate::stream::{Seen, Stream};
 
 /// How sure one must be that the worker still listens at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +30,7 @@ pub struct Connection(Box<Inner>);
 struct Inner {
     stream: Stream,
     shard: usize,
+    epoch: u32,
     /// When its last exchange ended, and when it was last seen alive since.
     rests: Option<Rest>,
     /// For how long it rested before the exchange under way, if it did.
@@ -49,9 +46,15 @@ struct Rest {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, open: Open) -> Connection {
+    /// `epoch`: which of the ways to its worker it was opened by.
+    pub(crate) fn new(stream: Stream, open: Open, epoch: u32) -> Connection {
         let shard = shard::current();
-        Connection(Box::new(Inner { stream, shard, rests: None, rested: None, _open: open }))
+        let (rests, rested) = (None, None);
+        Connection(Box::new(Inner { stream, shard, epoch, rests, rested, _open: open }))
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.0.epoch
     }
 
     /// For how long it rested after the exchange it carried before, if it did: the worker may have
@@ -64,17 +67,13 @@ impl Connection {
         &self.0.stream
     }
 
+    pub fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.0.stream
+    }
+
     /// For what outlives HTTP on it: a tunnel.
     pub fn into_stream(self) -> Stream {
         self.0.stream
-    }
-
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.stream.poll_read_ready(cx)
-    }
-
-    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.stream.poll_write_ready(cx)
     }
 
     pub(crate) fn rest(&mut self, now: Instant) {
@@ -94,25 +93,25 @@ impl Connection {
     /// holds bytes nobody asked for, which would be read as the next client's answer.
     pub(crate) fn rests_well(&mut self, learned: &Learned, now: Instant) -> bool {
         // What the runtime of another shard has seen tells nothing here: look for ourselves.
-        let other = match self.0.shard == shard::current() {
+        let seen = match self.0.shard == shard::current() {
             true => self.0.stream.glance(),
             false => self.0.stream.look(),
         };
-        self.judge(other, learned, now)
+        self.judge(seen, learned, now)
     }
 
-    fn judge(&mut self, other: Other, learned: &Learned, now: Instant) -> bool {
+    fn judge(&mut self, seen: Seen, learned: &Learned, now: Instant) -> bool {
         if let Some(rest) = &mut self.0.rests {
-            match other {
-                Other::Silent => rest.seen = now,
-                Other::Talks => {}
-                Other::Ended => {
+            match seen {
+                Seen::Nothing => rest.seen = now,
+                Seen::Bytes => {}
+                Seen::End => {
                     let alive = rest.seen.saturating_duration_since(rest.since);
                     learned.closed(alive, now.saturating_duration_since(rest.since));
                 }
             }
         }
-        other == Other::Silent
+        seen == Seen::Nothing
     }
 
     /// Back to work on this shard, or `None` (and closed): idle too long, or it did not rest well.
@@ -129,8 +128,8 @@ impl Connection {
             Reuse::Any => idle < max_idle && self.rests_well(learned, now),
             Reuse::Live => {
                 idle < max_idle && !self.is_too_cold(reuse, now) && {
-                    let other = self.0.stream.look();
-                    self.judge(other, learned, now)
+                    let seen = self.0.stream.look();
+                    self.judge(seen, learned, now)
                 }
             }
         };
@@ -145,46 +144,6 @@ impl Connection {
         self.0.rests = None;
         self.0.rested = Some(idle);
         Some(self)
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.stream).poll_shutdown(cx)
     }
 }
 
@@ -211,7 +170,7 @@ mod tests {
         ];
         for (reuse, idle, lives) in cases {
             let (ours, _theirs) = UnixStream::pair().expect("a pair");
-            let mut connection = Connection::new(Stream::Unix(ours), count.enter());
+            let mut connection = Connection::new(ours.into(), count.enter(), 0);
             connection.rest(now);
             let now = now + Duration::from_millis(idle);
             let woken = connection.wake(reuse, MINUTE, &Learned::new(), now);
@@ -229,7 +188,7 @@ mod tests {
             for talks in [false, true] {
                 let (ours, theirs) = UnixStream::pair().expect("a pair");
                 let mut theirs = theirs.into_std().expect("a plain socket");
-                let mut connection = Connection::new(Stream::Unix(ours), count.enter());
+                let mut connection = Connection::new(ours.into(), count.enter(), 0);
                 connection.rest(now);
                 match talks {
                     true => assert_eq!(theirs.write(b"x").expect("sent"), 1),

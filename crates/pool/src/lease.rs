@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 pub use self::error::LeaseError;
 use crate::affinity::Cookie;
-use crate::connect::{ConnectError, Connector};
+use crate::connect::{ConnectError, connector};
 use crate::connection::{Connection, Reuse};
 use crate::idle::local;
 use crate::settings::{Asker, Policy};
@@ -115,7 +115,7 @@ impl Lease {
                 target.shelf.put(connection);
                 return None;
             }
-            if let Some(connection) = connection.wake(reuse, most, &target.learned, now) {
+            if let Some(connection) = target.wake(connection, reuse, most, now) {
                 return Some(connection);
             }
         }
@@ -125,8 +125,9 @@ impl Lease {
     pub async fn dial(&mut self) -> Result<Connection, ConnectError> {
         let target = self.target();
         let open = target.room().await;
-        let connect = Connector::new(self.policy.connect_timeout);
-        let mut connected = pin!(connect.oneshot(target.address().clone()));
+        let (dial, epoch) = target.dial();
+        let connect = connector(self.policy.connect_timeout);
+        let mut connected = pin!(connect.oneshot(dial));
         // The first poll sends the SYN; what this worker may still wait for goes right behind it.
         let begun = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx))).await;
         target.close_parting();
@@ -137,7 +138,7 @@ impl Lease {
         match connected {
             Ok(stream) => {
                 target.accepts();
-                Ok(Connection::new(stream, open))
+                Ok(Connection::new(stream, open, epoch))
             }
             Err(error) => {
                 target.unreachable(&error);

@@ -10,13 +10,13 @@ use futures_core::future::BoxFuture;
 
 pub use self::http::Http;
 pub use self::tcp::Tcp;
-use crate::address::Address;
 use crate::connect::ConnectError;
+use crate::dial::Dial;
 
 pub trait Probe: Send + Sync {
-    /// One attempt at the worker that listens at this address, over a connection of its own. Dropped
-    /// when its time is over.
-    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>>;
+    /// One attempt at the worker that is reached so, over a connection of its own. Dropped when its time
+    /// is over.
+    fn probe<'a>(&'a self, dial: &'a Dial) -> BoxFuture<'a, Result<(), ProbeError>>;
 
     /// What it does, in words that differ when its behaviour does: a reload compares them.
     fn describe(&self) -> String;

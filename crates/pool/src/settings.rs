@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use isobar_balance::budget::Share;
 use isobar_balance::strategy::{Entry, Options};
 use isobar_balance::{Key, Need, Tried};
+use isobar_tls::Client;
 
 pub use self::life::{Life, Outlier, WarmUp};
 use crate::address::Address;
@@ -156,7 +157,7 @@ impl Policy {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkerSpec {
     pub name: String,
     pub address: Address,
@@ -165,6 +166,8 @@ pub struct WorkerSpec {
     /// Tunnels and event streams at once, beside the slots; `None`: they take slots.
     pub tunnels: Option<NonZeroU32>,
     pub tier: u8,
+    /// `None`: nothing is encrypted on the way to it.
+    pub tls: Option<Arc<Client>>,
 }
 
 /// One request's question: whose turn is it, but for those it has tried already?

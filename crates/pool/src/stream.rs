@@ -1,124 +1,110 @@
-//! A byte stream to or from a worker or a client: TCP or a unix socket behind one type, so that
-//! nothing above asks which. It decides nothing; it also moves a stream from one shard's runtime to
-//! another's, which is what lets a connection travel with its slot.
+//! A byte stream to or from a worker or a client: a socket, and the TLS on top of it if there is any,
+//! behind one type, so that nothing above asks which. It decides nothing; it also moves a stream from
+//! one shard's runtime to another's, which is what lets a connection travel with its slot.
 
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::net::Shutdown;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use rustix::buffer::{Buffer, spare_capacity};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use isobar_tls::{Facts, Got, Heard, Hello, Look, Refused, Session, Shaken, Transport};
+use rustix::buffer::spare_capacity;
 use tokio::net::{TcpStream, UnixStream};
+
+mod socket;
+
+use socket::{Now, Socket};
+pub use socket::{Seen, keepalive};
 
 /// What a full buffer grows by, at least.
 const MORE_ROOM: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+pub struct Stream {
+    socket: Socket,
+    tls: Option<Box<Session>>,
 }
 
-/// What the other side of a resting stream does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Other {
-    Silent,
-    /// It sent something, and may have closed behind it.
-    Talks,
-    Ended,
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Stream {
+        Stream { socket: Socket::Tcp(socket), tls: None }
+    }
 }
 
-/// A dead end is found out after two minutes.
-pub fn keepalive() -> TcpKeepalive {
-    const SILENCE: Duration = Duration::from_secs(60);
-    const INTERVAL: Duration = Duration::from_secs(15);
-    TcpKeepalive::new().with_time(SILENCE).with_interval(INTERVAL).with_retries(4)
-}
-
-macro_rules! either {
-    ($self:expr, $stream:ident => $body:expr) => {
-        match $self {
-            Stream::Tcp($stream) => $body,
-            Stream::Unix($stream) => $body,
-        }
-    };
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Stream {
+        Stream { socket: Socket::Unix(socket), tls: None }
+    }
 }
 
 impl Stream {
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(self, s => s.try_write(buf))
-    }
-
+    /// Something to be read is here, or about to be looked for.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, s => s.poll_read_ready(cx))
+        match &self.tls {
+            Some(tls) if tls.has_plain() => Poll::Ready(Ok(())),
+            _ => self.socket.poll_read_ready(cx),
+        }
     }
 
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, s => s.poll_write_ready(cx))
+        self.socket.poll_write_ready(cx)
     }
 
-    /// Does `io` if the runtime believes that the stream is ready for it. Should it say that it would
-    /// block, the runtime believes so until the kernel says otherwise.
-    pub fn try_io<T>(
-        &self,
-        interest: Interest,
-        io: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
-        either!(self, s => s.try_io(interest, io))
+    /// Reads into `buffer`, which has room, if the runtime holds the socket for readable; `None` =
+    /// nothing there now, 0 = the other side has closed.
+    pub fn try_recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match &mut self.tls {
+            None => {
+                let room = buffer.len();
+                self.socket.try_recv(buffer, room)
+            }
+            Some(tls) => read_into(tls, &self.socket, buffer),
+        }
     }
 
-    /// A read, straight to the kernel: where there are several threads, libc makes every call of its
-    /// `recv` and `send` a cancellation point, which cost us 2 % of a request's time.
-    pub fn recv(&self, buffer: impl Buffer<u8, Output = usize>) -> Result<usize, Errno> {
-        let received = either!(self, s => rustix::net::recv(s, buffer, RecvFlags::empty()));
-        received.map(|(read, _)| read)
-    }
-
-    /// Reads if the runtime holds the stream for readable; `None` = nothing there now, 0 = the other
-    /// side has closed. `room`: of the buffer, of which there must be some.
-    pub fn try_recv(
-        &self,
-        buffer: impl Buffer<u8, Output = usize>,
-        room: usize,
-    ) -> io::Result<Option<usize>> {
-        debug_assert!(room > 0, "a read without room looks like the end");
-        self.try_move(Interest::READABLE, room, || self.recv(buffer))
-    }
-
-    /// Writes what the kernel takes of `bytes`, of which there must be some, if the runtime holds the
-    /// stream for writable; `None` = nothing now.
-    pub fn try_send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        self.try_move(
-            Interest::WRITABLE,
-            bytes.len(),
-            || either!(self, s => rustix::net::send(s, bytes, SendFlags::NOSIGNAL)),
-        )
+    /// As `try_recv`, whatever the runtime believes.
+    pub fn recv_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match &mut self.tls {
+            None => self.socket.recv_now(buffer),
+            Some(tls) => read_into(tls, &Now(&self.socket), buffer),
+        }
     }
 
     /// Appends what is there to `buffer`; 0 = the other side has closed, and nothing else. A full
     /// buffer gets more room: a read without any would look like that end. How large it may become
     /// is the caller's to limit.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        if buffer.len() == buffer.capacity() {
-            buffer.reserve(MORE_ROOM);
-        }
-        let room = buffer.capacity() - buffer.len();
+    pub fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        let room = furnish(buffer);
         loop {
             ready!(self.poll_read_ready(cx))?;
-            if let Some(read) = self.try_recv(spare_capacity(buffer), room)? {
+            let read = match &mut self.tls {
+                None => self.socket.try_recv(spare_capacity(buffer), room)?,
+                Some(tls) => {
+                    let put = |bytes: &[u8]| buffer.extend_from_slice(bytes);
+                    moved(tls.read(&self.socket, room, put)?).flatten()
+                }
+            };
+            if let Some(read) = read {
                 return Poll::Ready(Ok(read));
             }
         }
     }
 
-    /// Writes what the kernel takes of `bytes`, of which there must be some.
-    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Writes what is taken of `bytes`, of which there must be some, if the runtime holds the socket
+    /// for writable; `None` = nothing now. What was not taken is then given again: some of it may be
+    /// on its way.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        match &mut self.tls {
+            None => self.socket.try_send(bytes),
+            Some(tls) => tls.write(&self.socket, bytes),
+        }
+    }
+
+    /// As `try_send`.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_write_ready(cx))?;
             if let Some(wrote) = self.try_send(bytes)? {
@@ -127,136 +113,202 @@ impl Stream {
         }
     }
 
-    /// `whole`: as many bytes as there are or have room. Who moved fewer has emptied or filled the
-    /// socket: the runtime is told so, which saves the call that would find out.
-    fn try_move(
-        &self,
-        interest: Interest,
-        whole: usize,
-        io: impl FnOnce() -> Result<usize, Errno>,
-    ) -> io::Result<Option<usize>> {
-        let mut part = None;
-        let done = self.try_io(interest, || match io() {
-            Ok(moved @ 1..) if moved < whole => {
-                part = Some(moved);
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            done => Ok(done?),
-        });
-        match done {
-            _ if part.is_some() => Ok(part),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            done => done.map(Some),
+    /// Sends all of `bytes`.
+    pub async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent = poll_fn(|cx| self.poll_send(cx, bytes)).await?;
+            bytes = &bytes[sent..];
         }
+        Ok(())
+    }
+
+    /// Reads behind what is in `buffer`; 0 = the other side has closed.
+    pub async fn recv(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_recv(cx, buffer)).await
     }
 
     pub async fn readable(&self) -> io::Result<()> {
-        either!(self, s => s.readable().await)
+        poll_fn(|cx| self.poll_read_ready(cx)).await
     }
 
-    pub async fn writable(&self) -> io::Result<()> {
-        either!(self, s => s.writable().await)
-    }
-
-    /// No Nagle delay. A unix socket never has one.
-    pub fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(s) => s.set_nodelay(true),
-            Stream::Unix(_) => Ok(()),
+    /// Listens to a client that is to speak TLS: its first words, or that a part of them has come. `None`:
+    /// it has left.
+    pub fn poll_hello(
+        &mut self,
+        cx: &mut Context<'_>,
+        hello: &mut Hello,
+    ) -> Poll<Result<Option<Heard>, Refused>> {
+        loop {
+            if ready!(self.socket.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Ok(None));
+            }
+            match hello.listen(&self.socket)? {
+                Heard::Gone => return Poll::Ready(Ok(None)),
+                Heard::Nothing => {}
+                heard => return Poll::Ready(Ok(Some(heard))),
+            }
         }
     }
 
-    /// The kernel asks a silent other end whether it lives. A unix socket's end cannot die unheard.
+    /// From now on it is TLS, once the handshake is done: `poll_handshake`.
+    pub fn secure(&mut self, session: Session) {
+        self.tls = Some(Box::new(session));
+    }
+
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(tls) = &mut self.tls else { return Poll::Ready(Ok(())) };
+        loop {
+            match tls.shake(&self.socket)? {
+                Shaken::Done => return Poll::Ready(Ok(())),
+                Shaken::Reading => ready!(self.socket.poll_read_ready(cx))?,
+                Shaken::Writing => ready!(self.socket.poll_write_ready(cx))?,
+            }
+        }
+    }
+
+    /// What a handshake that is done has settled.
+    pub fn facts(&self) -> Option<Facts> {
+        self.tls.as_ref().map(|tls| tls.facts())
+    }
+
+    /// No Nagle delay.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        self.socket.set_nodelay()
+    }
+
+    /// The kernel asks a silent other end whether it lives.
     pub fn set_keepalive(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(s) => SockRef::from(s).set_tcp_keepalive(&keepalive()),
-            Stream::Unix(_) => Ok(()),
+        self.socket.set_keepalive()
+    }
+
+    /// Says that no more comes. TLS says so in a record of its own, which a full socket does not take at
+    /// once. A stream that is to look cut off says nothing.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(tls) = &mut self.tls else { return Poll::Ready(Ok(())) };
+        while !tls.close(&self.socket)? {
+            ready!(self.socket.poll_write_ready(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says so if the socket takes it at once.
+    pub fn close(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            // A client that cannot be told sees the end of its connection.
+            let _ = tls.close(&self.socket);
         }
     }
 
     /// Half-close: the other side reads our end of stream and may go on sending.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        either!(self, s => SockRef::from(s).shutdown(Shutdown::Write))
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        self.close();
+        self.socket.shutdown_write()
     }
 
-    /// Makes the close to come an RST instead of a FIN. A unix socket knows no RST.
-    pub fn set_linger_zero(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(s) => s.set_zero_linger(),
-            Stream::Unix(_) => Ok(()),
+    /// Makes the close to come an RST instead of a FIN.
+    pub fn set_linger_zero(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.break_off();
         }
+        self.socket.set_linger_zero()
     }
 
     /// It was reset, whatever is there to be read before that shows. Told once.
     pub fn is_broken(&self) -> bool {
-        !matches!(either!(self, s => s.take_error()), Ok(None))
+        self.socket.is_broken()
+    }
+
+    /// What is there to be read, without taking any of it. The runtime forgets what it knew of it, but
+    /// for an end.
+    pub fn peek(&mut self) -> Seen {
+        match &mut self.tls {
+            None => self.socket.peek(),
+            Some(tls) => seen(tls.look(&self.socket)),
+        }
+    }
+
+    /// Shows `read` what is in the socket, from its beginning on, and leaves it there. `None` from it is
+    /// not enough: ready again when more has come, or the other side has closed.
+    pub fn poll_peek<T>(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Poll<io::Result<Option<T>>> {
+        self.socket.poll_peek(cx, buffer, read)
+    }
+
+    /// The other side sends no more, whatever of it is still to be read.
+    pub fn has_ended(&self) -> bool {
+        self.socket.has_ended()
     }
 
     /// A real look into the socket, whatever the runtime believes.
-    pub(crate) fn look(&self) -> Other {
-        let mut byte = [MaybeUninit::uninit(); 1];
-        match either!(self, s => SockRef::from(s).peek(&mut byte)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Other::Silent,
-            Ok(1..) => Other::Talks,
-            Ok(0) | Err(_) => Other::Ended,
+    pub(crate) fn look(&mut self) -> Seen {
+        match &mut self.tls {
+            None => self.socket.look(),
+            Some(tls) => seen(tls.look(&Now(&self.socket))),
         }
     }
 
     /// The cheap form of `look`: no syscall unless the runtime holds the stream for readable. It may
     /// do so wrongly, when the last read ended exactly where the data did.
-    pub(crate) fn glance(&self) -> Other {
+    pub(crate) fn glance(&mut self) -> Seen {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match self.poll_read_ready(&mut cx) {
-            Poll::Pending => Other::Silent,
+            Poll::Pending => Seen::Nothing,
             Poll::Ready(_) => self.look(),
         }
     }
 
     /// Registers the stream with the runtime of the calling thread.
     pub(crate) fn rehome(self) -> io::Result<Stream> {
-        Ok(match self {
-            Stream::Tcp(s) => Stream::Tcp(TcpStream::from_std(s.into_std()?)?),
-            Stream::Unix(s) => Stream::Unix(UnixStream::from_std(s.into_std()?)?),
-        })
+        Ok(Stream { socket: self.socket.rehome()?, tls: self.tls })
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), s => Pin::new(s).poll_read(cx, buf))
+/// Room for more, and how much.
+fn furnish(buffer: &mut Vec<u8>) -> usize {
+    if buffer.len() == buffer.capacity() {
+        buffer.reserve(MORE_ROOM);
+    }
+    buffer.capacity() - buffer.len()
+}
+
+fn read_into(
+    tls: &mut Session,
+    socket: &impl Transport,
+    buffer: &mut [u8],
+) -> io::Result<Option<usize>> {
+    /// Records without bytes that one call reads past: others have their turn.
+    const MOST: usize = 16;
+    for _ in 0..MOST {
+        let mut at = 0;
+        let got = tls.read(socket, buffer.len(), |bytes| {
+            buffer[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        });
+        if let Some(read) = moved(got?) {
+            return Ok(read);
+        }
+    }
+    Ok(None)
+}
+
+/// `None`: try again.
+fn moved(got: Got) -> Option<Option<usize>> {
+    match got {
+        Got::Bytes(read) => Some(Some(read)),
+        Got::End => Some(Some(0)),
+        Got::Nothing => Some(None),
+        Got::Again => None,
     }
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self.get_mut(), s => Pin::new(s).poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self.get_mut(), s => Pin::new(s).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), s => Pin::new(s).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), s => Pin::new(s).poll_shutdown(cx))
+fn seen(look: Look) -> Seen {
+    match look {
+        Look::Silent => Seen::Nothing,
+        Look::Talks => Seen::Bytes,
+        Look::Ended => Seen::End,
     }
 }

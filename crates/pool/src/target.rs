@@ -7,14 +7,19 @@ use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use crossbeam_utils::atomic::AtomicCell;
 use isobar_balance::{Seat, Slots, Worker, WorkerId};
+use isobar_tls::Client;
 use tokio::sync::Notify;
 
 use crate::address::Address;
 use crate::connect::ConnectError;
+use crate::connection::{Connection, Reuse};
+use crate::dial::Dial;
 use crate::idle::learned::Learned;
 use crate::idle::shelf::Shelf;
 use crate::idle::{Open, OpenCount};
@@ -35,6 +40,9 @@ const NEVER: u64 = u64::MAX;
 pub struct Target {
     worker: Arc<Worker>,
     address: Address,
+    tls: ArcSwapOption<Client>,
+    /// Grows when the way to it changes: connections of before are not used again.
+    epoch: AtomicU32,
     serial: u64,
     retired: AtomicBool,
     /// It has accepted a connection or a probe.
@@ -62,6 +70,8 @@ impl Target {
         Target {
             worker: Arc::new(worker),
             address,
+            tls: ArcSwapOption::empty(),
+            epoch: AtomicU32::new(0),
             serial,
             retired: AtomicBool::new(false),
             accepted: AtomicBool::new(false),
@@ -131,6 +141,34 @@ impl Target {
 
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// How a connection to it is opened now, and which of these ways that is.
+    pub(crate) fn dial(&self) -> (Dial, u32) {
+        // The number first: a way that changes in between only costs a connection.
+        let epoch = self.epoch.load(Ordering::Acquire);
+        (Dial { address: self.address.clone(), tls: self.tls.load_full() }, epoch)
+    }
+
+    /// From now on connections are opened so; what rests is not used again.
+    pub(crate) fn set_tls(&self, tls: Option<Arc<Client>>) {
+        if *self.tls.load() != tls {
+            self.tls.store(tls);
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+            self.shelf.clear();
+        }
+    }
+
+    /// A resting connection goes back to work here, if it may.
+    pub(crate) fn wake(
+        &self,
+        connection: Connection,
+        reuse: Reuse,
+        most: Duration,
+        now: Instant,
+    ) -> Option<Connection> {
+        let current = connection.epoch() == self.epoch.load(Ordering::Acquire);
+        if current { connection.wake(reuse, most, &self.learned, now) } else { None }
     }
 
     pub fn worker(&self) -> &Arc<Worker> {

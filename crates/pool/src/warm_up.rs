@@ -58,10 +58,10 @@ async fn request(target: &Arc<Target>, warm_up: &WarmUp, path: &str) -> Result<(
     let limit = warm_up.timeout;
     let visit = timeout(limit, entering).await.map_err(|_| ProbeError::Timeout)?;
     let (host, path) = (warm_up.host.clone(), path.to_owned());
-    let address = target.address().clone();
+    let (dial, _) = target.dial();
     let asking = async move {
         let status =
-            http::get(&address, host.as_deref(), &path, "isobar-warm-up", Stay::ToTheEnd).await?;
+            http::get(&dial, host.as_deref(), &path, "isobar-warm-up", Stay::ToTheEnd).await?;
         if (200..400).contains(&status) { Ok(()) } else { Err(ProbeError::Status(status)) }
     };
     visit.wait(target, Box::pin(asking), limit).await.0

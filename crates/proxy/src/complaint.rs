@@ -93,6 +93,28 @@ impl Refused<'_> {
     }
 }
 
+/// A connection that was not served: it did not get as far as a request.
+pub(crate) struct TurnedAway<'a> {
+    pub(crate) listener: &'a str,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) what: &'static str,
+    pub(crate) words: &'a str,
+}
+
+impl TurnedAway<'_> {
+    pub(crate) fn log(&self) {
+        static LIMIT: LogLimit = LogLimit::new();
+        let TurnedAway { listener, words, .. } = *self;
+        let Some(suppressed) = LIMIT.admit((listener, words)) else { return };
+        let client = self.client.map(|client| client.to_string()).unwrap_or_default();
+        let client = client.as_str();
+        match suppressed {
+            0 => tracing::info!(listener, client, "{}: {words}", self.what),
+            _ => tracing::info!(listener, client, suppressed, "{}: {words}", self.what),
+        }
+    }
+}
+
 /// What was logged in this window.
 struct LogLimit(Mutex<Window>);
 

@@ -44,16 +44,19 @@ impl Connections {
         per_client: usize,
     ) -> Option<Admission> {
         let counted = client.filter(|_| per_client != 0).map(client_network);
-        if let Some(client) = counted {
-            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = clients.entry(client).or_default();
-            if *open >= per_client {
-                return None;
-            }
-            *open += 1;
+        if counted.is_some_and(|client| !self.count(client, per_client)) {
+            return None;
         }
         self.open.fetch_add(1, Ordering::AcqRel);
         Some(Admission { connections: Arc::clone(self), counted })
+    }
+
+    fn count(&self, client: IpAddr, per_client: usize) -> bool {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = clients.entry(client).or_default();
+        let admitted = *open < per_client;
+        *open += usize::from(admitted);
+        admitted
     }
 }
 
@@ -61,6 +64,20 @@ impl Connections {
 pub(crate) struct Admission {
     connections: Arc<Connections>,
     counted: Option<IpAddr>,
+}
+
+impl Admission {
+    /// Counts it as this client's, who was not known when it came in. False: the client has as many open
+    /// as one may have.
+    pub(crate) fn count(&mut self, client: Option<IpAddr>, per_client: usize) -> bool {
+        let counted = client.filter(|_| per_client != 0).map(client_network);
+        let Some(client) = counted.filter(|_| self.counted.is_none()) else { return true };
+        let admitted = self.connections.count(client, per_client);
+        if admitted {
+            self.counted = Some(client);
+        }
+        admitted
+    }
 }
 
 impl Drop for Admission {

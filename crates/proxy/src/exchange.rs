@@ -88,7 +88,7 @@ impl Exchange<'_> {
     /// How the client came.
     pub(crate) fn scheme(&self) -> Scheme {
         let forwarding = &self.listener.forwarding;
-        headers::scheme(&self.scratch.request, forwarding, self.trusts_peer())
+        headers::scheme(&self.scratch.request, forwarding, self.trusts_peer(), self.peer.scheme())
     }
 
     /// Executing it twice is the same as once (RFC 9110 §9.2.2).
@@ -100,7 +100,7 @@ impl Exchange<'_> {
     pub(crate) fn slashes(&self) -> Slashes {
         match &self.listener.serve {
             Serve::Http(routes) => routes.slashes(),
-            Serve::Tcp(_) => Slashes::Merge,
+            Serve::Tcp(_) | Serve::Passthrough(_) => Slashes::Merge,
         }
     }
 

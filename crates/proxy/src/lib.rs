@@ -37,5 +37,6 @@ pub use forwarded::{ForwardedField, Forwarding, TrustedProxies};
 pub use isobar_http1::Underscores;
 pub use shard::serve_shard;
 pub use table::{
-    ClientFin, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, RouteTable, Serve,
+    ClientFin, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, Passthrough,
+    ProxyProtocol, RouteTable, Serve,
 };

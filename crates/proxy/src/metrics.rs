@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use isobar_balance::stats::{Counter, Histogram, HistogramValues, PerShard};
+use isobar_tls::{Facts, Version};
 
 /// The status codes that have a cell of their own; the others are counted by class.
 const CODES: [&str; 48] = [
@@ -92,6 +93,58 @@ struct ListenerCell {
     closed: Counter,
     received: Counter,
     sent: Counter,
+    handshakes: [Counter; Handshake::ALL.len()],
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Full12,
+    Resumed12,
+    Full13,
+    Resumed13,
+    /// No certificate, version, protocol or cipher suite for this client.
+    Refused,
+    Failed,
+    Timeout,
+    /// Nobody said anything.
+    Gone,
+}
+
+impl Handshake {
+    const ALL: [Handshake; 8] = [
+        Handshake::Full12,
+        Handshake::Resumed12,
+        Handshake::Full13,
+        Handshake::Resumed13,
+        Handshake::Refused,
+        Handshake::Failed,
+        Handshake::Timeout,
+        Handshake::Gone,
+    ];
+
+    pub(crate) fn done(facts: &Facts) -> Self {
+        match (facts.version, facts.resumed) {
+            (Version::Tls12, false) => Handshake::Full12,
+            (Version::Tls12, true) => Handshake::Resumed12,
+            (Version::Tls13, false) => Handshake::Full13,
+            (Version::Tls13, true) => Handshake::Resumed13,
+        }
+    }
+
+    /// The values of the labels `version` and `result`.
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Handshake::Full12 => ("1.2", "full"),
+            Handshake::Resumed12 => ("1.2", "resumed"),
+            Handshake::Full13 => ("1.3", "full"),
+            Handshake::Resumed13 => ("1.3", "resumed"),
+            Handshake::Refused => ("", "refused"),
+            Handshake::Failed => ("", "failed"),
+            Handshake::Timeout => ("", "timeout"),
+            Handshake::Gone => ("", "gone"),
+        }
+    }
 }
 
 impl ListenerMetrics {
@@ -112,6 +165,19 @@ impl ListenerMetrics {
         let cell = self.shards.here();
         cell.received.add(received);
         cell.sent.add(sent);
+    }
+
+    pub(crate) fn shook(&self, how: Handshake) {
+        self.shards.here().handshakes[how as usize].add(1);
+    }
+
+    /// The handshakes so far, by the values of the labels `version` and `result`; only what occurred.
+    pub fn handshakes(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        Handshake::ALL.into_iter().filter_map(|how| {
+            let sum = self.shards.iter().map(|cell| cell.handshakes[how as usize].value()).sum();
+            let (version, result) = how.labels();
+            (sum > 0).then_some((version, result, sum))
+        })
     }
 
     /// A request that was answered before it had a route.

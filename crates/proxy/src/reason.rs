@@ -16,6 +16,12 @@ pub(crate) enum Reason {
     QueueTimeout,
     ConnectRefused,
     ConnectTimeout,
+    /// The worker and we could not agree on TLS.
+    WorkerTls,
+    /// The client and we could not agree on TLS. Only a client that speaks HTTP instead is answered.
+    TlsHandshake,
+    /// What a proxy says of its client cannot be believed, or was not said. Nobody is answered.
+    ProxyHeader,
     /// There was no way to the worker, neither refused nor timed out. The code is that of `NoWorker`.
     Unreachable,
     /// We have no port or descriptor left for a connection: the fault is ours, and passes. The code
@@ -39,6 +45,8 @@ pub(crate) enum Reason {
     MethodNotAllowed,
     NotImplemented,
     ExpectationFailed,
+    /// Its host is served to clients that must show more, or something else, than this one has.
+    Misdirected,
     RateLimited,
     ConnectionLimit,
     Denied,
@@ -121,6 +129,11 @@ impl Reason {
             Self::ConnectTimeout => {
                 row("connect_timeout", 504, Blame::Worker(Failure::ConnectTimeout), Cause::Connect)
             }
+            Self::WorkerTls => {
+                row("worker_tls", 502, Blame::Worker(Failure::ConnectError), Cause::Connect)
+            }
+            Self::TlsHandshake => row("tls_handshake", 400, Blame::Others, Cause::Never),
+            Self::ProxyHeader => row("proxy_header", 400, Blame::Others, Cause::Never),
             Self::Unreachable => {
                 row("no_worker", 502, Blame::Worker(Failure::ConnectError), Cause::Connect)
             }
@@ -152,6 +165,7 @@ impl Reason {
             Self::MethodNotAllowed => row("method_not_allowed", 405, Blame::Others, Cause::Never),
             Self::NotImplemented => row("not_implemented", 501, Blame::Request, Cause::Never),
             Self::ExpectationFailed => row("expectation_failed", 417, Blame::Request, Cause::Never),
+            Self::Misdirected => row("misdirected", 421, Blame::Others, Cause::Never),
             Self::RateLimited => row("rate_limited", 429, Blame::Others, Cause::Never),
             Self::ConnectionLimit => row("connection_limit", 429, Blame::Others, Cause::Never),
             Self::Denied => row("denied", 403, Blame::Others, Cause::Never),
@@ -224,6 +238,9 @@ mod tests {
         Reason::QueueTimeout,
         Reason::ConnectRefused,
         Reason::ConnectTimeout,
+        Reason::WorkerTls,
+        Reason::TlsHandshake,
+        Reason::ProxyHeader,
         Reason::Unreachable,
         Reason::Exhausted,
         Reason::ResetBeforeHead,
@@ -243,6 +260,7 @@ mod tests {
         Reason::MethodNotAllowed,
         Reason::NotImplemented,
         Reason::ExpectationFailed,
+        Reason::Misdirected,
         Reason::RateLimited,
         Reason::ConnectionLimit,
         Reason::Denied,

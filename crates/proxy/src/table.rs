@@ -5,8 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use isobar_http1::{Limits, Underscores};
 use isobar_pool::Pool;
+use isobar_tls::{Names, Server};
 
 use crate::{
     Forwarding,
@@ -43,6 +45,10 @@ pub struct ListenerPlan {
     /// Whose word about the client is taken, and what workers are told of it.
     pub forwarding: Forwarding,
     pub underscores: Underscores,
+    /// Whether proxies say in front of everything who their clients are.
+    pub proxy_protocol: ProxyProtocol,
+    /// Who speaks TLS here, and with which certificate. They may be replaced at any time.
+    pub tls: Option<Arc<ArcSwap<Server>>>,
     /// What a request passes that no route takes.
     pub filters: Option<Arc<Chain>>,
     pub metrics: Arc<ListenerMetrics>,
@@ -65,6 +71,8 @@ impl ListenerPlan {
             client_fin: self.client_fin,
             forwarding: self.forwarding.clone(),
             underscores: self.underscores,
+            proxy_protocol: self.proxy_protocol,
+            tls: self.tls.clone(),
             filters: None,
             metrics: Arc::clone(&self.metrics),
             connections: Arc::clone(&self.connections),
@@ -76,11 +84,22 @@ impl ListenerPlan {
 pub enum Serve {
     Http(Routes),
     Tcp(Arc<Pool>),
+    /// TLS is passed on as it comes.
+    Passthrough(Passthrough),
+}
+
+/// Which pool by the host that a client asks for in its first words (SNI).
+pub struct Passthrough {
+    pub names: Names<Arc<Pool>>,
+    /// Without a name, or for another one; `None`: turned away.
+    pub otherwise: Option<Arc<Pool>>,
 }
 
 /// A client's time limits. Each is checked with a resolution of 50 ms.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerTimeouts {
+    /// From the accept to the end of a TLS handshake.
+    pub handshake: Duration,
     /// From a head's first byte to its last.
     pub header: Duration,
     /// Between two reads of a request body.
@@ -110,6 +129,18 @@ impl ListenerLimits {
     pub(crate) fn of_heads(self) -> Limits {
         Limits { head_bytes: self.header_bytes, headers: self.headers, uri: self.uri }
     }
+}
+
+/// Whether proxies say who their clients are, before anything else. Only those are believed that
+/// `Forwarding` trusts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    /// Some do.
+    Accept,
+    /// Who does not is turned away.
+    Require,
 }
 
 /// What a FIN after a complete request means (a FIN while queued always means "left").

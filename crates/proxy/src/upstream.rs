@@ -64,7 +64,7 @@ impl Upstream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Self::Http1(connection) = self;
-        connection.stream().poll_send(cx, bytes)
+        connection.stream_mut().poll_send(cx, bytes)
     }
 
     /// Reads until the head of the answer to a request of this method is whole. `down`: what was read
@@ -102,7 +102,7 @@ impl Upstream {
         down: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         let Self::Http1(connection) = self;
-        let stream = connection.stream();
+        let stream = connection.stream_mut();
         if stream.poll_read_ready(cx).is_pending() {
             // A long wait holds no memory for what may come.
             if down.is_empty() {

@@ -77,6 +77,7 @@ fn reaches(from: &str, to: &str, steps: &HashMap<&str, Vec<(&str, Span)>>) -> bo
 fn pools(listener: &Listener) -> Vec<&str> {
     let mut all: Vec<&str> = match &listener.kind {
         ListenerKind::Tcp { pool } => vec![pool],
+        ListenerKind::Passthrough(through) => through.pools().map(String::as_str).collect(),
         ListenerKind::Http { routes } => {
             routes.iter().flat_map(|route| of_action(&route.action)).collect()
         }

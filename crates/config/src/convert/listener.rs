@@ -3,13 +3,13 @@
 use super::binds::{Binds, no_mode_without_socket};
 use super::names::Names;
 use super::routes::routes;
-use crate::leaf::{Always, Asked, BindAddress, Text, Timeout};
+use crate::leaf::{Always, Asked, BindAddress, SniMap, Text, Timeout};
 use crate::model::{
-    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Slashes, Timeouts,
-    Underscores,
+    AmbiguousPaths, Bind, ClientFin, Limits, Listener, ListenerKind, OnOff, Passthrough,
+    ProxyProtocol, Slashes, Timeouts, Underscores,
 };
 use crate::problem::Draft;
-use crate::raw::{self, Protocol, RoutesRef};
+use crate::raw::{self, Protocol, ProxyHeaders, RoutesRef};
 use crate::read::{Cx, Field, Many, Spanned, Switch, did_you_mean};
 use crate::source::Span;
 
@@ -59,15 +59,54 @@ pub(super) fn convert(
     no_mode_without_socket(mode_given.filter(|_| addressed), unix, cx);
 
     let misled = raw.refused.excuses(&["routes", "pool"]);
+    let proxied_at = raw.proxy_protocol.where_on();
+    let proxy_protocol = match raw.proxy_protocol.on() {
+        None => ProxyProtocol::Off,
+        Some(ProxyHeaders::Accept) => ProxyProtocol::Accept,
+        Some(ProxyHeaders::Require) => ProxyProtocol::Require,
+    };
+    if let Some(span) = proxied_at.filter(|_| !names.trusts_proxies) {
+        let message = "nobody is believed: `trusted_proxies` is empty";
+        let hint = "write `trusted_proxies: [10.0.0.0/8]` at the top of the file".to_owned();
+        cx.report(Draft::warning(span, message).hint(hint));
+    }
+    let tls = super::tls::convert(raw.tls, cx);
     let filters = super::filter::filters(raw.filters, super::filter::Place::Listener, cx);
     let kind = match protocol? {
-        Protocol::Http => http(name, span, misled, raw.routes, raw.pool, names, cx),
-        Protocol::Tcp => tcp(name, span, misled, raw.routes, raw.pool, names, cx),
+        Protocol::Http => {
+            if let Some(at) = raw.sni.where_on() {
+                let draft = Draft::error(at, "found `sni` on an HTTP listener");
+                let hint =
+                    "hosts of requests are matched by `routes`, certificates chosen by `tls`";
+                cx.report(draft.expected("`protocol: tcp` beside it").hint(hint.to_owned()));
+            }
+            http(name, span, misled, raw.routes, raw.pool, names, cx)
+        }
+        Protocol::Tcp => match raw.sni.where_on() {
+            None => tcp(name, span, misled, raw.routes, raw.pool, names, cx),
+            Some(at) => {
+                let others =
+                    [raw.routes.as_given().map(|r| r.span), raw.pool.as_given().map(|p| p.span)];
+                for other in others.into_iter().flatten() {
+                    let draft = Draft::error(other, "found both `sni` and another way to a pool");
+                    cx.report(
+                        draft.expected("one of them: `\"*\"` in `sni` is for all other hosts"),
+                    );
+                }
+                if tls.is_some() {
+                    let draft = Draft::error(at, "found both `tls` and `sni`");
+                    cx.report(draft.expected("one of them: `sni` passes TLS on as it comes"));
+                }
+                raw.sni.on().and_then(|map| passthrough(name, map, names, cx))
+            }
+        },
     };
     Some(Listener {
         name: name.to_owned(),
         binds: bound,
         kind: kind?,
+        proxy_protocol,
+        tls,
         timeouts: timeouts(raw.timeouts),
         limits: limits(raw.limits, cx),
         client_fin: raw.client_fin.or(ClientFin::Answer),
@@ -166,6 +205,25 @@ fn tcp(
     let pool = pool.given()?;
     names.pool(&pool, Protocol::Tcp, name, cx)?;
     Some(ListenerKind::Tcp { pool: pool.value.text })
+}
+
+fn passthrough(
+    name: &str,
+    map: SniMap,
+    names: &mut Names,
+    cx: &mut Cx<'_>,
+) -> Option<ListenerKind> {
+    let mut pool = |pool: Spanned<Text>| {
+        names.pool(&pool, Protocol::Tcp, name, cx)?;
+        Some(pool.value.text)
+    };
+    let hosts = map.hosts.into_iter().map(|(host, to)| Some((host, pool(to)?)));
+    let hosts: Option<_> = hosts.collect();
+    let otherwise = match map.others {
+        Some(others) => Some(pool(others)?),
+        None => None,
+    };
+    Some(ListenerKind::Passthrough(Passthrough { names: hosts?, otherwise }))
 }
 
 /// Keys about requests on a TCP listener: filters would have to be obeyed, the others mean nothing.

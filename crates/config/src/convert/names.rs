@@ -21,6 +21,8 @@ pub(super) struct Names {
     pub(super) sites_known: bool,
     /// What listeners say nothing about.
     pub(super) forwarded: OnOff,
+    /// Somebody may say who clients are.
+    pub(super) trusts_proxies: bool,
 }
 
 pub(super) struct Site {

@@ -145,6 +145,7 @@ pub(super) fn convert(
         spill,
         connect_timeout: raw.connect_timeout.value().map_or(Duration::from_secs(1), |t| t.0),
         keep_alive: keep_alive(raw.keep_alive),
+        tls: super::tls::to_workers(raw.tls, cx),
         via: raw.via.or(OnOff::On),
         overflow: raw.overflow.or(OnOff::Off),
         outlier,

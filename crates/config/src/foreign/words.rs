@@ -57,7 +57,7 @@ pub(crate) fn word(key: &str, text: &str) -> Option<String> {
     let folded = folded(text);
     let hint = match (key, folded.as_str()) {
         ("protocol", "https" | "ssl" | "tls") => {
-            "did you mean `http`? TLS is not built yet: let nginx or Caddy end it in front, and name them in `trusted_proxies`"
+            "did you mean `http`? TLS is a key of its own: `tls: { certificates: [{ cert: site.pem, key: site.key }] }`"
         }
         ("protocol", "fastcgi" | "uwsgi" | "scgi" | "ajp" | "wsgi" | "asgi") => {
             "workers are asked in HTTP: start uwsgi with `--http-socket`, or use gunicorn or uvicorn"

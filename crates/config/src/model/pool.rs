@@ -1,6 +1,6 @@
 //! A pool of the configuration: its workers and its policies.
 
-use super::OnOff;
+use super::{OnOff, WorkerTls};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -35,6 +35,8 @@ pub struct Pool {
     pub connect_timeout: Duration,
     pub keep_alive: KeepAlive,
     pub via: OnOff,
+    /// Of the way to the workers; `None`: nothing is encrypted there.
+    pub tls: Option<WorkerTls>,
     /// The next tier takes what a full one would let wait.
     pub overflow: OnOff,
     /// `None` = nothing of its own traffic takes a worker out.

@@ -49,6 +49,8 @@ section! {
         "keep_alive" => keep_alive: Switch<KeepAlive>,
         /// Whether workers get a `Via`. nginx compresses nothing once it sees one.
         "via" => via: OnOff = "on",
+        /// TLS to the workers. Without `ca` those are believed whom this machine trusts.
+        "tls" => tls: Switch<WorkerTls> = "off",
         /// What the workers speak.
         "protocol" => protocol: WorkerProtocol = "http1",
         /// When a worker's own traffic takes it out for a while. Without it five transport failures in
@@ -67,9 +69,35 @@ section! {
         "warm_up" => warm_up: Switch<WarmUp> = "off",
     }
     later {
-        "tls", "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow",
+        "send_proxy_protocol", "run", "connections", "cancel_grace", "shadow",
     }
     needs { some_of("workers", "discover"); }
+}
+
+section! {
+    WorkerTls is "tls" like "{ ca: ca.pem, server_name: app.internal }" {
+        /// Who issues the workers' certificates.
+        "ca" => ca: FilePath,
+        /// The host that a worker's certificate must be good for. Without it: the worker's own, as it is
+        /// written in `address`.
+        "server_name" => server_name: HostName,
+        /// Our own certificate, for workers that ask for one.
+        "client" => client: Switch<Identity> = "off",
+        /// `off` believes whoever answers; a warning at every start says so.
+        "verify" => verify: OnOff = "on",
+    }
+    later {}
+}
+
+section! {
+    Identity is "client" like "{ cert: client.pem, key: client.key }" {
+        /// The certificate, and behind it those that lead to its root.
+        "cert" => cert: FilePath,
+        /// Its private key. Without it: in the file `cert`.
+        "key" => key: FilePath,
+    }
+    later {}
+    needs { every("cert"); }
 }
 
 section! {

@@ -48,7 +48,7 @@ fn listeners(live: &crate::plan::Live) -> Vec<Value> {
     let listener = |(name, addresses): (&str, Vec<&str>)| {
         let protocol = match live.config().listeners.get(name).map(|listener| &listener.kind) {
             Some(ListenerKind::Http { .. }) => "http",
-            Some(ListenerKind::Tcp { .. }) => "tcp",
+            Some(ListenerKind::Tcp { .. } | ListenerKind::Passthrough(_)) => "tcp",
             None => "",
         };
         let connections = live.handles().listeners.get(name).map(|counts| counts.connections());

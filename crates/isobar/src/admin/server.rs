@@ -14,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use isobar_pool::Stream;
 use isobar_proxy::ListenSocket;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::yield_now;
@@ -24,6 +23,7 @@ use super::problem::{Answer, Problem};
 use super::visitors::{Inside, Visit, Visitors};
 use super::{Door, api, guard};
 use crate::control::Control;
+use crate::duplex::Duplex;
 
 const CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(1);
@@ -48,10 +48,10 @@ pub(crate) fn listener(socket: ListenSocket) -> io::Result<Listener> {
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
         Ok(match self {
-            Listener::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
-            Listener::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+            Listener::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Listener::Unix(listener) => Box::new(listener.accept().await?.0),
         })
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn serve(listener: Listener, door: Door, control: Arc<Control>)
     }
 }
 
-async fn converse(stream: Stream, door: Door, control: Arc<Control>, visit: &Visit) {
+async fn converse(stream: Box<dyn Duplex>, door: Door, control: Arc<Control>, visit: &Visit) {
     let service = service_fn(move |request: Request<Incoming>| {
         let control = control.clone();
         async move {

@@ -45,6 +45,9 @@ fn protocols(config: &Config) -> BTreeMap<String, &'static str> {
     for listener in config.listeners.values() {
         match &listener.kind {
             ListenerKind::Tcp { pool } => drop(protocols.insert(pool.clone(), "tcp")),
+            ListenerKind::Passthrough(through) => {
+                protocols.extend(through.pools().map(|pool| (pool.clone(), "tcp")));
+            }
             ListenerKind::Http { routes } => {
                 for route in routes {
                     match &route.action {
@@ -236,6 +239,14 @@ fn listener((name, listener): (&String, &model::Listener)) -> (String, Value) {
         ListenerKind::Tcp { pool } => {
             value["protocol"] = json!("tcp");
             value["pool"] = json!(pool);
+        }
+        ListenerKind::Passthrough(through) => {
+            value["protocol"] = json!("tcp");
+            let mut sni = json!(through.names);
+            if let Some(pool) = &through.otherwise {
+                sni["*"] = json!(pool);
+            }
+            value["sni"] = sni;
         }
         ListenerKind::Http { routes } => {
             let route = |route: &model::Route| {

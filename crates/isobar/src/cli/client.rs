@@ -14,13 +14,13 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::failed::ErrorText;
 use super::find::{Door, Doors, Meant};
 use super::output::{complain, plain};
+use crate::duplex::Duplex;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
@@ -268,9 +268,6 @@ struct Failure {
     /// There is no such door: nothing to wonder about.
     absent: bool,
 }
-
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 async fn open(door: &Door) -> Result<Box<dyn Duplex>, Failure> {
     let connect = async {

@@ -191,7 +191,7 @@ fn listener<'c>(
 ) -> Result<(&'c model::Listener, &'c [model::Route]), ErrorText> {
     let http = config.listeners.values().filter_map(|listener| match &listener.kind {
         ListenerKind::Http { routes } => Some((listener, &routes[..])),
-        ListenerKind::Tcp { .. } => None,
+        ListenerKind::Tcp { .. } | ListenerKind::Passthrough(_) => None,
     });
     let all: Vec<_> = http.collect();
     let names: Vec<&str> = all.iter().map(|(listener, _)| listener.name.as_str()).collect();

@@ -17,9 +17,12 @@ use isobar_proxy::route::{
 };
 use isobar_proxy::{
     ClientFin, Connections, ForwardedField, Forwarding, ListenerLimits, ListenerPlan,
-    ListenerTimeouts, Serve, TrustedProxies, Underscores,
+    ListenerTimeouts, Passthrough, ProxyProtocol, Serve, TrustedProxies, Underscores,
 };
 
+use isobar_tls::Names;
+
+use super::certificates::AllSecured;
 use super::filters::{self, Kept, Place};
 
 /// Listener, route and pool; no pool for what a filter answered.
@@ -37,6 +40,7 @@ pub(crate) struct Handles {
 /// Makes listener plans; keeps the handles of what it has planned, forgets the others.
 pub(crate) struct Planner<'a> {
     pub(crate) pools: &'a BTreeMap<String, Arc<Pool>>,
+    pub(crate) secured: &'a AllSecured,
     /// Of the whole configuration.
     pub(crate) trusted: Arc<TrustedProxies>,
     pub(crate) client_ip_header: Option<String>,
@@ -51,6 +55,18 @@ impl Planner<'_> {
         let filters = self.filters((listener.name.clone(), None), &listener.filters);
         let serve = match &listener.kind {
             model::ListenerKind::Tcp { pool } => Serve::Tcp(self.pools.get(pool)?.clone()),
+            model::ListenerKind::Passthrough(through) => {
+                let mut names = Names::new();
+                for (host, pool) in &through.names {
+                    let pool = self.pools.get(pool)?;
+                    names.entry(host, || pool.clone());
+                }
+                let otherwise = match &through.otherwise {
+                    Some(pool) => Some(self.pools.get(pool)?.clone()),
+                    None => None,
+                };
+                Serve::Passthrough(Passthrough { names, otherwise })
+            }
             model::ListenerKind::Http { routes } => {
                 let specs = routes.iter().map(|route| self.route(&listener.name, &filters, route));
                 Serve::Http(Routes::build(specs.collect::<Option<_>>()?, path_rules(listener)))
@@ -78,6 +94,12 @@ impl Planner<'_> {
                 field: forwarded_field(listener),
             },
             underscores: underscores(listener),
+            proxy_protocol: match listener.proxy_protocol {
+                model::ProxyProtocol::Off => ProxyProtocol::Off,
+                model::ProxyProtocol::Accept => ProxyProtocol::Accept,
+                model::ProxyProtocol::Require => ProxyProtocol::Require,
+            },
+            tls: self.secured.get(&listener.name).map(|secured| secured.server().clone()),
             filters: Chain::new(filters, metrics.without_route().clone()),
             metrics,
             connections,
@@ -282,6 +304,7 @@ fn timeouts(timeouts: &model::Timeouts) -> ListenerTimeouts {
         write_stall: timeouts.write_stall,
         keep_alive: timeouts.keep_alive,
         half_close: timeouts.half_close,
+        handshake: timeouts.handshake,
         idle: timeouts.idle,
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn take(
                 list.connections.push_back(connection);
                 return None;
             }
-            if let Some(connection) = connection.wake(reuse, most, &target.learned, now) {
+            if let Some(connection) = target.wake(connection, reuse, most, now) {
                 return Some(connection);
             }
         }

@@ -91,7 +91,6 @@ mod tests {
 
     use super::*;
     use crate::idle::{Open, OpenCount};
-    use crate::stream::Stream;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -99,7 +98,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         // A connection whose other end is gone would not rest.
         std::mem::forget(theirs);
-        let mut connection = Connection::new(Stream::Unix(ours), open);
+        let mut connection = Connection::new(ours.into(), open, 0);
         connection.rest(rests);
         connection
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use isobar_http1::{BodyReader, Error, Limits, Parsed, Progress, ResponseHead};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Probe, ProbeError};
 use crate::address::Address;
 use crate::connect;
+use crate::dial::Dial;
 use crate::stream::Stream;
 
 /// Most bytes ever read of one answer's heads, and of its body.
@@ -33,14 +33,14 @@ pub struct Http {
 }
 
 impl Probe for Http {
-    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, dial: &'a Dial) -> BoxFuture<'a, Result<(), ProbeError>> {
         Box::pin(async {
-            let address = match self.port {
-                Some(port) => address.with_port(port),
-                None => address.clone(),
-            };
+            let mut dial = dial.clone();
+            if let Some(port) = self.port {
+                dial.address = dial.address.with_port(port);
+            }
             let host = self.host.as_deref();
-            let status = get(&address, host, &self.path, "isobar-probe", Stay::Briefly).await?;
+            let status = get(&dial, host, &self.path, "isobar-probe", Stay::Briefly).await?;
             if self.expect.iter().any(|range| range.contains(&status)) {
                 Ok(())
             } else {
@@ -71,13 +71,13 @@ pub(crate) enum Stay {
 
 /// The status of one answer, over a connection of its own.
 pub(crate) async fn get(
-    address: &Address,
+    dial: &Dial,
     host: Option<&str>,
     path: &str,
     agent: &str,
     stay: Stay,
 ) -> Result<u16, ProbeError> {
-    let host = match (host, address) {
+    let host = match (host, &dial.address) {
         (Some(host), _) => host.to_owned(),
         (None, Address::Tcp(addr)) => addr.to_string(),
         (None, Address::Unix(_)) => "localhost".to_owned(),
@@ -86,8 +86,8 @@ pub(crate) async fn get(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\
          Connection: close\r\n\r\n"
     );
-    let mut stream = connect::open(address).await?;
-    stream.write_all(request.as_bytes()).await?;
+    let mut stream = connect::open(dial).await?;
+    stream.send_all(request.as_bytes()).await?;
     let answer = Answer::read(&mut stream).await?;
     let status = answer.head.status();
     match stay {
@@ -150,6 +150,9 @@ impl Answer {
 async fn read_some(stream: &mut Stream, to: &mut Vec<u8>, room: usize) -> io::Result<usize> {
     match room {
         0 => Ok(0),
-        _ => stream.take(room as u64).read_buf(to).await,
+        _ => {
+            to.reserve(room.min(PIECE));
+            stream.recv(to).await
+        }
     }
 }

@@ -79,7 +79,7 @@ impl Probing {
 
     async fn ask(&mut self, visit: Visit) -> ProbeResult {
         let (probe, target) = (self.health.probe.clone(), self.target.clone());
-        let asking = Box::pin(async move { probe.probe(target.address()).await });
+        let asking = Box::pin(async move { probe.probe(&target.dial().0).await });
         let (answer, unanswered) = visit.wait(&self.target, asking, self.health.timeout).await;
         self.unanswered = unanswered;
         match answer {

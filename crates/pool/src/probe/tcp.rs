@@ -3,15 +3,15 @@
 use futures_core::future::BoxFuture;
 
 use super::{Probe, ProbeError};
-use crate::address::Address;
 use crate::connect;
+use crate::dial::Dial;
 
 pub struct Tcp;
 
 impl Probe for Tcp {
-    fn probe<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, dial: &'a Dial) -> BoxFuture<'a, Result<(), ProbeError>> {
         Box::pin(async move {
-            connect::open(address).await?;
+            connect::open(dial).await?;
             Ok(())
         })
     }

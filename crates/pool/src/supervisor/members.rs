@@ -57,10 +57,13 @@ impl Supervisor {
         });
         let members = members.collect();
         for spec in workers {
-            if !self.reached.contains_key(&spec.name) {
-                let target = self.returned(&spec).unwrap_or_else(|| Arc::new(self.reach(&spec)));
-                self.reached.insert(spec.name, Reached::new(target));
+            if let Some(reached) = self.reached.get(&spec.name) {
+                reached.target.set_tls(spec.tls);
+                continue;
             }
+            let target = self.returned(&spec).unwrap_or_else(|| Arc::new(self.reach(&spec)));
+            target.set_tls(spec.tls);
+            self.reached.insert(spec.name, Reached::new(target));
         }
         self.watch_runs();
         merge(&mut changes, self.state.apply(Event::Set(members), now));

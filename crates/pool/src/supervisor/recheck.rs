@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tower::ServiceExt;
 
-use crate::connect::Connector;
+use crate::connect::connector;
 use crate::mailbox::{Observation, Seen};
 use crate::pace::Pace;
 use crate::target::Target;
@@ -27,7 +27,7 @@ pub(super) async fn run(target: Arc<Target>, timeout: Duration, pace: Pace) {
                 pause = (pause * 2).min(LONGEST);
             }
         }
-        let seen = match Connector::new(timeout).oneshot(target.address().clone()).await {
+        let seen = match connector(timeout).oneshot(target.dial().0).await {
             Ok(_) => Seen::Reachable,
             Err(_) => Seen::StillAway,
         };

@@ -66,13 +66,19 @@ fn host(name: &str) -> Declared {
 fn host_at(name: &str, port: u16) -> Declared {
     let (min, max) = (Duration::from_secs(1), Duration::from_secs(2));
     let host = HostName { name: name.to_owned(), min, max };
-    Declared { at: At::Host { host, port }, weight: None, limits: OwnLimits::OfPool, tier: 0 }
+    Declared {
+        at: At::Host { host, port },
+        weight: None,
+        limits: OwnLimits::OfPool,
+        tier: 0,
+        tls: None,
+    }
 }
 
 fn at(address: &str) -> Declared {
     let address = Address::Tcp(address.parse().expect("an address"));
     let at = At::Address { name: address.to_string(), address };
-    Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0 }
+    Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0, tls: None }
 }
 
 fn mixed(declared: Vec<Declared>, sources: &Arc<Sources>) -> Arc<dyn Discovery> {

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use futures_core::future::BoxFuture;
 use isobar_balance::{Key, Tried, shard, strategy};
 use isobar_pool::{
-    Address, Asker, Buffer, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest, Leased,
-    Life, Overflow, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Via, WorkerSpec,
+    Address, Asker, Buffer, Dial, Health, IdleTime, KeepAlive, Lease, LeaseError, LeaseRequest,
+    Leased, Life, Overflow, Pool, PoolSettings, Probe, ProbeError, Queue, Reuse, Via, WorkerSpec,
     WorkerStatus,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::LocalOptions;
 
 pub fn settings() -> PoolSettings {
@@ -54,7 +53,15 @@ pub fn probed(probe: Arc<dyn Probe>) -> PoolSettings {
 /// `slots`: 0 = no limit.
 pub fn worker(name: &str, address: Address, slots: u32) -> WorkerSpec {
     let slots = NonZeroU32::new(slots);
-    WorkerSpec { name: name.to_owned(), address, weight: None, slots, tunnels: None, tier: 0 }
+    WorkerSpec {
+        name: name.to_owned(),
+        address,
+        weight: None,
+        slots,
+        tunnels: None,
+        tier: 0,
+        tls: None,
+    }
 }
 
 /// A unix socket's path that nobody else uses and nobody listens at.
@@ -112,8 +119,11 @@ pub async fn exchange(lease: &mut Lease, question: u8) -> bool {
         None => lease.dial().await.expect("a connection"),
     };
     let reused = connection.rested().is_some();
-    connection.write_all(&[question]).await.expect("sent");
-    assert_eq!(connection.read_u8().await.expect("answered"), b'a');
+    let stream = connection.stream_mut();
+    stream.send_all(&[question]).await.expect("sent");
+    let mut answer = Vec::with_capacity(1);
+    stream.recv(&mut answer).await.expect("answered");
+    assert_eq!(answer, b"a");
     lease.keep(connection, Instant::now());
     reused
 }
@@ -167,7 +177,7 @@ impl Script {
 }
 
 impl Probe for Script {
-    fn probe<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, _: &'a Dial) -> BoxFuture<'a, Result<(), ProbeError>> {
         self.sent.fetch_add(1, SeqCst);
         let mut answers = self.answers.lock().expect("unpoisoned");
         let answer = match answers.len() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use isobar_balance::outlier::Thresholds;
 use isobar_balance::{Failure, Outcome};
-use isobar_pool::{Address, Life, Outlier, Pool, PoolSettings, Probe, ProbeError};
+use isobar_pool::{Dial, Life, Outlier, Pool, PoolSettings, Probe, ProbeError};
 
 use crate::kit::*;
 
@@ -120,7 +120,7 @@ async fn a_full_worker_that_answers_nothing_is_asked_beside_its_slots() {
 struct Silent;
 
 impl Probe for Silent {
-    fn probe<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, Result<(), ProbeError>> {
+    fn probe<'a>(&'a self, _: &'a Dial) -> BoxFuture<'a, Result<(), ProbeError>> {
         Box::pin(std::future::pending())
     }
 

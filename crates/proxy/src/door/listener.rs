@@ -16,7 +16,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use isobar_http1::{Connection, ResponseHead, Version};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     io::Errno,
@@ -27,15 +26,18 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::socket::{Accepted, Family, ListenSocket, Terms, register};
+use super::{
+    answer::{self, Said},
+    socket::{Accepted, Family, ListenSocket, Terms, register},
+};
 use crate::{
     access_log::Entry,
-    answer::{self, Refusal},
+    connections::Admission,
     context::ProxyContext,
     forwarded,
     reason::Reason,
     scratch,
-    table::{ListenerId, ListenerPlan, Serve},
+    table::{ListenerId, ListenerPlan, ProxyProtocol, Serve},
 };
 
 /// How long accepting pauses when it fails, or when nobody can make room.
@@ -67,10 +69,7 @@ pub(crate) async fn accept(
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the listening socket cannot be watched"),
     };
-    let admit = |plan: Arc<ListenerPlan>, (socket, client)| match plan
-        .connections
-        .admit(client, plan.limits.per_client)
-    {
+    let admit = |plan: Arc<ListenerPlan>, (socket, client)| match admit(&plan, client) {
         Some(admission) => {
             let terms = Terms { listener: id, plan, admission };
             each(Accepted { socket, family, client, terms });
@@ -123,6 +122,15 @@ pub(crate) async fn accept(
     }
 }
 
+fn admit(plan: &ListenerPlan, client: Option<IpAddr>) -> Option<Admission> {
+    let per_client = match plan.proxy_protocol {
+        ProxyProtocol::Off => plan.limits.per_client,
+        // Who it is will be said.
+        ProxyProtocol::Accept | ProxyProtocol::Require => 0,
+    };
+    plan.connections.admit(client, per_client)
+}
+
 #[expect(
     deprecated,
     reason = "its unsoundness is for types that lie about their descriptor; \
@@ -161,26 +169,22 @@ fn turn_away(
     client: Option<IpAddr>,
 ) {
     let reason = Reason::ConnectionLimit;
-    let (id, status) = (forwarded::new_request_id(forwarded::since_epoch()), reason.status());
+    let id = forwarded::new_request_id(forwarded::since_epoch());
     let mut entry = Entry {
         client_ip: client,
         reason: Some(reason.code()),
         ..Entry::of(SystemTime::now(), &plan.name, &id)
     };
     if let Serve::Http(_) = plan.serve {
-        let mut head = ResponseHead::new();
-        let refusal = Refusal { status, reason, words: None, fields: &[] };
-        let body = refusal.build(&mut head, &id, b"");
-        let mut out = Vec::new();
-        head.encode(&mut out, answer::framing(&head), Connection::Close, Version::Http11);
-        out.extend_from_slice(body.as_bytes());
-        // A fresh socket takes a few hundred bytes; if not, it is closed without them.
-        let sent = rustix::net::send(socket, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-        if sent.is_ok() {
-            (entry.bytes_out, entry.body_out) = (out.len() as u64, body.len() as u64);
+        let Said { bytes, body, status } = answer::lay_out(reason, None, &id);
+        // A fresh socket takes a few hundred bytes; if not, it is closed without them. Who speaks TLS
+        // has said nothing yet, and would not understand it.
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        if plan.tls.is_none() && rustix::net::send(socket, &bytes, flags).is_ok() {
+            (entry.bytes_out, entry.body_out) = (bytes.len() as u64, body as u64);
         }
-        entry.status = Some(status);
-        plan.metrics.unrouted(status, Duration::ZERO);
+        entry.status = status;
+        plan.metrics.unrouted(reason.status(), Duration::ZERO);
     } else {
         entry.proto = Some("tcp");
     }
@@ -198,9 +202,10 @@ fn linger(socket: OwnedFd, family: Family) {
     if LINGERING.get() >= MOST {
         return;
     }
-    let Ok(stream) = register(socket, family) else { return };
+    let Ok(mut stream) = register(socket, family) else { return };
     LINGERING.set(LINGERING.get() + 1);
     tokio::task::spawn_local(async move {
+        let told = stream.shutdown_write().is_ok();
         let discard = poll_fn(|cx| {
             loop {
                 // Only what has come is given memory: most send nothing more.
@@ -213,7 +218,7 @@ fn linger(socket: OwnedFd, family: Family) {
                 }
             }
         });
-        if stream.shutdown_write().is_ok() {
+        if told {
             let _ = tokio::time::timeout(PATIENCE, discard).await;
         }
         LINGERING.set(LINGERING.get() - 1);

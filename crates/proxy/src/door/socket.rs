@@ -51,7 +51,7 @@ impl Accepted {
 
 pub(super) fn register(socket: OwnedFd, family: Family) -> io::Result<Stream> {
     Ok(match family {
-        Family::Tcp => Stream::Tcp(tokio::net::TcpStream::from_std(socket.into())?),
-        Family::Unix => Stream::Unix(tokio::net::UnixStream::from_std(socket.into())?),
+        Family::Tcp => tokio::net::TcpStream::from_std(socket.into())?.into(),
+        Family::Unix => tokio::net::UnixStream::from_std(socket.into())?.into(),
     })
 }

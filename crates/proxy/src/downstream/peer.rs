@@ -2,9 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use isobar_tls::Facts;
+
 use super::standing::Place;
 use crate::{
     context::ProxyContext,
+    route::redirect::Scheme,
     table::{ListenerId, ListenerPlan, Serve},
 };
 
@@ -12,16 +15,28 @@ pub(crate) struct Peer {
     pub(crate) listener: ListenerId,
     /// The other end of the socket; `None` on unix sockets.
     pub(crate) ip: Option<IpAddr>,
+    /// Of a client that speaks TLS.
+    pub(crate) tls: Option<Box<Facts>>,
     pub(super) place: Place,
 }
 
 impl Peer {
-    pub(crate) fn new(listener: ListenerId, ip: Option<IpAddr>, place: Place) -> Self {
-        Self { listener, ip, place }
+    pub(crate) fn new(
+        listener: ListenerId,
+        ip: Option<IpAddr>,
+        tls: Option<Box<Facts>>,
+        place: Place,
+    ) -> Self {
+        Self { listener, ip, tls, place }
     }
 
     pub(crate) fn context(&self) -> &ProxyContext {
         self.place.context()
+    }
+
+    /// How it came to us.
+    pub(crate) fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
     /// No request that might still come will be served: the process ends, or its listener is gone

@@ -4,13 +4,15 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 
 use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use crate::{
     connections::{Admission, Connections},
     context::ProxyContext,
@@ -163,6 +165,35 @@ impl Place {
         metrics.opened();
         self.admitted = Some((admission, metrics));
         self
+    }
+
+    /// Counts the connection as this client's; false: it has as many open as one may have.
+    pub(crate) fn count(&mut self, client: Option<IpAddr>, per_client: usize) -> bool {
+        let Some((admission, _)) = &mut self.admitted else { return true };
+        admission.count(client, per_client)
+    }
+
+    /// Drives `step` while the client is idle, and may be asked to make room; `None` after `until`, a
+    /// step that is pending if it was asked to.
+    pub(crate) async fn idle_while<T>(
+        &self,
+        timer: &mut Deadline,
+        until: Instant,
+        mut step: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<Poll<T>> {
+        let standing = &self.standing;
+        standing.idle_since.set(Some(Instant::now()));
+        let done = timer.within(until, |cx| {
+            let done = step(cx);
+            if done.is_ready() || standing.end.get() != End::No {
+                return Poll::Ready(done);
+            }
+            standing.waker.get_or_init(|| cx.waker().clone());
+            Poll::Pending
+        });
+        let done = done.await;
+        standing.idle_since.set(None);
+        done
     }
 
     pub(super) fn context(&self) -> &ProxyContext {

@@ -139,11 +139,12 @@ impl Wire {
 
     /// Tells the client that no more comes and lets it read what was sent: closing a socket with
     /// unread input would reset it and destroy the answer on its way (RFC 9112 §9.6).
-    pub(super) async fn linger(&mut self, timer: &mut Deadline, patience: Patience) {
+    pub(crate) async fn linger(&mut self, timer: &mut Deadline, patience: Patience) {
         let (silence, most) = match patience {
             Patience::Body => (Duration::from_secs(5), Duration::from_secs(30)),
             Patience::Request => (Duration::from_secs(1), Duration::from_secs(1)),
         };
+        self.end(timer).await;
         if self.stream.shutdown_write().is_err() {
             return;
         }
@@ -163,10 +164,24 @@ impl Wire {
         }
     }
 
+    /// Tells a client that speaks TLS that this is the end, and no accident (RFC 8446 §6.1).
+    pub(super) async fn end(&mut self, timer: &mut Deadline) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let until = Instant::now() + PATIENCE;
+        // Who takes nothing for a second is not told.
+        let _ = timer.within(until, |cx| self.stream.poll_close(cx)).await;
+    }
+
     /// Whether there is something to read, as far as that is known without a look.
     pub(super) fn has_unread(&self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         !self.inbuf.is_empty() || (!self.fin && self.stream.poll_read_ready(&mut cx).is_ready())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stream.close();
     }
 }
 

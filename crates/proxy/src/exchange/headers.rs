@@ -37,6 +37,8 @@ pub(crate) struct Source<'a> {
     pub(crate) trusted: bool,
     /// Who the client is, past the proxies that are trusted.
     pub(crate) client: Option<IpAddr>,
+    /// How the client's socket is spoken on.
+    pub(crate) scheme: Scheme,
     pub(crate) forwarding: &'a Forwarding,
     /// Our name in `Via`.
     pub(crate) pseudonym: &'a str,
@@ -73,11 +75,15 @@ pub(crate) fn compose(scratch: &mut Scratch, source: &Source<'_>, framing: Body,
 fn write_lines(scratch: &mut Scratch, source: &Source<'_>, via: Via) {
     let now = forwarded::since_epoch();
     let Scratch { request, lines, id, .. } = scratch;
-    let &Source { peer, trusted, client, forwarding, pseudonym } = source;
+    let &Source { peer, trusted, client, scheme, forwarding, pseudonym } = source;
     name(request, id, trusted, now);
     let header = forwarding.client_ip_header.as_deref();
     let named = client.filter(|_| trusted && header.is_some());
-    let hop = Hop { ip: peer, trusted, proto: b"http", named };
+    let proto = match scheme {
+        Scheme::Http => &b"http"[..],
+        Scheme::Https => b"https",
+    };
+    let hop = Hop { ip: peer, trusted, proto, named };
     forwarded::write(request, &hop, forwarding, lines);
     if let Some(name) = header {
         match trusted {
@@ -163,12 +169,18 @@ pub(crate) fn name(request: &RequestHead, id: &mut Vec<u8>, trusted: bool, now: 
 }
 
 /// How the client came: to us, or to a proxy that is trusted to say so.
-pub(crate) fn scheme(request: &RequestHead, forwarding: &Forwarding, trusted: bool) -> Scheme {
+pub(crate) fn scheme(
+    request: &RequestHead,
+    forwarding: &Forwarding,
+    trusted: bool,
+    ours: Scheme,
+) -> Scheme {
     let request = trusted.then_some(request);
     let said = request.and_then(|request| forwarded::proto_of(request, &forwarding.trusted));
-    match said.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
-        true => Scheme::Https,
-        false => Scheme::Http,
+    match said.map(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https")) {
+        Some(true) => Scheme::Https,
+        Some(false) => Scheme::Http,
+        None => ours,
     }
 }
 

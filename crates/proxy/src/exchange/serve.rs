@@ -25,7 +25,7 @@ use crate::{
     downstream::{Downstream, Unread, deadline::Deadline, incoming::Incoming, peer::Peer},
     forwarded,
     reason::Reason,
-    route::{Destination, Leads, RouteQuery, Routed},
+    route::{Destination, Leads, RouteQuery, Routed, host},
     scratch::{self, Scratch},
     table::{ClientFin, Serve},
     upstream::{
@@ -154,6 +154,13 @@ impl Exchange<'_> {
         }
         if headers::passed_here_before(request, &self.peer.context().pseudonym) {
             return Err(Reason::Loop);
+        }
+        if let (Some(tls), Some(facts)) = (&self.listener.tls, &self.peer.tls) {
+            let host = host::normalise(request.authority());
+            let host = str::from_utf8(&host).unwrap_or_default();
+            if !tls.load().covers(facts.name.as_deref(), host) {
+                return Err(Reason::Misdirected);
+            }
         }
         let limit = self.listener.limits.body;
         if let Body::Length(length) = request.body()

@@ -14,7 +14,6 @@ use std::{
 };
 
 use isobar_pool::Stream;
-use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until};
 
 use super::waiting::LOOK;
@@ -82,8 +81,8 @@ pub(crate) enum How {
 /// Relays until the end. The caller closes the streams by dropping them. `count` is told the bytes
 /// from client and worker whenever some moved.
 pub(crate) async fn relay(
-    client: &Stream,
-    worker: &Stream,
+    client: &mut Stream,
+    worker: &mut Stream,
     early: Early,
     silence: Silence,
     mut count: impl FnMut(u64, u64),
@@ -195,8 +194,8 @@ impl Direction {
     fn pump(
         &mut self,
         cx: &mut Context<'_>,
-        source: &Stream,
-        sink: &Stream,
+        source: &mut Stream,
+        sink: &mut Stream,
     ) -> Poll<Result<(), Broken>> {
         let mut turns = 0;
         loop {
@@ -227,7 +226,7 @@ impl Direction {
         }
     }
 
-    fn write_kept(&mut self, cx: &mut Context<'_>, sink: &Stream) -> Poll<Result<(), Broken>> {
+    fn write_kept(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<Result<(), Broken>> {
         while self.sent < self.kept.len() {
             match sink.try_send(&self.kept[self.sent..]) {
                 Ok(None) => ready!(sink.poll_write_ready(cx)).map_err(|_| Broken::Sink)?,
@@ -247,7 +246,7 @@ impl Direction {
     }
 
     /// One read, and what the sink takes of it at once.
-    fn copy(&mut self, source: &Stream, sink: &Stream) -> Result<Copied, Broken> {
+    fn copy(&mut self, source: &mut Stream, sink: &mut Stream) -> Result<Copied, Broken> {
         BUFFER.with_borrow_mut(|buffer| {
             let read = match self.read_into(source, buffer) {
                 Ok(Some(0)) => return Ok(Copied::End),
@@ -272,15 +271,11 @@ impl Direction {
     }
 
     /// `None` = nothing there now.
-    fn read_into(&mut self, source: &Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    fn read_into(&mut self, source: &mut Stream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if !self.unsure {
-            let room = buffer.len();
-            return source.try_recv(buffer, room);
+            return source.try_recv(buffer);
         }
-        let read = match source.recv(&mut *buffer) {
-            Err(Errno::WOULDBLOCK) => None,
-            read => Some(read?),
-        };
+        let read = source.recv_now(buffer)?;
         // A full buffer may have left something behind, of which nobody would tell us.
         self.unsure = read == Some(buffer.len());
         Ok(read)

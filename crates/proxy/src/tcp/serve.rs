@@ -31,12 +31,13 @@ use crate::{
     },
 };
 
-/// Serves `stream` to its end.
+/// Serves `stream` to its end. `early`: what was read of it.
 pub(crate) async fn serve_tcp(
     context: &ProxyContext,
     listener: &ListenerPlan,
     pool: &Arc<Pool>,
     stream: Stream,
+    early: Vec<u8>,
     ip: Option<IpAddr>,
 ) {
     let terms = Terms {
@@ -45,7 +46,7 @@ pub(crate) async fn serve_tcp(
         metrics: &listener.metrics,
         log: &context.access_log,
     };
-    serve(&terms, pool, stream, ip).await;
+    serve(&terms, pool, stream, early, ip).await;
 }
 
 /// What of its listener a connection needs.
@@ -56,16 +57,22 @@ struct Terms<'a> {
     log: &'a AccessLog,
 }
 
-async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<IpAddr>) {
+async fn serve(
+    terms: &Terms<'_>,
+    pool: &Arc<Pool>,
+    mut stream: Stream,
+    early: Vec<u8>,
+    ip: Option<IpAddr>,
+) {
     let mut record = Record::new();
-    match reach(pool, &stream, ip, &mut record).await {
-        Ok((lease, worker)) => {
+    match reach(pool, &mut stream, ip, &mut record).await {
+        Ok((lease, mut worker)) => {
             if lease.was_queued() {
                 pool.observe_handover(lease.granted_at().elapsed());
             }
             let count = |up, down| terms.metrics.add_bytes(up, down);
-            let early = Early::default();
-            let end = relay(&stream, worker.stream(), early, terms.silence, count).await;
+            let early = Early { from_client: early, from_worker: Vec::new() };
+            let end = relay(&mut stream, worker.stream_mut(), early, terms.silence, count).await;
             // The slot is free only once its connection is closed.
             drop(worker);
             // What a worker was not sent it cannot have broken on.
@@ -88,7 +95,7 @@ async fn serve(terms: &Terms<'_>, pool: &Arc<Pool>, stream: Stream, ip: Option<I
 /// any other failure to connect is tried once more, elsewhere if there is somebody else.
 async fn reach(
     pool: &Arc<Pool>,
-    stream: &Stream,
+    stream: &mut Stream,
     ip: Option<IpAddr>,
     record: &mut Record,
 ) -> Result<(Lease, Connection), Reason> {
@@ -135,7 +142,7 @@ async fn reach(
 type Undialled = (Reason, Option<String>);
 
 /// A connection to the lease's worker, if the client waits for it.
-async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, Undialled> {
+async fn dial(lease: &mut Lease, stream: &mut Stream) -> Result<Connection, Undialled> {
     let (mut dialled, mut watch) = (pin!(lease.dial()), Watch::new());
     let connected = std::future::poll_fn(|cx| {
         if let Poll::Ready(connected) = dialled.as_mut().poll(cx) {
@@ -154,7 +161,7 @@ async fn dial(lease: &mut Lease, stream: &Stream) -> Result<Connection, Undialle
 /// A slot, at once or through the queue; in the queue only for as long as the client is there.
 async fn lease(
     pool: &Arc<Pool>,
-    stream: &Stream,
+    stream: &mut Stream,
     asker: &Peer,
     tried: &Tried,
     record: &mut Record,

@@ -5,18 +5,13 @@
 
 use std::{
     future::Future,
-    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use isobar_pool::Stream;
-use rustix::net::RecvFlags;
-use tokio::{
-    io::Interest,
-    time::{Instant, Sleep, sleep},
-};
+use isobar_pool::{Seen, Stream};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How often a reset is looked for that nobody would wake us for, because it came behind a FIN.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
@@ -33,13 +28,13 @@ impl Watch {
     }
 
     /// Ready once the client has left.
-    pub(super) fn poll_left(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_left(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
         let mut seen = false;
         while self.blind.is_none() {
             if ready!(stream.poll_read_ready(cx)).is_err() || stream.is_broken() {
                 return Poll::Ready(());
             }
-            match peek(stream) {
+            match stream.peek() {
                 Seen::End => return Poll::Ready(()),
                 // The runtime forgot that there are bytes; if it says so again at once, it is for
                 // the end behind them, which it never forgets.
@@ -59,36 +54,10 @@ impl Watch {
     }
 }
 
-enum Seen {
-    Bytes,
-    Nothing,
-    End,
-}
-
-/// Makes the runtime forget that the stream is readable, unless it has ended.
-fn peek(stream: &Stream) -> Seen {
-    let mut bytes = false;
-    let peeked = stream.try_io(Interest::READABLE, || {
-        let mut byte = [0];
-        let flags = RecvFlags::PEEK;
-        let (peeked, _) = match stream {
-            Stream::Tcp(stream) => rustix::net::recv(stream, &mut byte, flags),
-            Stream::Unix(stream) => rustix::net::recv(stream, &mut byte, flags),
-        }?;
-        bytes = peeked > 0;
-        if bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    match peeked {
-        _ if bytes => Seen::Bytes,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Seen::Nothing,
-        _ => Seen::End,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
+        io::AsyncWriteExt,
         net::{TcpListener, TcpStream},
     };
 
@@ -98,14 +67,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (client.unwrap(), Stream::Tcp(accepted.unwrap().0))
+        (client.unwrap(), accepted.unwrap().0.into())
     }
 
-    async fn left(watch: &mut Watch, stream: &Stream) {
+    async fn left(watch: &mut Watch, stream: &mut Stream) {
         std::future::poll_fn(|cx| watch.poll_left(stream, cx)).await;
     }
 
-    async fn stays(watch: &mut Watch, stream: &Stream) {
+    async fn stays(watch: &mut Watch, stream: &mut Stream) {
         // The runtime's clock only moves on when everything else is idle.
         tokio::time::pause();
         let limit = std::time::Duration::from_secs(1);
@@ -115,37 +84,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_said_nothing_leaves_by_closing() {
-        let (client, stream) = pair().await;
+        let (client, mut stream) = pair().await;
         let mut watch = Watch::new();
-        stays(&mut watch, &stream).await;
+        stays(&mut watch, &mut stream).await;
         drop(client);
-        left(&mut watch, &stream).await;
+        left(&mut watch, &mut stream).await;
     }
 
     #[tokio::test]
     async fn a_reset_is_seen_behind_bytes() {
-        let (mut client, stream) = pair().await;
+        let (mut client, mut stream) = pair().await;
         let mut watch = Watch::new();
         client.write_all(b"hello").await.unwrap();
         stream.readable().await.unwrap();
-        stays(&mut watch, &stream).await;
+        stays(&mut watch, &mut stream).await;
         client.set_zero_linger().unwrap();
         drop(client);
-        left(&mut watch, &stream).await;
+        left(&mut watch, &mut stream).await;
     }
 
     #[tokio::test]
     async fn a_reset_is_seen_behind_bytes_and_a_fin() {
-        let (mut client, stream) = pair().await;
+        let (mut client, mut stream) = pair().await;
         let mut watch = Watch::new();
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();
         stream.readable().await.unwrap();
-        stays(&mut watch, &stream).await;
+        stays(&mut watch, &mut stream).await;
         client.set_zero_linger().unwrap();
         drop(client);
         let began = Instant::now();
-        left(&mut watch, &stream).await;
+        left(&mut watch, &mut stream).await;
         assert!(began.elapsed() < LOOK * 2);
     }
 
@@ -156,9 +125,9 @@ mod tests {
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();
         stream.readable().await.unwrap();
-        stays(&mut watch, &stream).await;
+        stays(&mut watch, &mut stream).await;
         let mut received = Vec::new();
-        stream.read_to_end(&mut received).await.unwrap();
+        while stream.recv(&mut received).await.unwrap() > 0 {}
         assert_eq!(received, b"hello");
     }
 }

@@ -267,6 +267,7 @@ fn compose(exchange: &mut Exchange<'_>, lease: &Lease) -> Upload {
         peer: peer.ip,
         trusted,
         client: *client_ip,
+        scheme: peer.scheme(),
         forwarding: &listener.forwarding,
         pseudonym: &peer.context().pseudonym,
     };

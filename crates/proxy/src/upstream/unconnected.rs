@@ -13,6 +13,7 @@ pub(crate) fn told(error: &ConnectError) -> Reason {
         ConnectError::Refused | ConnectError::NoSocket => Reason::ConnectRefused,
         ConnectError::Timeout => Reason::ConnectTimeout,
         ConnectError::Other(_) => Reason::Unreachable,
+        ConnectError::Tls(_) => Reason::WorkerTls,
         ConnectError::Exhausted(_) => Reason::Exhausted,
     }
 }

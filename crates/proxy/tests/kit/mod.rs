@@ -36,8 +36,15 @@ pub async fn pool() -> Arc<Pool> {
 pub fn pool_at(origin: SocketAddr, settings: PoolSettings) -> Arc<Pool> {
     let slots = NonZeroU32::new(1);
     let address = Address::Tcp(origin);
-    let worker =
-        WorkerSpec { name: "w".into(), address, weight: None, slots, tunnels: None, tier: 0 };
+    let worker = WorkerSpec {
+        name: "w".into(),
+        address,
+        weight: None,
+        slots,
+        tunnels: None,
+        tier: 0,
+        tls: None,
+    };
     Pool::start("app", settings, vec![worker], 1)
 }
 
@@ -100,6 +107,7 @@ pub fn plan(routes: Routes, metrics: Arc<ListenerMetrics>) -> ListenerPlan {
         name: "web".into(),
         serve: Serve::Http(routes),
         timeouts: ListenerTimeouts {
+            handshake: BOUND,
             header: BOUND,
             body_idle: BOUND,
             write_stall: BOUND,
@@ -118,6 +126,8 @@ pub fn plan(routes: Routes, metrics: Arc<ListenerMetrics>) -> ListenerPlan {
         client_fin: ClientFin::Answer,
         forwarding: Forwarding::default(),
         underscores: Underscores::Drop,
+        proxy_protocol: isobar_proxy::ProxyProtocol::Off,
+        tls: None,
         filters: None,
         metrics,
         connections: Arc::default(),

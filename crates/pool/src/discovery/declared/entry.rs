@@ -2,16 +2,21 @@
 //! of them come to is not known here.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use isobar_tls::Client;
 
 use crate::address::Address;
 use crate::discovery::dns::HostName;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Declared {
     pub at: At,
     pub weight: Option<NonZeroU32>,
     pub limits: OwnLimits,
     pub tier: u8,
+    /// For the host or address of the entry; `None`: nothing is encrypted on the way there.
+    pub tls: Option<Arc<Client>>,
 }
 
 /// What an entry says of its slots.

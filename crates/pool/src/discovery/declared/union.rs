@@ -35,7 +35,8 @@ pub(super) fn union<'d>(
                 OwnLimits::Own(limits) => limits,
             };
             let Declared { weight, tier, .. } = *entry;
-            set.push(WorkerSpec { name, address, weight, slots, tunnels, tier });
+            let tls = entry.tls.clone();
+            set.push(WorkerSpec { name, address, weight, slots, tunnels, tier, tls });
         };
         match &entry.at {
             At::Address { name, address } if admitted.contains(&std::ptr::from_ref(entry)) => {
@@ -94,7 +95,7 @@ mod tests {
     }
 
     fn entry(at: At) -> Declared {
-        Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0 }
+        Declared { at, weight: None, limits: OwnLimits::OfPool, tier: 0, tls: None }
     }
 
     fn at(name: &str, address: &str) -> Declared {

@@ -20,7 +20,8 @@ pub(super) fn show(exchange: &mut Exchange<'_>, lease: &Lease) -> Option<Box<dyn
         let Exchange { scratch, listener, peer, client_ip, .. } = exchange;
         let Scratch { request, response, .. } = &mut **scratch;
         let forwarding = &listener.forwarding;
-        let scheme = || headers::scheme(request, forwarding, forwarding.trusts(peer.ip));
+        let trusted = forwarding.trusts(peer.ip);
+        let scheme = || headers::scheme(request, forwarding, trusted, peer.scheme());
         let asker = asker::Request { client_ip: *client_ip, head: request };
         affinity::tell(&asker, scheme, response, lease);
     }

@@ -115,7 +115,7 @@ impl Told {
 impl Tunnel {
     /// Copies until it is over. Both connections are closed with it.
     pub(crate) async fn run(self, peer: Peer, wire: Wire) {
-        let Tunnel { lease, worker, early, told } = self;
+        let Tunnel { lease, mut worker, early, told } = self;
         // Said by its drop, however the task ends.
         let mut under_way = UnderWay { wire, peer, told };
         let silence = tcp::Silence::of(&under_way.told.listener.timeouts);
@@ -127,7 +127,7 @@ impl Tunnel {
             record.sent += from_worker;
             record.count(&listener.metrics, *received);
         };
-        tcp::relay(&wire.stream, worker.stream(), early, silence, count).await;
+        tcp::relay(&mut wire.stream, worker.stream_mut(), early, silence, count).await;
         lease.close(worker, Outcome::Served { status: 101 });
     }
 }

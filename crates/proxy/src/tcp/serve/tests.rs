@@ -35,6 +35,7 @@ fn pool(workers: &[&TcpListener], slots: u32) -> Arc<Pool> {
         slots: NonZeroU32::new(slots),
         tunnels: None,
         tier: 0,
+        tls: None,
     };
     Pool::start("app", settings, workers.iter().enumerate().map(spec).collect(), 1)
 }
@@ -47,7 +48,7 @@ async fn connect() -> (TcpStream, Stream) {
     let listener = bind().await;
     let address = listener.local_addr().unwrap();
     let (outside, inside) = tokio::join!(TcpStream::connect(address), listener.accept());
-    (outside.unwrap(), Stream::Tcp(inside.unwrap().0))
+    (outside.unwrap(), inside.unwrap().0.into())
 }
 
 struct Served {
@@ -70,7 +71,7 @@ impl Served {
             let minute = Duration::from_secs(60);
             let silence = Silence { idle: minute, half_close: minute };
             let terms = Terms { listener: "db", silence, metrics: &metrics, log: &log };
-            serve(&terms, &pool, stream, None).await;
+            serve(&terms, &pool, stream, Vec::new(), None).await;
         }
     }
 
