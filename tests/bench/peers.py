@@ -2,6 +2,7 @@
 add X-Forwarded-For and -Proto, log nothing, use one core, or as many threads or processes as said."""
 
 import os
+import subprocess
 
 import measure
 
@@ -29,17 +30,32 @@ NEEDS = {
 }
 
 
-def start(name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0, filters=False):
+def certificate():
+    """An ECDSA certificate for localhost and its key, each in a file, and both in a third."""
+    cert, key, both = (os.path.join(measure.SCRATCH, name) for name in ("site.pem", "site.key", "both.pem"))
+    if not os.path.exists(both):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "30"]
+        subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
+        with open(both, "w") as file:
+            file.write(open(cert).read() + open(key).read())
+    return cert, key, both
+
+
+def start(
+    name, binaries, origin_ports, *, tcp=False, shards=1, slots=None, cores=None, routes=0, filters=False,
+    tls=False, resumes=True
+):
     """Returns the process and the port it serves."""
     port = measure.free_port()
     if name == "isobar":
-        config = _isobar(port, origin_ports, tcp, shards, slots, routes, filters)
+        config = _isobar(port, origin_ports, tcp, shards, slots, routes, filters, tls)
         command = [binaries["isobar"], "run", "-c", _write("isobar.yaml", config)]
     elif name == "nginx":
-        config = _nginx(port, origin_ports[0], tcp, shards)
+        config = _nginx(port, origin_ports[0], tcp, shards, tls, resumes)
         command = [NGINX, "-p", measure.SCRATCH, "-c", _write("nginx.conf", config)]
     else:
-        config = _haproxy(port, origin_ports[0], tcp, shards)
+        config = _haproxy(port, origin_ports[0], tcp, shards, tls, resumes)
         command = [HAPROXY, "-f", _write("haproxy.cfg", config)]
     return measure.start(command, cores or measure.PROXY_CORE, port), port
 
@@ -51,7 +67,7 @@ def _write(name, text):
     return path
 
 
-def _isobar(port, origin_ports, tcp, shards, slots, routes, filters):
+def _isobar(port, origin_ports, tcp, shards, slots, routes, filters, tls):
     protocol = "tcp" if tcp else "http"
     workers = ", ".join(f'"127.0.0.1:{origin}"' for origin in origin_ports)
     limit = f"slots: {slots}, queue: {{ max: 10000, timeout: 10s }}, " if slots else ""
@@ -61,6 +77,8 @@ def _isobar(port, origin_ports, tcp, shards, slots, routes, filters):
     )
     if filters:
         many += f"      - match: {{ path_prefix: /filtered }}\n        pool: app\n        filters:{FILTERS}"
+    # Whether a session is taken up again is the client's to ask for.
+    secure = "tls: {{ certificates: [{{ cert: {}, key: {} }}] }}".format(*certificate()) if tls else ""
     leads = f"routes:\n{many}      - {{ pool: app }}" if many else "pool: app"
     return f"""
 shards: {shards}
@@ -70,15 +88,22 @@ listeners:
   web:
     bind: "127.0.0.1:{port}"
     protocol: {protocol}
+    {secure}
     {leads}
 pools:
   app: {{ {limit}workers: [{workers}], keep_alive: {{ idle: 300s, max_idle: 1024 }} }}
 """
 
 
-def _nginx(port, origin, tcp, processes):
+def _nginx(port, origin, tcp, processes, tls, resumes):
     # Several would take connections as they happen to wake; so the kernel spreads them.
     spread = " reuseport" if processes > 1 else ""
+    secure, ssl = "", ""
+    if tls:
+        cert, key, _ = certificate()
+        ssl, tickets = " ssl", "on" if resumes else "off"
+        secure = f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; "
+        secure += f"ssl_session_cache off; ssl_session_tickets {tickets};"
     common = f"""
 daemon off;
 worker_processes {processes};
@@ -89,7 +114,7 @@ load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 events {{ worker_connections 16384; multi_accept off; }}
 """
     if tcp:
-        return common + f"stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{origin}; }} }}\n"
+        return common + f"stream {{ server {{ listen 127.0.0.1:{port}{ssl}; {secure} proxy_pass 127.0.0.1:{origin}; }} }}\n"
     paths = "\n".join(
         f"    {kind}_temp_path {measure.SCRATCH}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -108,7 +133,8 @@ http {{
         keepalive_timeout 300s;
     }}
     server {{
-        listen 127.0.0.1:{port}{spread};
+        listen 127.0.0.1:{port}{ssl}{spread};
+        {secure}
         location / {{
             proxy_pass http://origin;
             proxy_http_version 1.1;
@@ -122,13 +148,19 @@ http {{
 """
 
 
-def _haproxy(port, origin, tcp, threads):
+def _haproxy(port, origin, tcp, threads, tls, resumes):
     mode = "tcp" if tcp else "http"
-    http = "" if tcp else "    option forwardfor\n    http-request set-header X-Forwarded-Proto http\n"
+    secure, cache = "", ""
+    if tls:
+        secure = f" ssl crt {certificate()[2]}" + ("" if resumes else " no-tls-tickets")
+        cache = "" if resumes else "tune.ssl.cachesize 0"
+    scheme = "https" if tls else "http"
+    http = "" if tcp else f"    option forwardfor\n    http-request set-header X-Forwarded-Proto {scheme}\n"
     return f"""
 global
     nbthread {threads}
     maxconn 8000
+    {cache}
 defaults
     mode {mode}
     timeout connect 5s
@@ -137,7 +169,7 @@ defaults
     maxconn 8000
     {"" if tcp else "http-reuse always"}
 frontend front
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{secure}
 {http}    default_backend back
 backend back
     server origin 127.0.0.1:{origin} pool-max-conn 1024

@@ -14,12 +14,27 @@ PROMISES = [
     ("queue", "cpu_us", "queue of 64 slots, 1 ms origin, CPU µs/request", "saturated", "unsaturated", 1.30),
     ("tcp", "cpu_us", "TCP relay 1 KiB, CPU µs/request", "isobar", "haproxy", 1.05),
     ("connections", "cpu_us", "new HTTP connection each, CPU µs/request", "isobar", "nginx", 1.10),
+    ("bulk", "cpu_us", "10 MiB over HTTP, CPU µs/request", "isobar", "nginx", None),
+    ("bulk", "cpu_us", "10 MiB over HTTP, CPU µs/request", "isobar", "haproxy", None),
+    ("tls", "cpu_us", "TLS keep-alive 1 KiB, CPU µs/request", "isobar", "nginx", 0.75),
+    ("tls", "cpu_us", "TLS keep-alive 1 KiB, CPU µs/request", "isobar", "haproxy", None),
+    ("tls_full", "cpu_us", "full TLS 1.3 handshake and a request, CPU µs", "isobar", "nginx", 0.62),
+    ("tls_full", "cpu_us", "full TLS 1.3 handshake and a request, CPU µs", "isobar", "haproxy", None),
+    ("tls_resumed", "cpu_us", "resumed TLS 1.3 handshake and a request, CPU µs", "isobar", "nginx", None),
+    ("tls_bulk", "cpu_us", "10 MiB over TLS, CPU µs/request", "isobar", "nginx", 0.60),
+    ("tls_bulk", "cpu_us", "10 MiB over TLS, CPU µs/request", "isobar", "haproxy", None),
+    ("tls_tcp", "cpu_us", "TLS ended on TCP, 1 KiB, CPU µs/request", "isobar", "nginx", None),
+    ("tls_tcp", "cpu_us", "TLS ended on TCP, 1 KiB, CPU µs/request", "isobar", "haproxy", None),
     ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "isobar with 2", "isobar with 1", 1.10),
     # What a second thread costs others, on this kernel and under this load.
     ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "nginx with 2", "nginx with 1", None),
     ("shards", "cpu_us", "20,000 requests/s, CPU µs/request", "haproxy with 2", "haproxy with 1", None),
 ]
-IDLE_KIB = 4.0
+IDLE_KIB = {"memory": 4.0, "tls_memory": 14.0}
+IDLE_WHAT = {
+    "memory": "idle keep-alive connection, KiB of 5,000",
+    "tls_memory": "idle TLS connection, KiB of 1,000",
+}
 # Two requests' turns at 20,000 a second: what is later than this at the median left in bursts.
 LATE_US = 100
 # What a request may cost, of what it cost the other build.
@@ -60,9 +75,9 @@ def table(rows, rounds, why_not=lambda scenario, who: "no figure"):
         if figure == "kib":
             kib = median(found)
             base = median(values[scenario, who, "base_kib"]) / 1024
-            most = f"{IDLE_KIB:.2f}" if who == "isobar" else ""
-            verdict = _verdict(kib, IDLE_KIB) if who == "isobar" else ""
-            what = f"idle keep-alive connection, KiB of 5,000: {who} (base {base:.1f} MiB)"
+            most = f"{IDLE_KIB[scenario]:.2f}" if who == "isobar" else ""
+            verdict = _verdict(kib, IDLE_KIB[scenario]) if who == "isobar" else ""
+            what = f"{IDLE_WHAT[scenario]}: {who} (base {base:.1f} MiB)"
             lines.append(f"| {what} | {kib:.2f} | {most} | {verdict} |")
     paced = {who: found for (_, who, figure), found in values.items() if figure == "late_p99_us"}
     if paced:

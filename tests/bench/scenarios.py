@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import ssl
 import time
 
 import measure
@@ -15,8 +16,10 @@ HEADERS = [
     "Accept-Encoding: gzip, deflate, br, zstd",
     "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
 ]
-NAMES = ["http", "routes", "queue", "tcp", "connections", "shards", "memory"]
+NAMES = ["http", "routes", "queue", "tcp", "connections", "shards", "bulk", "tls", "tls_full", "tls_resumed", "tls_bulk",
+         "tls_tcp", "memory", "tls_memory"]
 IDLE_CONNECTIONS = 5000
+IDLE_SESSIONS = 1000
 ROUTES = 10_000
 RATE = 20000
 # Behind the name of what the other build of Isobar did.
@@ -38,7 +41,7 @@ def run(binaries, rounds, seconds, wanted, others, against=None):
             before = dict(_cases(name, binaries | {"isobar": against}, ports, seconds, []))
             cases = _paired(cases, before)
         # Memory does not scatter: one round says it.
-        for number in range(1 if name == "memory" else rounds):
+        for number in range(1 if "memory" in name else rounds):
             for who, measured in cases if number % 2 == 0 else cases[::-1]:
                 for figure, value in measured().items():
                     rows.append((name, who, figure, value))
@@ -63,8 +66,12 @@ def _cases(name, binaries, ports, seconds, others):
         return lambda: peers.start(who, binaries, ports[:1], **how)
 
     def by_wrk(who, clients, path="/", close=False, **how):
-        begin = proxy(who, **how)
-        return lambda: _with(begin, lambda pid, port: _wrk(pid, port, clients, path, close, seconds))
+        begin, scheme = proxy(who, **how), "https" if how.get("tls") else "http"
+        return lambda: _with(begin, lambda pid, port: _wrk(pid, port, clients, path, close, seconds, scheme))
+
+    def shakes(who, resumes):
+        begin = proxy(who, tls=True, resumes=resumes)
+        return lambda: _with(begin, lambda pid, port: _shake(binaries, pid, port, seconds, resumes))
 
     if name == "http":
         return [(who, by_wrk(who, 64)) for who in everyone]
@@ -83,7 +90,7 @@ def _cases(name, binaries, ports, seconds, others):
         def slots(clients):
             return lambda: _with(
                 lambda: peers.start("isobar", binaries, ports, slots=16),
-                lambda pid, port: _wrk(pid, port, clients, "/sleep/1", False, seconds),
+                lambda pid, port: _wrk(pid, port, clients, "/sleep/1", False, seconds, "http"),
             )
         return [("unsaturated", slots(48)), ("saturated", slots(256))]
     if name == "shards":
@@ -94,7 +101,21 @@ def _cases(name, binaries, ports, seconds, others):
                 lambda pid, port: _fixed_rate(binaries, pid, port, seconds),
             )
         return [(f"{who} with {count}", shards(who, count)) for who in everyone for count in (1, 2)]
-    return [(who, lambda begin=proxy(who): _with(begin, _idle_memory)) for who in everyone]
+    if name == "bulk":
+        return [(who, by_wrk(who, 4, "/big")) for who in everyone]
+    if name == "tls":
+        return [(who, by_wrk(who, 64, tls=True)) for who in everyone]
+    if name == "tls_bulk":
+        return [(who, by_wrk(who, 4, "/big", tls=True)) for who in everyone]
+    if name == "tls_tcp":
+        return [(who, by_wrk(who, 64, tls=True, tcp=True)) for who in everyone]
+    if name in ("tls_full", "tls_resumed"):
+        return [(who, shakes(who, name == "tls_resumed")) for who in everyone]
+    tls = name == "tls_memory"
+    return [
+        (who, lambda begin=proxy(who, tls=tls): _with(begin, lambda pid, port: _idle_memory(pid, port, tls)))
+        for who in everyone
+    ]
 
 
 def _with(begin, measured):
@@ -105,11 +126,11 @@ def _with(begin, measured):
         measure.stop(process)
 
 
-def _wrk(pid, port, clients, path, close, seconds):
+def _wrk(pid, port, clients, path, close, seconds, scheme):
     command = ["wrk", "-t1", f"-c{clients}", "--latency", "--timeout", "5s"]
     for header in HEADERS + (["Connection: close"] if close else []):
         command += ["-H", header]
-    url = f"http://127.0.0.1:{port}{path}"
+    url = f"{scheme}://127.0.0.1:{port}{path}"
     if not close:
         measure.on_load_core([*command, "-d1s", url])
     before = measure.cpu_seconds(pid)
@@ -124,6 +145,20 @@ def _wrk(pid, port, clients, path, close, seconds):
     return {"cpu_us": used * 1e6 / requests, "per_second": per_second}
 
 
+def _shake(binaries, pid, port, seconds, resumes):
+    how = "resumed" if resumes else "full"
+    command = [binaries["handshakes"], f"127.0.0.1:{port}", peers.certificate()[0], "16"]
+    measure.on_load_core([*command, "0.5", how])
+    before = measure.cpu_seconds(pid)
+    said = json.loads(measure.on_load_core([*command, str(seconds), how]))
+    used = measure.cpu_seconds(pid) - before
+    # The first of each client's has nothing to take up.
+    took_up = said["resumed"] > 0.9 * said["handshakes"] if resumes else said["resumed"] == 0
+    if said["errors"] or not took_up:
+        raise SystemExit(f"not what was to be measured: {said}")
+    return {"cpu_us": used * 1e6 / said["handshakes"], "per_second": said["rate"]}
+
+
 def _fixed_rate(binaries, pid, port, seconds):
     command = [binaries["fixed_rate"], f"127.0.0.1:{port}", str(RATE), "64"]
     measure.on_load_core([*command, "1"])
@@ -136,13 +171,17 @@ def _fixed_rate(binaries, pid, port, seconds):
     return {"cpu_us": used * 1e6 / said["requests"], "per_second": said["rate"]} | figures
 
 
-def _idle_memory(pid, port):
+def _idle_memory(pid, port, tls):
     time.sleep(0.5)
     before = measure.resident_kib(pid)
     request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: idle\r\n\r\n"
     kept = []
-    for _ in range(IDLE_CONNECTIONS):
+    context = ssl.create_default_context(cafile=peers.certificate()[0]) if tls else None
+    count = IDLE_SESSIONS if tls else IDLE_CONNECTIONS
+    for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port), 5)
+        if tls:
+            connection = context.wrap_socket(connection, server_hostname="localhost")
         connection.sendall(request)
         answer = b""
         while len(answer.partition(b"\r\n\r\n")[2]) < 1024:
@@ -155,4 +194,4 @@ def _idle_memory(pid, port):
     after = measure.resident_kib(pid)
     for connection in kept:
         connection.close()
-    return {"kib": (after - before) / IDLE_CONNECTIONS, "base_kib": float(before)}
+    return {"kib": (after - before) / count, "base_kib": float(before)}
