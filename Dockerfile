@@ -21,7 +21,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
     CARGO_PROFILE_DIST_LTO="$LTO" \
     CARGO_PROFILE_DIST_CODEGEN_UNITS="$CODEGEN_UNITS" \
     CARGO_PROFILE_DIST_DEBUG=0 \
-    CARGO_PROFILE_DIST_STRIP=symbols
+    CARGO_PROFILE_DIST_STRIP=debuginfo
 WORKDIR /src
 COPY --from=manifests /src .
 RUN cargo build --locked --profile dist -p isobar --target "$(rustc --print host-tuple)" --target-dir /target

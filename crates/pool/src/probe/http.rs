@@ -121,7 +121,7 @@ impl Answer {
                 Parsed::Partial => match read_some(stream, &mut rest, room).await? {
                     0 if room == 0 => return Err(Error::HeadTooLarge(MOST).into()),
                     0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    read => room -= read,
+                    read => room = room.saturating_sub(read),
                 },
             }
         }
@@ -139,7 +139,7 @@ impl Answer {
                 continue;
             }
             match read_some(stream, &mut self.rest, room.min(PIECE)).await {
-                Ok(read @ 1..) => room -= read,
+                Ok(read @ 1..) => room = room.saturating_sub(read),
                 _ => return,
             }
         }
