@@ -156,10 +156,13 @@ impl Exchange<'_> {
             return Err(Reason::Loop);
         }
         if let (Some(tls), Some(facts)) = (&self.listener.tls, &self.peer.tls) {
-            let host = host::normalise(request.authority());
-            let host = str::from_utf8(&host).unwrap_or_default();
-            if !tls.load().covers(facts.name.as_deref(), host) {
-                return Err(Reason::Misdirected);
+            let server = tls.load();
+            if server.has_policies() {
+                let host = host::normalise(request.authority());
+                let host = str::from_utf8(&host).unwrap_or_default();
+                if !server.covers(facts.name.as_deref(), host) {
+                    return Err(Reason::Misdirected);
+                }
             }
         }
         let limit = self.listener.limits.body;
